@@ -1,0 +1,88 @@
+/** The row change that every part of list-sync passes on: plain data, no behaviour. */
+
+/** What happened to the row: `c` create, `u` update, `d` delete, `r` snapshot read, `t` truncate. */
+export type Op = "c" | "u" | "d" | "r" | "t";
+
+/**
+ * One column's value in memory. 64-bit integers are `number` within ±(2^53−1) and `bigint` beyond;
+ * decimals, temporals, JSON and the like are text exactly as the type table in the README says.
+ */
+export type Value = null | boolean | number | bigint | string | Uint8Array | readonly Value[];
+
+/** Values in column order. `undefined` is a value that the log did not carry, never SQL NULL. */
+export type Row = readonly (Value | undefined)[];
+
+/** How a column's values are held in memory. */
+export type Kind =
+  | "integer"
+  | "float32"
+  | "float64"
+  | "boolean"
+  | "string"
+  | "bytes"
+  | "array";
+
+/** One column of a table, in the table's own order. */
+export interface Column {
+  readonly name: string;
+  /** The exact source type as the database writes it: `bigint unsigned`, `numeric(12,2)`. */
+  readonly type: string;
+  readonly kind: Kind;
+  /** Kind of the elements, for `kind: "array"` (nested arrays have the same element kind). */
+  readonly element?: Kind;
+}
+
+/** The definition of a table at one moment of its history. */
+export interface TableSchema {
+  /** Fingerprint of the columns and the key: 8 hexadecimal digits. */
+  readonly id: string;
+  readonly db: string;
+  /** Null where the database knows no schemas inside a database (MySQL). */
+  readonly schema: string | null;
+  readonly table: string;
+  readonly columns: readonly Column[];
+  /** Indexes into `columns` of the columns that identify a row, in the key's own order; empty: no key. */
+  readonly key: readonly number[];
+}
+
+/** The kind of database a change comes from. */
+export type Connector = "mysql" | "postgresql";
+
+/** The source as a whole; shared by all its changes. */
+export interface SourceIdentity {
+  readonly connector: Connector;
+  /** The job's `name`. */
+  readonly name: string;
+  /** Version of list-sync that captured the change. */
+  readonly version: string;
+}
+
+/** Where in the source's log a change stands, in the source's own words; written inside `source`. */
+export type Coordinates = Readonly<Record<string, string | number | bigint | null>>;
+
+/** The source transaction; shared by all its changes. */
+export interface Transaction {
+  /** PostgreSQL: the transaction id. MySQL: the GTID. */
+  readonly id: string;
+  /** Commit time, microseconds since the Unix epoch. */
+  readonly ts_us: number;
+}
+
+/** One row change. */
+export interface Change {
+  readonly op: Op;
+  readonly source: SourceIdentity;
+  readonly table: TableSchema;
+  /** The row before the change; null for `c`, `r`, `t` and where the log carries no old row. */
+  readonly before: Row | null;
+  /** The row after the change; null for `d` and `t`. */
+  readonly after: Row | null;
+  /** Text form of the position (see position.ts). */
+  readonly position: string;
+  readonly coordinates: Coordinates;
+  readonly transaction: Transaction;
+  /** Number of the change in its transaction, from 1; counts the changes that this source saw. */
+  readonly total_order: number;
+  /** When the change was captured, milliseconds since the Unix epoch. */
+  readonly ts_ms: number;
+}

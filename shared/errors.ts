@@ -1,0 +1,83 @@
+/** The errors of list-sync. Each says what failed, on what, the value found, and what to do next. */
+
+interface Details {
+  /** What the reader can do about it, as an instruction. */
+  cure?: string;
+  cause?: unknown;
+}
+
+abstract class ListSyncError extends Error {
+  readonly cure: string | undefined;
+
+  constructor(message: string, details: Details = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+    this.cure = details.cure;
+  }
+}
+
+/** The job, its arguments or its environment are wrong; starting again without a change is useless. */
+export class ConfigError extends ListSyncError {}
+
+/** A passing fault of a network or server; the same attempt may succeed later. */
+export class RetryableError extends ListSyncError {}
+
+/** One record or change cannot be read, written or represented truthfully. */
+export class RecordError extends ListSyncError {}
+
+/** Another process has taken over this producer's or consumer's work; this one must stop writing. */
+export class FencedError extends ListSyncError {}
+
+/** The source's or topic's history no longer holds what comes next; going on would lose changes. */
+export class HistoryLostError extends ListSyncError {}
+
+/** What to do about an error: `retry` with backoff, or `stop`. */
+export type Verdict = "retry" | "stop";
+
+/** System error codes of sockets that a later attempt may not meet. */
+const PASSING_CODES = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EAI_AGAIN",
+  "ECONNABORTED",
+]);
+
+/** SQLSTATEs and MySQL codes with which a server says "not now". */
+const PASSING_SERVER_CODES = new Set([
+  "57P01", // admin_shutdown: the server is being restarted
+  "57P02", // crash_shutdown
+  "57P03", // cannot_connect_now: starting up or in recovery
+  "08006", // connection_failure
+  "53300", // too_many_connections
+  "55006", // object_in_use: the slot is still held by a walsender whose client has gone
+  "PROTOCOL_CONNECTION_LOST",
+  "ER_CON_COUNT_ERROR",
+  "ER_SERVER_SHUTDOWN",
+]);
+
+/**
+ * Decides in one place whether an error is worth another attempt.
+ * Unknown errors stop the job: an attempt that cannot be justified may hide a loss.
+ */
+export function classify(error: unknown): Verdict {
+  if (error instanceof RetryableError) return "retry"; // its thrower has looked at it already
+  if (error instanceof ListSyncError) return "stop"; // needs a person, or another process is at work
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code === "string") {
+    if (PASSING_CODES.has(code)) return "retry"; // the network
+    if (PASSING_SERVER_CODES.has(code)) return "retry"; // the server, restarting or full
+  }
+  return "stop";
+}
+
+/** One line for people: message, then the cure, then the causes' messages. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cure = error instanceof ListSyncError && error.cure ? ` To mend: ${error.cure}` : "";
+  const cause = error.cause === undefined ? "" : ` Cause: ${describe(error.cause)}`;
+  return `${error.message}${cure}${cause}`;
+}

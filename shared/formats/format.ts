@@ -1,0 +1,44 @@
+/** How changes are written on Kafka. One file per format implements it. */
+import type { Change, TableSchema } from "../change.ts";
+import type { Bytes, InRecord } from "../kafka/port.ts";
+
+/** A change as key and value of a record. */
+export interface Encoded {
+  readonly key: Bytes;
+  readonly value: Bytes;
+  readonly headers?: readonly (readonly [name: string, value: Bytes])[];
+}
+
+/** Finds the table definition that a record names; throws RecordError when nobody knows it. */
+export type SchemaLookup = (
+  source: string,
+  db: string,
+  schema: string | null,
+  table: string,
+  id: string,
+) => TableSchema;
+
+/** A source and a position in it, read from a record without decoding the rows. */
+export interface Stamp {
+  /** `connector/name`. */
+  readonly source: string;
+  readonly position: string;
+}
+
+/** A format. Stateless but for caches per table definition. */
+export interface Format {
+  readonly name: string;
+  encode(change: Change): Encoded;
+  /** Throws RecordError, naming the offset, when the record is not of this format. */
+  decode(record: InRecord, schemas: SchemaLookup): Change;
+  /** Source and position of a record; undefined for records without a value. Throws RecordError. */
+  stamp(record: InRecord): Stamp | undefined;
+}
+
+/** Key of a truncate's record: no row has an empty key. */
+export const TRUNCATE_KEY = "{}";
+
+/** `connector/name`: how a source is named beside its positions. */
+export function sourceId(source: { connector: string; name: string }): string {
+  return `${source.connector}/${source.name}`;
+}

@@ -1,0 +1,46 @@
+/** What a target must do. One file per technology implements it. */
+import type { Change } from "../change.ts";
+import type { TopicPartition } from "../kafka/port.ts";
+
+/** What a sink knows of a partition from its own durable state. */
+export interface Standing {
+  /** Offset of the next record to write. */
+  readonly next_offset: number;
+  /** The last position written, by source (`connector/name`). */
+  readonly positions: ReadonlyMap<string, string>;
+}
+
+/** Changes of one partition in order, repetitions already removed. */
+export interface SinkBatch {
+  readonly changes: readonly Change[];
+  /** What the sink's standing is once this batch is durable. */
+  readonly standing: Standing;
+}
+
+/** Proof that everything below `next_offset` survives a power cut: only `flush` makes one. */
+export interface Durable extends TopicPartition {
+  readonly durable: true;
+  readonly next_offset: number;
+}
+
+/** A partition that a sink is to write. */
+export interface SinkPartition extends TopicPartition {
+  /** The brokers' id of the topic: another one means another history. */
+  readonly topic_id: string;
+}
+
+/** A target of changes. Calls for one partition never overlap. */
+export interface Sink {
+  /**
+   * Takes the partition (waiting while another process holds it) and says where the sink stands;
+   * undefined: it has never seen it. Throws HistoryLostError when the topic is another one.
+   */
+  open(partition: SinkPartition, signal: AbortSignal): Promise<Standing | undefined>;
+  /** Accepts a batch: it is not durable before the next `flush`. */
+  write(at: TopicPartition, batch: SinkBatch): Promise<void>;
+  /** Makes everything accepted durable, data and standing together; undefined: nothing was new. */
+  flush(at: TopicPartition): Promise<Durable | undefined>;
+  /** Gives the partition up, so that another process may open it; what is not flushed is undone. */
+  release(at: TopicPartition): Promise<void>;
+  close(): Promise<void>;
+}

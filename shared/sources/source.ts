@@ -1,0 +1,63 @@
+/** What a database must do to be captured. One folder per technology implements it. */
+import type { Change, Connector } from "../change.ts";
+
+/**
+ * Where a source starts again, in its own words (slot LSN, GTID set, server identity …); plain JSON.
+ * Never inside a transaction: a start there sends the whole transaction that was cut.
+ */
+export type ResumePoint = Readonly<Record<string, string | number>>;
+
+/** Changes in source order, and where to start again once all of them are acknowledged. */
+export interface SourceBatch {
+  /** May be empty: then only `resume` has moved (other tables, keepalives, heartbeats). */
+  readonly changes: readonly Change[];
+  /** Covers every batch up to and including this one; unchanged while a transaction is not complete. */
+  readonly resume: ResumePoint;
+  /** How far this batch is behind the end of the source's log, in bytes, when known. */
+  readonly lag_bytes?: number;
+}
+
+/** One thing that `check` looked at. */
+export interface Finding {
+  /** `error`: the job cannot run. `warning`: it runs, with a consequence. `ok`: as it should be. */
+  readonly level: "ok" | "warning" | "error";
+  /** What was looked at: `wal_level`, `table public.list`. */
+  readonly subject: string;
+  /** What was found, and what it means. */
+  readonly found: string;
+  /** A statement or command to paste, for warnings and errors. */
+  readonly cure?: string;
+}
+
+/** How `open` begins. */
+export interface OpenOptions {
+  /** Where to start; undefined: at the end of the log as it stands now. */
+  readonly resume: ResumePoint | undefined;
+  /** The generation that the positions of this run begin with. */
+  readonly generation: number;
+}
+
+/** A source of changes. */
+export interface Source {
+  readonly connector: Connector;
+  /** Looks at the server without changing anything. */
+  inspect(): Promise<Finding[]>;
+  /**
+   * Makes what the capture needs (slot, publication), checks that the log still holds what comes
+   * after `resume` and that the server is the same one, and answers where it will start.
+   * Throws HistoryLostError, ConfigError, or a connection's error.
+   */
+  open(options: OpenOptions): Promise<ResumePoint>;
+  /**
+   * The changes from there on. `to_end`: ends when all that the log held at `open` has come.
+   * Pulling slowly slows the server down: at most `queue_bytes` are held.
+   */
+  batches(options: { readonly to_end: boolean; readonly signal: AbortSignal }): AsyncIterable<
+    SourceBatch
+  >;
+  /** Everything up to `resume` is on all in-sync replicas: the server may forget it. */
+  confirm(resume: ResumePoint): void;
+  close(): Promise<void>;
+  /** Drops what `open` made; answers what was dropped, a sentence each. */
+  remove(): Promise<string[]>;
+}
