@@ -1,0 +1,310 @@
+/**
+ * JSON: the Debezium envelope without Connect schemas, keys always in the same order.
+ * Integers of any size keep all their digits in both directions.
+ */
+import { Buffer } from "node:buffer";
+import type {
+  Change,
+  Column,
+  Coordinates,
+  Op,
+  Row,
+  SourceIdentity,
+  TableSchema,
+  Transaction,
+  Value,
+} from "../change.ts";
+import { RecordError } from "../errors.ts";
+import type { InRecord } from "../kafka/port.ts";
+import { type Encoded, type Format, type SchemaLookup, sourceId } from "./format.ts";
+import { keyText } from "./key.ts";
+import { quoted, rowWriter } from "./text.ts";
+
+/** The format `json`. */
+export const format: Format = { name: "json", encode, decode, stamp };
+
+// Encoding ----------------------------------------------------------------------------------------
+
+function encode(change: Change): Encoded {
+  return { key: keyText(change), value: tableWriter(change.table)(change) };
+}
+
+type TableWriter = (change: Change) => string;
+
+const writers = new WeakMap<TableSchema, TableWriter>();
+
+function tableWriter(table: TableSchema): TableWriter {
+  let writer = writers.get(table);
+  if (writer === undefined) {
+    writer = createTableWriter(table);
+    writers.set(table, writer);
+  }
+  return writer;
+}
+
+function createTableWriter(table: TableSchema): TableWriter {
+  const object = rowWriter(table.columns);
+  const where = `,"db":${quoted(table.db)},"schema":${
+    table.schema === null ? "null" : quoted(table.schema)
+  },"table":${quoted(table.table)},"position":"`;
+  const schema_id = `","schema_id":"${table.id}"`;
+  const row = (row: Row | null) => row === null ? "null" : object(row);
+
+  let transaction: Transaction | undefined;
+  let source = "";
+  let ending = "";
+  return (change) => {
+    if (change.transaction !== transaction) {
+      transaction = change.transaction;
+      source = `,"source":${sourceHead(change.source, transaction, change.op)}${where}`;
+      ending = `,"transaction":{"id":${quoted(transaction.id)},"total_order":`;
+    }
+    return `{"before":${row(change.before)},"after":${row(change.after)}${source}` +
+      `${change.position}${schema_id}${coordinates(change.coordinates)}},"op":"${change.op}"` +
+      `,"ts_ms":${change.ts_ms}${ending}${change.total_order}}}`;
+  };
+}
+
+function sourceHead(source: SourceIdentity, transaction: Transaction, op: Op): string {
+  return `{"connector":"${source.connector}","name":${quoted(source.name)},"version":${
+    quoted(source.version)
+  },"ts_us":${transaction.ts_us},"snapshot":"${op === "r"}","ts_ms":${
+    Math.floor(transaction.ts_us / 1000)
+  }`;
+}
+
+function coordinates(fields: Coordinates): string {
+  let text = "";
+  for (const name in fields) {
+    const value = fields[name]!;
+    text += `,"${name}":${typeof value === "string" ? quoted(value) : String(value)}`;
+  }
+  return text;
+}
+
+// Decoding ----------------------------------------------------------------------------------------
+
+/** The envelope as `JSON.parse` gives it. */
+interface Envelope {
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  source: Record<string, unknown> & {
+    connector: SourceIdentity["connector"];
+    name: string;
+    version: string;
+    ts_us: number;
+    db: string;
+    schema: string | null;
+    table: string;
+    position: string;
+    schema_id: string;
+  };
+  op: Op;
+  ts_ms: number;
+  transaction: { id: string; total_order: number } | null;
+}
+
+function decode(record: InRecord, schemas: SchemaLookup): Change {
+  const text = textOf(record);
+  const envelope = parse(text, record);
+  const { source } = envelope;
+  const table = schemas(
+    sourceId(source),
+    source.db,
+    source.schema,
+    source.table,
+    source.schema_id,
+  );
+  try {
+    return build(envelope, table);
+  } catch (error) {
+    if (error !== INEXACT) throw refusal(record, (error as Error).message);
+  }
+  try {
+    return build(parseExactly(text), table);
+  } catch (error) {
+    const why = error === INEXACT ? "an integer is written with an exponent" : error;
+    throw refusal(record, why instanceof Error ? why.message : String(why));
+  }
+}
+
+function stamp(record: InRecord) {
+  if (record.value === null) return undefined;
+  const { source } = parse(textOf(record), record);
+  return { source: sourceId(source), position: source.position };
+}
+
+function build(envelope: Envelope, table: TableSchema): Change {
+  const { source } = envelope;
+  return {
+    op: envelope.op,
+    source: identity(source.connector, source.name, source.version),
+    table,
+    before: readRow(envelope.before, table),
+    after: readRow(envelope.after, table),
+    position: source.position,
+    coordinates: readCoordinates(source),
+    transaction: { id: envelope.transaction?.id ?? "", ts_us: source.ts_us },
+    total_order: envelope.transaction?.total_order ?? 0,
+    ts_ms: envelope.ts_ms,
+  };
+}
+
+function textOf(record: InRecord): string {
+  const { value } = record;
+  if (value === null) throw refusal(record, "it has no value");
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+}
+
+function parse(text: string, record: InRecord): Envelope {
+  let envelope: Envelope | null;
+  try {
+    envelope = JSON.parse(text);
+  } catch (error) {
+    throw refusal(record, "it is not JSON", error);
+  }
+  const source = envelope?.source;
+  if (typeof source?.position !== "string" || typeof source.schema_id !== "string") {
+    throw refusal(record, "it has no source.position and source.schema_id");
+  }
+  if (!OPS.has(envelope!.op)) {
+    throw refusal(record, `its op is ${JSON.stringify(envelope!.op)}, not one of c, u, d, r, t`);
+  }
+  return envelope!;
+}
+
+const OPS = new Set<Op>(["c", "u", "d", "r", "t"]);
+
+function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
+  return new RecordError(
+    `Cannot read the record at offset ${record.offset} as a change in format json: ${why}`,
+    { cure: "set the job's `format` to the one that the topic was written with", cause },
+  );
+}
+
+/** Thrown inside, when a number needs more digits than a double holds. */
+const INEXACT = Symbol("inexact");
+
+const INTEGER = /^-?\d+$/;
+
+/** `JSON.parse` that keeps integers beyond ±(2^53−1) as bigint: slower, so used only where needed. */
+function parseExactly(text: string): Envelope {
+  const revive = (_name: string, value: unknown, context?: { source?: string }) =>
+    typeof value === "number" && !Number.isSafeInteger(value) && INTEGER.test(context?.source ?? "")
+      ? BigInt(context!.source!)
+      : value;
+  return JSON.parse(text, revive as (name: string, value: unknown) => unknown);
+}
+
+type Reader = (value: unknown) => Value;
+
+interface TableReader {
+  readonly names: readonly string[];
+  readonly readers: readonly Reader[];
+  /** A column is named like a member of every object, so its absence must be asked for. */
+  readonly inherited: boolean;
+}
+
+const readers = new WeakMap<TableSchema, TableReader>();
+
+function tableReader(table: TableSchema): TableReader {
+  let reader = readers.get(table);
+  if (reader === undefined) {
+    const names = table.columns.map((column) => column.name);
+    reader = {
+      names,
+      readers: table.columns.map(valueReader),
+      inherited: names.some((name) => name in Object.prototype),
+    };
+    readers.set(table, reader);
+  }
+  return reader;
+}
+
+function readRow(object: Record<string, unknown> | null, table: TableSchema): Row | null {
+  if (object === null) return null;
+  const { names, readers, inherited } = tableReader(table);
+  const row = new Array<Value | undefined>(names.length);
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index]!;
+    const value = inherited && !Object.hasOwn(object, name) ? undefined : object[name];
+    row[index] = value === undefined || value === null ? value : readers[index]!(value);
+  }
+  return row;
+}
+
+function valueReader(column: Column): Reader {
+  if (column.kind !== "array") return SCALARS[column.kind];
+  const element = column.element ?? "string";
+  const scalar = element === "array" ? SCALARS.string : SCALARS[element];
+  const array: Reader = (value) =>
+    value === null ? null : Array.isArray(value) ? value.map(array) : scalar(value);
+  return array;
+}
+
+const SCALARS: Record<Exclude<Column["kind"], "array">, Reader> = {
+  integer(value) {
+    if (typeof value === "bigint") return value;
+    if (typeof value !== "number") throw mismatch(value, "an integer");
+    if (Number.isSafeInteger(value)) return value;
+    throw INEXACT;
+  },
+  float32: (value) => Math.fround(float(value)),
+  float64: (value) => float(value),
+  boolean(value) {
+    if (typeof value === "boolean") return value;
+    throw mismatch(value, "true or false");
+  },
+  string(value) {
+    if (typeof value === "string") return value;
+    throw mismatch(value, "text");
+  },
+  bytes(value) {
+    if (typeof value === "string") return new Uint8Array(Buffer.from(value, "base64"));
+    throw mismatch(value, "bytes in base64");
+  },
+};
+
+function float(value: unknown): number {
+  if (typeof value === "number") return value;
+  if (typeof value === "bigint") return Number(value);
+  if (value === "NaN" || value === "Infinity" || value === "-Infinity") return Number(value);
+  throw mismatch(value, "a number, NaN or Infinity");
+}
+
+function mismatch(value: unknown, expected: string): TypeError {
+  const found = typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : String(value);
+  return new TypeError(`a value is ${found} where ${expected} belongs`);
+}
+
+/** Fields of `source` that are not log coordinates. */
+const COMMON = new Set(
+  "connector name version ts_us snapshot ts_ms db schema table position schema_id".split(" "),
+);
+
+function readCoordinates(source: Record<string, unknown>): Coordinates {
+  const coordinates: Record<string, string | number | bigint | null> = {};
+  for (const name in source) {
+    if (COMMON.has(name)) continue;
+    const value = source[name] as string | number | bigint | null;
+    if (typeof value === "number" && !Number.isSafeInteger(value)) throw INEXACT;
+    coordinates[name] = value;
+  }
+  return coordinates;
+}
+
+let lastIdentity: SourceIdentity = { connector: "mysql", name: "", version: "" };
+
+function identity(
+  connector: SourceIdentity["connector"],
+  name: string,
+  version: string,
+): SourceIdentity {
+  if (
+    lastIdentity.name !== name || lastIdentity.connector !== connector ||
+    lastIdentity.version !== version
+  ) {
+    lastIdentity = { connector, name, version };
+  }
+  return lastIdentity;
+}

@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import protobuf from "protobufjs";
+import type { Change, TableSchema } from "../../../shared/change.ts";
+import { RecordError } from "../../../shared/errors.ts";
+import type { Encoded } from "../../../shared/formats/format.ts";
+import { type FormatName, formats } from "../../../shared/formats/mod.ts";
+import type { InRecord } from "../../../shared/kafka/port.ts";
+import { change } from "./arbitrary.ts";
+
+const utf8 = new TextEncoder();
+
+function received({ key, value }: Encoded): InRecord {
+  const bytes = (data: string | Uint8Array) => typeof data === "string" ? utf8.encode(data) : data;
+  return { offset: 42, key: bytes(key), value: bytes(value), timestamp_ms: 0, headers: [] };
+}
+
+const knowing = (table: TableSchema) => () => table;
+
+for (const name of Object.keys(formats) as FormatName[]) {
+  const { format } = await formats[name]();
+
+  Deno.test(`${name}: any change reads back as it was written`, () => {
+    fc.assert(fc.property(change, (sent) => {
+      const back = format.decode(received(format.encode(sent)), knowing(sent.table));
+      assert.deepStrictEqual(back, sent);
+    }));
+  });
+
+  Deno.test(`${name}: the stamp tells source and position without the table`, () => {
+    fc.assert(fc.property(change, (sent) => {
+      assert.deepStrictEqual(format.stamp(received(format.encode(sent))), {
+        source: "postgresql/orders",
+        position: sent.position,
+      });
+    }));
+  });
+
+  Deno.test(`${name}: bytes that are no change are refused with their offset, whatever they are`, () => {
+    const anything = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.json().map((text) => utf8.encode(text)),
+      change.chain((sent) =>
+        fc.tuple(fc.constant(received(format.encode(sent)).value!), fc.nat(), fc.nat({ max: 255 }))
+          .map(([bytes, at, byte]) => {
+            const torn = new Uint8Array(bytes);
+            torn[at % torn.length] = byte;
+            return torn;
+          })
+      ),
+    );
+    fc.assert(
+      fc.property(anything, change, (value, { table }) => {
+        try {
+          format.decode(
+            { offset: 42, key: null, value, timestamp_ms: 0, headers: [] },
+            knowing(table),
+          );
+        } catch (error) {
+          assert.ok(error instanceof RecordError, `threw ${error}`);
+          assert.match(error.message, /offset 42/);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+}
+
+Deno.test("the other format's records are refused, each naming the cure", async () => {
+  const json = (await formats.json()).format;
+  const proto = (await formats.protobuf()).format;
+  fc.assert(fc.property(change, (sent) => {
+    const cure = { cure: "set the job's `format` to the one that the topic was written with" };
+    assert.throws(() => json.decode(received(proto.encode(sent)), knowing(sent.table)), cure);
+    assert.throws(() => proto.decode(received(json.encode(sent)), knowing(sent.table)), cure);
+  }));
+});
+
+Deno.test("both formats write the same key", async () => {
+  const json = (await formats.json()).format;
+  const proto = (await formats.protobuf()).format;
+  fc.assert(fc.property(change, (sent) => {
+    assert.equal(proto.encode(sent).key, json.encode(sent).key);
+  }));
+});
+
+Deno.test("protobuf: what is written is what change.proto describes", async () => {
+  const root = await protobuf.load(
+    new URL("../../../shared/formats/change.proto", import.meta.url).pathname,
+  );
+  const type = root.lookupType("list_sync.v1.Change");
+  const { format } = await formats.protobuf();
+  const message = type.decode(format.encode(EXAMPLE).value as Uint8Array);
+  const object = type.toObject(message, { longs: String, bytes: String });
+  assert.deepStrictEqual(object.after.values, [
+    { integer: "42" },
+    { text: "news" },
+    { null: true },
+    {},
+  ]);
+  assert.deepStrictEqual(
+    [object.op, object.source.position, object.source.tsUs, object.transaction.totalOrder],
+    ["c", EXAMPLE.position, "1795255200123456", "7"],
+  );
+});
+
+const EXAMPLE: Change = {
+  op: "c",
+  source: { connector: "mysql", name: "orders", version: "0.1.0" },
+  table: {
+    id: "9f1c2b3a",
+    db: "shop",
+    schema: null,
+    table: "list",
+    columns: [
+      { name: "id", type: "bigint", kind: "integer" },
+      { name: "category", type: "varchar(64)", kind: "string" },
+      { name: "note", type: "text", kind: "string" },
+      { name: "big", type: "longtext", kind: "string" },
+    ],
+    key: [0],
+  },
+  before: null,
+  after: [42, "news", null, undefined],
+  position: "6923a1f0-0000000000000003-000000000000060b-00000000",
+  coordinates: { gtid: "a:1", file: "binlog.000003", pos: 1547, row: 0 },
+  transaction: { id: "a:1", ts_us: 1_795_255_200_123_456 },
+  total_order: 7,
+  ts_ms: 1_795_255_200_130,
+};
+
+Deno.test("json: the envelope has Debezium's keys in Debezium's order, and ours in source", async () => {
+  const { format } = await formats.json();
+  assert.deepStrictEqual(format.encode(EXAMPLE), {
+    key: '{"id":42}',
+    value: '{"before":null,"after":{"id":42,"category":"news","note":null},' +
+      '"source":{"connector":"mysql","name":"orders","version":"0.1.0","ts_us":1795255200123456,' +
+      '"snapshot":"false","ts_ms":1795255200123,"db":"shop","schema":null,"table":"list",' +
+      '"position":"6923a1f0-0000000000000003-000000000000060b-00000000","schema_id":"9f1c2b3a",' +
+      '"gtid":"a:1","file":"binlog.000003","pos":1547,"row":0},' +
+      '"op":"c","ts_ms":1795255200130,"transaction":{"id":"a:1","total_order":7}}',
+  });
+});
+
+Deno.test("json: every 64-bit integer keeps all its digits", async () => {
+  const { format } = await formats.json();
+  for (const id of [2n ** 63n - 1n, -(2n ** 63n), 2n ** 64n - 1n, 9007199254740993n]) {
+    const sent = { ...EXAMPLE, after: [id, "a", null, undefined] };
+    const encoded = format.encode(sent);
+    assert.match(encoded.value as string, new RegExp(`"id":${id},`));
+    assert.deepStrictEqual(format.decode(received(encoded), knowing(sent.table)), sent);
+  }
+});
+
+Deno.test("a truncate has a key of its own that no row has", async () => {
+  const { format } = await formats.json();
+  assert.equal(format.encode({ ...EXAMPLE, op: "t", after: null }).key, "{}");
+});
