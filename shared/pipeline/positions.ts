@@ -1,0 +1,95 @@
+/**
+ * The compacted topic `list-sync.positions`: per source what is acknowledged, where to start again,
+ * and what the partitions held then. With the tails behind it, a restart loses and repeats nothing.
+ */
+import type { Connector } from "../change.ts";
+import { HistoryLostError } from "../errors.ts";
+import type { Admin, NewTopic, OutBatch } from "../kafka/port.ts";
+import type { ResumePoint } from "../sources/source.ts";
+
+/** Name of the topic. */
+export const POSITIONS_TOPIC = "list-sync.positions";
+
+/** One partition when the record was written. */
+export interface StoredPartition {
+  /** Offset behind the last acknowledged record of this source. */
+  end_offset: number;
+  /** Position of that record; empty: none yet. */
+  position: string;
+}
+
+/** What stands in the topic for one source. */
+export interface StoredPosition {
+  version: 1;
+  /** Where the source starts again. */
+  resume: ResumePoint;
+  generation: number;
+  /** The topics that this source writes, by name; `partitions` has their count of the first write. */
+  topics: Record<string, { id: string; partitions: StoredPartition[] }>;
+  /** Fingerprint of all that decides which partition a change goes to. */
+  routing: string;
+  /** Every transactional id that a producer of this source may be using. */
+  transactional_ids: string[];
+  /** Nothing was outstanding: the last run ended in order. */
+  clean: boolean;
+}
+
+/** The topic as it is to be made. */
+export function positionsTopic(replication_factor: number): NewTopic {
+  return {
+    name: POSITIONS_TOPIC,
+    partitions: 1,
+    replication_factor,
+    config: { "cleanup.policy": "compact", "min.insync.replicas": minInsync(replication_factor) },
+  };
+}
+
+/** In-sync replicas to ask of a topic: one replica may fail without stopping or losing anything. */
+export function minInsync(replication_factor: number): string {
+  return String(Math.max(1, replication_factor - 1));
+}
+
+/** The record that stores `stored` for a source; null forgets the source. */
+export function positionBatch(
+  source: { connector: Connector; name: string },
+  stored: StoredPosition | null,
+  now_ms: number,
+): OutBatch {
+  const value = stored === null ? null : JSON.stringify(stored);
+  return {
+    topic: POSITIONS_TOPIC,
+    partition: 0,
+    records: [{ key: keyOf(source), value, timestamp_ms: now_ms }],
+  };
+}
+
+/** Reads what the topic holds for a source; undefined: nothing. */
+export async function readPosition(
+  admin: Admin,
+  source: { connector: Connector; name: string },
+): Promise<StoredPosition | undefined> {
+  if ((await admin.topics((name) => name === POSITIONS_TOPIC)).length === 0) return undefined;
+  const [partition] = await admin.offsets(POSITIONS_TOPIC);
+  const key = keyOf(source);
+  let found: StoredPosition | undefined;
+  const at = { topic: POSITIONS_TOPIC, partition: 0 };
+  for await (const batch of admin.read(at, partition!.first, partition!.end)) {
+    for (const record of batch.records) {
+      if (record.key === null || text.decode(record.key) !== key) continue;
+      found = record.value === null ? undefined : JSON.parse(text.decode(record.value));
+    }
+  }
+  if (found !== undefined && found.version !== 1) {
+    throw new HistoryLostError(
+      `Topic ${POSITIONS_TOPIC} holds version ${found.version} for ${key}; this program reads 1`,
+      { cure: "run the version of list-sync that wrote it, or a later one" },
+    );
+  }
+  return found;
+}
+
+function keyOf(source: { connector: Connector; name: string }): string {
+  return JSON.stringify([source.connector, source.name]);
+}
+
+const text = new TextDecoder();

@@ -1,0 +1,206 @@
+/** Looks at the brokers before work begins: what would fail or surprise later is said now, with its cure. */
+import { connect } from "node:net";
+import type { Admin, TopicInfo } from "../kafka/port.ts";
+import type { Finding } from "../sources/source.ts";
+import { minInsync, POSITIONS_TOPIC } from "./positions.ts";
+import { SCHEMAS_TOPIC } from "./schemas.ts";
+
+/** What a job will do with the brokers. */
+export interface Preflight {
+  readonly admin: Admin;
+  /** Longest wait for one broker's port, in milliseconds. */
+  readonly connect_timeout_ms: number;
+  /** Whether this process may connect to `host:port`; without it every address is tried. */
+  readonly mayConnect?: (address: string) => boolean;
+  /** The job's topics: a test of names, and how the job writes it down. */
+  readonly topics: { readonly match: (name: string) => boolean; readonly text: string };
+  /** For a job that writes: how missing topics are made, and the largest batch. */
+  readonly writes?: {
+    readonly partitions: number;
+    readonly replication_factor: number;
+    readonly batch_bytes?: number;
+  };
+}
+
+/** What was found, errors and warnings with a cure to paste. Changes nothing. */
+export async function preflight(job: Preflight): Promise<Finding[]> {
+  const brokers = await job.admin.brokers();
+  const [reached, topics] = await Promise.all([
+    Promise.all(brokers.map((address) => brokerFinding(address, job))),
+    topicFindings(job),
+  ]);
+  // A broker that went down a moment ago is still advertised: while another answers, work can begin.
+  const isAnyReached = reached.some((finding) => finding.level === "ok");
+  const judged = reached.map((finding): Finding =>
+    finding.level === "unreached"
+      ? { ...finding, level: isAnyReached ? "warning" : "error" }
+      : { ...finding, level: finding.level }
+  );
+  return [...judged, ...replicationFindings(brokers, job), ...topics];
+}
+
+/** `unreached` becomes a warning or an error once all brokers are known. */
+type Reached = Omit<Finding, "level"> & { level: Finding["level"] | "unreached" };
+
+async function brokerFinding(address: string, job: Preflight): Promise<Reached> {
+  const subject = `broker ${address}`;
+  if (job.mayConnect && !job.mayConnect(address)) {
+    return {
+      level: "error",
+      subject,
+      found: "the bootstrap brokers advertise it, and this process may not connect to it " +
+        "(kafka.brokers is what the permission is derived from)",
+      cure: `start the job by \`deno task\`, or add --allow-net=${address} to \`deno run\``,
+    };
+  }
+  try {
+    await reach(address, job.connect_timeout_ms);
+    return { level: "ok", subject, found: "reachable at its advertised address" };
+  } catch (error) {
+    return {
+      level: "unreached",
+      subject,
+      found: `advertised, but not reachable from here: ${(error as Error).message}`,
+      cure:
+        "start that broker, or set its `advertised.listeners` to a name that this host resolves",
+    };
+  }
+}
+
+/** Opens and closes a TCP connection. */
+function reach(address: string, timeout_ms: number): Promise<void> {
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port: Number(address.slice(colon + 1)) });
+    const end = (error?: Error) => {
+      socket.destroy();
+      if (error) reject(error);
+      else resolve();
+    };
+    socket.setTimeout(timeout_ms, () => end(new Error(`no answer within ${timeout_ms} ms`)));
+    socket.once("connect", () => end());
+    socket.once("error", end);
+  });
+}
+
+function replicationFindings(brokers: readonly string[], { writes }: Preflight): Finding[] {
+  if (!writes) return [];
+  const subject = "replication_factor";
+  const { replication_factor: wanted } = writes;
+  if (wanted > brokers.length) {
+    const found = `the job asks for ${wanted}, and the cluster has ${brokers.length} brokers`;
+    return [{
+      level: "error",
+      subject,
+      found,
+      cure: `kafka:\n  replication_factor: ${brokers.length}`,
+    }];
+  }
+  if (wanted === 1) {
+    return [{
+      level: "warning",
+      subject,
+      found: "1: new topics have a single copy, and what it held is gone with its disk",
+      cure: "kafka:\n  replication_factor: 3",
+    }];
+  }
+  return [{ level: "ok", subject, found: `${wanted} of ${brokers.length} brokers` }];
+}
+
+async function topicFindings(job: Preflight): Promise<Finding[]> {
+  const own = [POSITIONS_TOPIC, SCHEMAS_TOPIC];
+  const found = await job.admin.topics((name) =>
+    job.topics.match(name) || (job.writes !== undefined && own.includes(name))
+  );
+  const existing = found.filter((topic) => job.topics.match(topic.name));
+  const findings = await Promise.all(found.map((topic) => topicFinding(topic, job)));
+  if (existing.length > 0) return findings.flat();
+  const subject = `topics ${job.topics.text}`;
+  if (!job.writes) {
+    findings.push([{
+      level: "warning",
+      subject,
+      found: "none exists yet: the job waits for them",
+      cure: "check the names, or start the capture that writes them",
+    }]);
+  } else {
+    const { partitions, replication_factor } = job.writes;
+    const how = `${partitions} partitions, ${replication_factor} replicas, ` +
+      `min.insync.replicas ${minInsync(replication_factor)}`;
+    findings.push([{
+      level: "ok",
+      subject,
+      found: `none exists yet: made when first written (${how})`,
+    }]);
+  }
+  return findings.flat();
+}
+
+async function topicFinding(topic: TopicInfo, job: Preflight): Promise<Finding[]> {
+  const subject = `topic ${topic.name}`;
+  if (!job.writes) {
+    const found = `${topic.partitions} partitions, ${topic.replication_factor} replicas`;
+    return [{ level: "ok", subject, found }];
+  }
+  const config = await job.admin.topic_config(topic.name);
+  const troubles = [
+    ...durabilityTroubles(topic, Number(config.get("min.insync.replicas") ?? 1)),
+    ...policyTroubles(topic, config.get("cleanup.policy") ?? "delete"),
+    ...sizeTroubles(config.get("max.message.bytes"), job.writes.batch_bytes),
+  ];
+  if (troubles.length > 0) return troubles.map((trouble) => ({ ...trouble, subject }));
+  const found = `${topic.partitions} partitions, ${topic.replication_factor} replicas, ` +
+    `min.insync.replicas ${config.get("min.insync.replicas")}`;
+  return [{ level: "ok", subject, found }];
+}
+
+type Trouble = Omit<Finding, "subject">;
+
+function durabilityTroubles(topic: TopicInfo, minimum: number): Trouble[] {
+  const replicas = topic.replication_factor;
+  if (replicas === 1) {
+    return [{
+      level: "warning",
+      found: "1 replica: what its broker held is gone with its disk",
+      cure: "kafka-reassign-partitions.sh, or remove the topic and let it be made anew",
+    }];
+  }
+  if (minimum > replicas) {
+    const found = `min.insync.replicas ${minimum} exceeds its ${replicas} replicas: ` +
+      "every write is refused";
+    return [{ level: "error", found, cure: alter(topic, "min.insync.replicas", replicas - 1) }];
+  }
+  if (minimum < 2) {
+    const found = `min.insync.replicas ${minimum}: a write may be acknowledged by one broker alone`;
+    return [{ level: "warning", found, cure: alter(topic, "min.insync.replicas", 2) }];
+  }
+  if (minimum === replicas) {
+    const found = `min.insync.replicas ${minimum} of ${replicas} replicas: ` +
+      "writing stops while any broker is down";
+    return [{ level: "warning", found, cure: alter(topic, "min.insync.replicas", replicas - 1) }];
+  }
+  return [];
+}
+
+function policyTroubles(topic: TopicInfo, policy: string): Trouble[] {
+  const isOurs = topic.name === POSITIONS_TOPIC || topic.name === SCHEMAS_TOPIC;
+  if (!isOurs || policy === "compact") return [];
+  const found = `cleanup.policy ${policy}: retention will delete what a restart needs`;
+  return [{ level: "error", found, cure: alter(topic, "cleanup.policy", "compact") }];
+}
+
+function sizeTroubles(
+  limit: string | undefined,
+  batch_bytes: number | undefined,
+): Trouble[] {
+  if (limit === undefined || batch_bytes === undefined || batch_bytes <= Number(limit)) return [];
+  const found = `max.message.bytes ${limit} is below the job's batch_bytes ${batch_bytes}: ` +
+    "a batch that does not compress is refused";
+  return [{ level: "warning", found, cure: `kafka:\n  batch_bytes: ${limit}` }];
+}
+
+function alter(topic: TopicInfo, name: string, value: string | number): string {
+  return `kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics ` +
+    `--entity-name ${topic.name} --add-config ${name}=${value}`;
+}

@@ -1,0 +1,62 @@
+/** What a source's partitions already hold: read after fencing, before the first send. */
+import type { SourceIdentity } from "../change.ts";
+import { HistoryLostError } from "../errors.ts";
+import { type Format, sourceId } from "../formats/format.ts";
+import type { Admin } from "../kafka/port.ts";
+import type { StoredPosition } from "./positions.ts";
+
+/**
+ * Moves `stored.topics` forward over the records behind the stored end offsets: afterwards each
+ * partition holds exactly the source's changes up to its `position`.
+ * Throws HistoryLostError when a topic is gone, was made anew or was cut behind the stored offset.
+ */
+export async function readTails(
+  admin: Admin,
+  stored: StoredPosition,
+  format: Format,
+  source: SourceIdentity,
+): Promise<{ records: number }> {
+  const own = sourceId(source);
+  const infos = await admin.topics((name) => name in stored.topics);
+  let records = 0;
+  for (const [topic, { id, partitions }] of Object.entries(stored.topics)) {
+    const info = infos.find(({ name }) => name === topic);
+    if (info?.id !== id) throw topicLost(topic, info === undefined);
+    const offsets = await admin.offsets(topic);
+    for (const [partition, state] of partitions.entries()) {
+      const { first, end } = offsets[partition]!;
+      if (end < state.end_offset) throw topicCut(topic, partition, end, state.end_offset);
+      const from = Math.max(first, state.end_offset);
+      for await (const batch of admin.read({ topic, partition }, from, end)) {
+        for (const record of batch.records) {
+          records++;
+          const stamp = format.stamp(record);
+          if (stamp?.source === own && stamp.position > state.position) {
+            state.position = stamp.position;
+          }
+        }
+      }
+      state.end_offset = end;
+    }
+  }
+  return { records };
+}
+
+const FORGET =
+  "if the loss is intended, run `deno task remove JOB` so that the capture starts anew";
+
+function topicLost(topic: string, gone: boolean): HistoryLostError {
+  const what = gone ? "is gone" : "was deleted and made anew";
+  return new HistoryLostError(
+    `Topic ${topic} ${what} since this capture wrote to it: its changes are lost to every reader`,
+    { cure: FORGET },
+  );
+}
+
+function topicCut(topic: string, partition: number, end: number, stored: number): HistoryLostError {
+  return new HistoryLostError(
+    `Partition ${partition} of topic ${topic} ends at offset ${end}, yet offset ${stored} was` +
+      ` acknowledged: acknowledged records are lost (unclean leader election, or a restored cluster)`,
+    { cure: FORGET },
+  );
+}

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import {
+  classify,
+  ConfigError,
+  describe,
+  RecordError,
+  RetryableError,
+} from "../../shared/errors.ts";
+
+Deno.test("network faults and servers that restart are worth another attempt", () => {
+  for (const code of ["ECONNRESET", "ECONNREFUSED", "57P01", "PROTOCOL_CONNECTION_LOST"]) {
+    assert.equal(classify(Object.assign(new Error("x"), { code })), "retry", code);
+  }
+  assert.equal(classify(new RetryableError("x")), "retry");
+});
+
+Deno.test("what nobody has vouched for stops the job", () => {
+  const errors = [
+    new Error("x"),
+    new TypeError("x"),
+    new ConfigError("x"),
+    new RecordError("x"),
+    Object.assign(new Error("no such table"), { code: "42P01" }),
+    "text",
+    null,
+  ];
+  for (const error of errors) assert.equal(classify(error), "stop", String(error));
+});
+
+Deno.test("a described error tells message, cure and causes in one line", () => {
+  const cause = new ConfigError("no slot", { cure: "make one" });
+  const error = new RetryableError("cannot start", { cause });
+  assert.equal(describe(error), "cannot start Cause: no slot To mend: make one");
+});
