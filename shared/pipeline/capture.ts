@@ -215,7 +215,6 @@ class Session {
       }
       this.#store({ clean: true });
       await this.#outbox.drained();
-      this.#source.confirm(this.#stored!.resume);
     } finally {
       signal.removeEventListener("abort", abort);
       clearTimeout(this.#store_timer);
@@ -315,10 +314,12 @@ class Session {
         partition: lane.partition,
         records,
       }));
-      const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
       if (batches.length > 0) {
-        if (due) batches.push(this.#positionBatch());
-        this.#note(sent, await this.#producer!.send(batches));
+        const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
+        const acknowledged = due
+          ? await this.#sendStoring(batches)
+          : await this.#producer!.send(batches);
+        this.#note(sent, acknowledged);
       }
       this.#acknowledge(batch.resume);
       this.#measure(batch, counts, sent, last_ts_us, began);
@@ -362,7 +363,8 @@ class Session {
   async #open(topic: string): Promise<readonly Lane[]> {
     if (this.#stored!.topics[topic] === undefined) {
       await this.#create(topic);
-      await this.#send([this.#positionBatch()]);
+      this.#store({});
+      await this.#outbox.drained();
     }
     const { partitions } = this.#stored!.topics[topic]!;
     const lanes = partitions.map(({ position }, partition): Lane => ({
@@ -401,17 +403,25 @@ class Session {
     await this.#outbox.drained();
   }
 
-  #positionBatch(): OutBatch {
+  /**
+   * Sends what is acknowledged so far beside `batches`, then tells the source. In this order the
+   * source never stands ahead of what is stored, so one that does is another one.
+   */
+  async #sendStoring(batches: OutBatch[]): Promise<Acknowledged[]> {
+    const { resume } = this.#stored!;
     this.#stored_at_ms = this.#deps.now();
     clearTimeout(this.#store_timer);
     this.#store_timer = undefined;
-    return positionBatch(this.#identity, this.#stored!, this.#stored_at_ms);
+    const position = positionBatch(this.#identity, this.#stored!, this.#stored_at_ms);
+    const acknowledged = await this.#producer!.send([...batches, position]);
+    this.#source.confirm(resume);
+    return acknowledged;
   }
 
   #store(change: Partial<StoredPosition>): void {
     this.#outbox.add(async () => {
       Object.assign(this.#stored!, change);
-      await this.#producer!.send([this.#positionBatch()]);
+      await this.#sendStoring([]);
     });
   }
 
@@ -428,7 +438,6 @@ class Session {
 
   #acknowledge(resume: ResumePoint): void {
     this.#stored!.resume = resume;
-    this.#source.confirm(resume);
     // On an idle table nothing else would carry the last second's positions to the topic.
     this.#store_timer ??= setTimeout(() => this.#store({}), STORE_INTERVAL_MS);
   }

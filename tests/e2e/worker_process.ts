@@ -1,0 +1,138 @@
+/** A worker as a process of its own, as users run it, with its log at hand. */
+import { fileURLToPath } from "node:url";
+
+/** A line of the worker's log. */
+export interface LogLine {
+  readonly level: string;
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/** How long to wait for something that must come; a loaded machine takes seconds, a fault for ever. */
+const DEADLINE_MS = 120_000;
+
+/** A started worker. */
+export class WorkerProcess {
+  readonly pid: number;
+  readonly name: string;
+  readonly log_file: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: LogLine[] = [];
+  readonly #watchers = new Set<() => void>();
+  readonly #reading: Promise<void>;
+  #stdout = "";
+  #code: number | undefined;
+
+  /** Writes `job` into `folder` and starts `workers/<worker>.ts` with it. */
+  constructor(folder: string, worker: string, job: { name: string }, args: string[] = []) {
+    this.name = `${worker} ${job.name}`;
+    const base = `${folder}/${worker}-${crypto.randomUUID().slice(0, 8)}`;
+    this.log_file = `${base}.log`;
+    Deno.writeTextFileSync(`${base}.yaml`, JSON.stringify(job, null, 2));
+    const script = worker.endsWith(".ts")
+      ? worker
+      : fileURLToPath(new URL(`../../workers/${worker}.ts`, import.meta.url));
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "-A", script, ...args, `${base}.yaml`],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.pid = this.#child.pid;
+    this.#reading = this.#read();
+  }
+
+  async #read(): Promise<void> {
+    const log = Deno.openSync(this.log_file, { write: true, create: true });
+    const collect = async () => {
+      for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+        this.#stdout += text;
+      }
+    };
+    const follow = async () => {
+      let rest = "";
+      for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+        log.writeSync(new TextEncoder().encode(text));
+        const lines = (rest + text).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) if (line.startsWith("{")) this.#lines.push(JSON.parse(line));
+        this.#wake();
+      }
+    };
+    const [status] = await Promise.all([this.#child.status, collect(), follow()]);
+    log.close();
+    this.#code = status.code;
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of this.#watchers) wake();
+  }
+
+  /** The first log line of this event, now or later. */
+  async event(event: string): Promise<LogLine> {
+    return await this.until(
+      `logs ${event}`,
+      () => this.#lines.find((line) => line.event === event),
+    );
+  }
+
+  /** Waits until `look` finds something; fails when the worker ends or the deadline passes first. */
+  async until<T>(what: string, look: () => T | undefined): Promise<T> {
+    const deadline = Date.now() + DEADLINE_MS;
+    for (;;) {
+      const found = look();
+      if (found !== undefined) return found;
+      if (this.#code !== undefined) throw this.#failure(`ended (${this.#code}) before it ${what}`);
+      if (Date.now() > deadline) throw this.#failure(`never ${what}`);
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          clearTimeout(timer);
+          this.#watchers.delete(wake);
+          resolve();
+        };
+        const timer = setTimeout(wake, 1000);
+        this.#watchers.add(wake);
+      });
+    }
+  }
+
+  /** Waits for the end; fails with the log's last lines when the exit code is another one. */
+  async ended(code = 0): Promise<string> {
+    await this.#reading;
+    if (this.#code !== code) throw this.#failure(`ended with ${this.#code}, expected ${code}`);
+    return this.#stdout;
+  }
+
+  /** What it printed on stdout, as JSON. */
+  async result<T>(): Promise<T> {
+    const text = await this.ended();
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw this.#failure(`printed no JSON object but ${JSON.stringify(text.slice(0, 200))}`);
+    }
+  }
+
+  /** Asks it to stop, and waits until it has drained. */
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.ended(143);
+  }
+
+  /** Kills it as a power cut would. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#reading;
+  }
+
+  /** For the end of a test, whatever became of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#code === undefined) await this.kill();
+  }
+
+  #failure(what: string): Error {
+    const last = this.#lines.slice(-8).map((line) => JSON.stringify(line)).join("\n");
+    return new Error(`${this.name} ${what}. Log: ${this.log_file}\n${last}`);
+  }
+}
