@@ -1,4 +1,5 @@
 /** Structured log: one JSON object a line, or one readable line. */
+import { describe } from "../errors.ts";
 
 /** How much a line matters. */
 export type Level = "debug" | "info" | "warn" | "error";
@@ -32,33 +33,61 @@ export interface LogOptions {
 
 const ORDER: readonly Level[] = ["debug", "info", "warn", "error"];
 
-/** A log that writes through `options.write`. */
+/** A log that writes through `options.write`. A call never throws, whatever its fields hold. */
 export function createLog(options: LogOptions): Log {
   const { job, format = "json", level = "info", write, now } = options;
-  const secrets = (options.secrets ?? []).filter((secret) => secret !== "");
-  const redact = (line: string) =>
-    secrets.reduce((text, secret) => text.replaceAll(secret, "***"), line);
+  const plain = replacer(options.secrets ?? []);
 
   const say = (at: Level) => (event: string, fields: Fields = {}) => {
     if (ORDER.indexOf(at) < ORDER.indexOf(level)) return;
-    const time = new Date(now()).toISOString();
-    const line = format === "json"
-      ? JSON.stringify({ level: at, time, job, event, ...fields }, plain)
-      : `${time} ${at.padEnd(5)} ${job} ${event}${
-        Object.entries(fields).map(([name, value]) => ` ${name}=${inline(value)}`).join("")
-      }`;
-    write(redact(line) + "\n");
+    const head = { level: at, time: new Date(now()).toISOString(), job, event };
+    write(
+      (format === "json" ? jsonLine(head, fields, plain) : textLine(head, fields, plain)) + "\n",
+    );
   };
   return { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
 }
 
-function plain(_name: string, value: unknown): unknown {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Error) return value.message;
-  return value;
+type Head = { level: Level; time: string; job: string; event: string };
+type Replacer = (name: string, value: unknown) => unknown;
+
+/** The head stands first and wins over fields of the same names. */
+function jsonLine(head: Head, fields: Fields, plain: Replacer): string {
+  try {
+    return JSON.stringify({ ...head, ...fields, ...head }, plain);
+  } catch (error) {
+    return JSON.stringify({ ...head, unwritable_fields: String(error) });
+  }
 }
 
-function inline(value: unknown): string {
-  const text = JSON.stringify(value, plain) ?? "undefined";
-  return /^"[^\s"\\]*"$/.test(text) ? text.slice(1, -1) : text;
+function textLine({ level, time, job, event }: Head, fields: Fields, plain: Replacer): string {
+  const written = Object.entries(fields).map(([name, value]) => ` ${name}=${inline(value, plain)}`);
+  return `${time} ${level.padEnd(5)} ${job} ${event}${written.join("")}`;
+}
+
+function inline(value: unknown, plain: Replacer): string {
+  try {
+    const text = JSON.stringify(value, plain) ?? "undefined";
+    return /^"[^\s"\\=]+"$/.test(text) ? text.slice(1, -1) : text;
+  } catch (error) {
+    return JSON.stringify(String(error));
+  }
+}
+
+/** What JSON cannot carry becomes text, and secrets become `***` before anything is escaped. */
+function replacer(secrets: readonly string[]): Replacer {
+  const hidden = [...new Set(secrets.flatMap((secret) => [secret, encodeURIComponent(secret)]))]
+    .filter((secret) => secret !== "")
+    .sort((a, b) => b.length - a.length); // a secret inside a longer one must not split it
+  const redact = (text: string) =>
+    hidden.reduce((rest, secret) => rest.replaceAll(secret, "***"), text);
+  return (_name, value) => {
+    if (typeof value === "string") return redact(value);
+    if (typeof value === "bigint") return value.toString();
+    if (value instanceof Error) return redact(describe(value));
+    if (value instanceof Uint8Array) return `${value.length} bytes`;
+    if (value instanceof Map) return Object.fromEntries(value);
+    if (value instanceof Set) return [...value];
+    return value;
+  };
 }

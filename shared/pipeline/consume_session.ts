@@ -126,11 +126,11 @@ export class ConsumeSession {
     const { now } = this.#deps;
     let refreshed_ms = now();
     for (;;) {
-      this.#nudge = new AbortController();
       const wake = this.#targets === undefined
         ? this.#stop
         : AbortSignal.any([this.#stop, this.#nudge.signal]);
       await wait(this.#job.flush_interval_ms, wake);
+      this.#nudge = new AbortController();
       if (this.#failed.signal.aborted) throw this.#failed.signal.reason;
       if (this.#stop.aborted) return "stopped";
       await this.#flushAll();
@@ -293,7 +293,11 @@ export class ConsumeSession {
     metrics.batch_records.observe(taken.records);
     if (taken.repetitions > 0) metrics.repetitions_dropped.add(taken.repetitions);
     this.#measureLag(lane);
-    if (lane.next_offset >= end) this.#nudge.abort();
+    if (lane.next_offset >= end && !lane.finished) {
+      lane.finished = true;
+      this.#nudge.abort();
+      (await this.#consumer.promise).pause([lane.at]);
+    }
     if (lane.accepted_bytes < this.#job.flush_bytes / this.#lanes.size) return;
     await this.#flush(lane);
     await this.#commit([lane]);

@@ -59,6 +59,8 @@ export class Lane {
   durable_offset: number | undefined;
   /** What the group was last told. */
   committed_offset: number | undefined;
+  /** A batch has read all that it wants of the partition. */
+  finished = false;
   /** Bytes of records accepted since the last flush. */
   accepted_bytes = 0;
   /** The partition's place in the sink is ours. */

@@ -53,8 +53,10 @@ async function brokerFinding(address: string, job: Preflight): Promise<Reached> 
       cure: `start the job by \`deno task\`, or add --allow-net=${address} to \`deno run\``,
     };
   }
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
   try {
-    await reach(address, job.connect_timeout_ms);
+    await reach(host, Number(address.slice(colon + 1)), job.connect_timeout_ms);
     return { level: "ok", subject, found: "reachable at its advertised address" };
   } catch (error) {
     return {
@@ -67,12 +69,27 @@ async function brokerFinding(address: string, job: Preflight): Promise<Reached> 
   }
 }
 
+/** Whether anything listens at `host:port`. */
+export async function reachFinding(
+  name: string,
+  host: string,
+  port: number,
+  timeout_ms: number,
+): Promise<Finding> {
+  const subject = `${name} ${host}:${port}`;
+  try {
+    await reach(host, port, timeout_ms);
+    return { level: "ok", subject, found: "reachable" };
+  } catch (error) {
+    const found = `not reachable: ${(error as Error).message}`;
+    return { level: "error", subject, found, cure: "start the server, or mend host and port" };
+  }
+}
+
 /** Opens and closes a TCP connection. */
-function reach(address: string, timeout_ms: number): Promise<void> {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
+function reach(host: string, port: number, timeout_ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port: Number(address.slice(colon + 1)) });
+    const socket = connect({ host, port });
     const end = (error?: Error) => {
       socket.destroy();
       if (error) reject(error);
@@ -82,6 +99,20 @@ function reach(address: string, timeout_ms: number): Promise<void> {
     socket.once("connect", () => end());
     socket.once("error", end);
   });
+}
+
+/** Accepts the topics that a template can make for the job `name`. */
+export function templateMatcher(template: string, name: string): (topic: string) => boolean {
+  const parts = template.split(/(\{\w+\})/).map((part) => {
+    if (part === "{name}") return quoted(name);
+    return /^\{\w+\}$/.test(part) ? ".+" : quoted(part.replace(/[^a-zA-Z0-9._-]/g, "_"));
+  });
+  const pattern = new RegExp(`^${parts.join("")}$`);
+  return (topic) => pattern.test(topic);
+}
+
+function quoted(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 function replicationFindings(brokers: readonly string[], { writes }: Preflight): Finding[] {

@@ -1,6 +1,9 @@
 /** What a target must do. One file per technology implements it. */
+import type { ZodType } from "zod";
 import type { Change } from "../change.ts";
 import type { TopicPartition } from "../kafka/port.ts";
+import type { Health } from "../observe/health.ts";
+import type { Log } from "../observe/log.ts";
 
 /** What a sink knows of a partition from its own durable state. */
 export interface Standing {
@@ -43,4 +46,20 @@ export interface Sink {
   /** Gives the partition up, so that another process may open it; what is not flushed is undone. */
   release(at: TopicPartition): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What every sink is made with besides its options. */
+export interface SinkContext {
+  /** The job's name for this consumer among those of its group. */
+  readonly consumer_id: string;
+  readonly log: Log;
+  readonly health: Health;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** What a sink's module exports as `sink`: the schema of its options, and how it is made. */
+export interface SinkModule<Options> {
+  readonly options: ZodType<Options>;
+  create(options: Options, context: SinkContext): Sink;
 }

@@ -9,12 +9,11 @@ INSERT INTO rows_basic VALUES (1, 'news', 'example.org'), (2, NULL, '');
 UPDATE rows_basic SET category = 'sport' WHERE id = 1;
 -> u {"id":1} {"id":1,"category":"news","domain":"example.org"} {"id":1,"category":"sport","domain":"example.org"}
 
-UPDATE rows_basic SET category = NULL, domain = 'x' WHERE id IN (1, 2);
--> u {"id":1} {"id":1,"category":"sport","domain":"example.org"} {"id":1,"category":null,"domain":"x"}
+UPDATE rows_basic SET category = NULL, domain = 'x' WHERE id = 2;
 -> u {"id":2} {"id":2,"category":null,"domain":""} {"id":2,"category":null,"domain":"x"}
 
 DELETE FROM rows_basic WHERE id = 1;
--> d {"id":1} {"id":1,"category":null,"domain":"x"} null
+-> d {"id":1} {"id":1,"category":"sport","domain":"example.org"} null
 
 -- What is rolled back never happened.
 BEGIN;

@@ -1,0 +1,14 @@
+#!/bin/bash
+# Sourced once, when the data is new: the same database, accounts and rights as compose/native/mysql.ts.
+# The passwords consist of letters, digits, - and _, so they can stand in quotes.
+docker_process_sql <<SQL
+SET SESSION sql_log_bin = 0;
+CREATE DATABASE IF NOT EXISTS shop;
+CREATE USER IF NOT EXISTS 'admin'@'%' IDENTIFIED BY '${ADMIN_PASSWORD}';
+CREATE USER IF NOT EXISTS 'list_sync'@'%' IDENTIFIED BY '${REPLICATOR_PASSWORD}';
+CREATE USER IF NOT EXISTS 'writer'@'%' IDENTIFIED BY '${WRITER_PASSWORD}';
+GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;
+GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'list_sync'@'%';
+GRANT SELECT ON shop.* TO 'list_sync'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX ON shop.* TO 'writer'@'%';
+SQL

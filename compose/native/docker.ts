@@ -1,0 +1,133 @@
+/** The same stack in containers: drives `docker compose` with the files beside this folder. */
+
+import { join } from "node:path";
+import { ConfigError } from "../../shared/errors.ts";
+import { newClusterId, probeKafka } from "./kafka.ts";
+import { probeMysql } from "./mysql.ts";
+import { CHECKOUT } from "./paths.ts";
+import { probePostgres } from "./postgres.ts";
+import { run, runOrFail, which } from "./processes.ts";
+import { newDatabase, type Part, type ServerInfo, type StackInfo, writeState } from "./state.ts";
+
+/** The compose file that includes the others. */
+export const COMPOSE_FILE = join(CHECKOUT, "compose/compose.yml");
+
+/** Services of each part, as the compose files name them, with their ports on this machine. */
+export const SERVICES: Record<Part, Record<string, number>> = {
+  kafka: { broker1: 9092, broker2: 9094, broker3: 9095 },
+  pg: { "db-pgsql": 5432 },
+  mysql: { "db-mysql": 3306 },
+};
+
+/** True when a Docker engine answers and knows `compose`. */
+export async function dockerAnswers(): Promise<boolean> {
+  if (which("docker") === undefined) return false;
+  const engine = await run("docker", ["info", "--format", "{{.ServerVersion}}"]);
+  return engine.code === 0 && (await run("docker", ["compose", "version"])).code === 0;
+}
+
+/** Starts the services of the parts and waits until they do real work. Fills `info` with addresses and accounts. */
+export async function dockerUp(
+  info: StackInfo,
+  parts: Part[],
+  progress: (event: { part: Part; phase: string }) => void,
+): Promise<void> {
+  if (!await dockerAnswers()) {
+    throw new ConfigError("No Docker engine with `docker compose` answers.", {
+      cure: "start the engine, or leave --docker out: on Debian the stack needs none",
+    });
+  }
+  info.kafka ??= { brokers: portsOf(info, "kafka").map(address), cluster_id: newClusterId() };
+  info.pg ??= newDatabase(portsOf(info, "pg")[0]!);
+  info.mysql ??= newDatabase(portsOf(info, "mysql")[0]!);
+  // Before the start: the passwords stand here only.
+  await writeState(info);
+  for (const part of parts) progress({ part, phase: "starting containers" });
+  const services = parts.flatMap((part) => Object.keys(SERVICES[part]));
+  await compose(info, "Start of the containers", [
+    "up",
+    "--detach",
+    "--build",
+    "--wait",
+    ...services,
+  ]);
+  const { kafka, pg, mysql } = info;
+  const probes: Record<Part, () => Promise<void>> = {
+    kafka: () => probeKafka(kafka.brokers),
+    pg: () => probePostgres(pg),
+    mysql: () => probeMysql(mysql),
+  };
+  for (const part of parts) {
+    await probes[part]();
+    progress({ part, phase: "ready" });
+  }
+}
+
+/** Ends the containers; with `wipe` their volumes go too. Returns how many were running. */
+export async function dockerDown(info: StackInfo, wipe: boolean): Promise<number> {
+  const running = (await dockerRunning(info)).length;
+  await compose(info, "End of the containers", ["down", ...(wipe ? ["--volumes"] : [])]);
+  return running;
+}
+
+/** The services that run. */
+export async function dockerRunning(
+  info: StackInfo,
+): Promise<(ServerInfo & { running: boolean })[]> {
+  const args = ["ps", "--services", "--status", "running"];
+  const names = (await compose(info, "Listing containers", args)).split("\n").filter(Boolean);
+  return (Object.keys(SERVICES) as Part[]).flatMap((part) =>
+    Object.entries(SERVICES[part]).filter(([name]) => names.includes(name)).map(([name, port]) => ({
+      name,
+      part,
+      ports: [port + info.port_offset],
+      log: `docker compose logs ${name}`,
+      pid: 0,
+      start_ticks: 0,
+      running: true,
+    }))
+  );
+}
+
+/** The last lines that a service has logged. */
+export async function dockerLog(info: StackInfo, service: string, lines: number): Promise<string> {
+  return await compose(info, "Reading a log", [
+    "logs",
+    "--no-color",
+    "--tail",
+    String(lines),
+    service,
+  ]);
+}
+
+async function compose(info: StackInfo, what: string, args: string[]): Promise<string> {
+  const project = ["compose", "--project-name", `list-sync-${info.name}`, "--file", COMPOSE_FILE];
+  return await runOrFail(what, "docker", [...project, ...args], { env: composeVariables(info) });
+}
+
+/** The variables that the compose files take. */
+export function composeVariables(info: StackInfo): Record<string, string> {
+  const variables: Record<string, string> = {
+    KAFKA_CLUSTER_ID: info.kafka?.cluster_id ?? "",
+  };
+  for (const ports of Object.values(SERVICES)) {
+    for (const [service, port] of Object.entries(ports)) {
+      const name = `${service.toUpperCase().replaceAll("-", "_")}_PORT`;
+      variables[name] = String(port + info.port_offset);
+    }
+  }
+  for (const [prefix, database] of [["PG", info.pg], ["MYSQL", info.mysql]] as const) {
+    for (const [role, account] of Object.entries(database?.users ?? {})) {
+      variables[`${prefix}_${role.toUpperCase()}_PASSWORD`] = account.password;
+    }
+  }
+  return variables;
+}
+
+function portsOf(info: StackInfo, part: Part): number[] {
+  return Object.values(SERVICES[part]).map((port) => port + info.port_offset);
+}
+
+function address(port: number): string {
+  return `127.0.0.1:${port}`;
+}

@@ -1,0 +1,427 @@
+/**
+ * The stack: three Kafka brokers, PostgreSQL and MySQL on this machine, started side by side.
+ * Nothing here ends the process or prints; commands and tests call it alike.
+ */
+
+import { join } from "node:path";
+import { ConfigError } from "../../shared/errors.ts";
+import { dockerAnswers, dockerDown, dockerRunning, dockerUp } from "./docker.ts";
+import {
+  KAFKA_PORTS,
+  KAFKA_VERSION,
+  kafkaSoftware,
+  newClusterId,
+  probeKafka,
+  startBroker,
+} from "./kafka.ts";
+import { withStackLock } from "./lock.ts";
+import {
+  finishMysql,
+  MYSQL_PORT,
+  mysqlSoftware,
+  mysqlVersion,
+  probeMysql,
+  startMysql,
+} from "./mysql.ts";
+import type { Note } from "./packages.ts";
+import { exists, stackFolder } from "./paths.ts";
+import { demandFree } from "./ports.ts";
+import {
+  POSTGRES_PORT,
+  postgresSoftware,
+  postgresVersion,
+  preparePostgres,
+  probePostgres,
+  probePostgresServer,
+  startPostgres,
+} from "./postgres.ts";
+import { isAlive, type ServerProcess, stop, tailOf } from "./processes.ts";
+import {
+  checkName,
+  newDatabase,
+  type Part,
+  PARTS,
+  readState,
+  type ServerInfo,
+  type StackInfo,
+  writeState,
+} from "./state.ts";
+
+export type { Part, ServerInfo, StackInfo };
+export { PARTS };
+
+/** What one part of the stack is doing. */
+export interface StackProgress {
+  part: Part;
+  phase: string;
+  /** How much of `total` is done, where there is a count. */
+  done?: number;
+  total?: number;
+}
+
+export interface UpOptions {
+  /** @default "default" */
+  name?: string;
+  /** Added to every default port. @default the stack's own, or 0 for a new one */
+  port_offset?: number;
+  /** @default all parts */
+  only?: Part[];
+  /** Containers instead of processes. @default only where the native stack cannot run */
+  docker?: boolean;
+  progress?: (event: StackProgress) => void;
+}
+
+export interface DownOptions {
+  /** @default "default" */
+  name?: string;
+  /** Deletes the data as well. @default false */
+  wipe?: boolean;
+  /** With `wipe`: leaves the logs. @default false */
+  keep_logs?: boolean;
+}
+
+export interface StackStatus {
+  info: StackInfo;
+  servers: (ServerInfo & { running: boolean })[];
+}
+
+const DEFAULT_NAME = "default";
+/** A cold start of everything takes 10 s on two cores; a loaded machine may need several times that. */
+const READY_PATIENCE_MS = 90_000;
+const PROBE_INTERVAL_MS = 100;
+/** Databases write their caches out; the last broker waits 5 s for a quorum that is no more. */
+const STOP_PATIENCE_MS = { kafka: 20_000, pg: 30_000, mysql: 30_000 };
+/** PostgreSQL's SIGTERM waits for its clients to leave; SIGINT does not. */
+const STOP_SIGNAL = { kafka: "SIGTERM", pg: "SIGINT", mysql: "SIGTERM" } as const;
+const LOG_LINES = 15;
+
+/**
+ * Brings the stack up and returns it when every server does real work. What runs already stays.
+ * When a server does not come up, those that this call started are ended and the error holds the
+ * last lines of the log. Throws ConfigError for what its caller can mend.
+ */
+export async function up(options: UpOptions = {}): Promise<StackInfo> {
+  const name = options.name ?? DEFAULT_NAME;
+  checkName(name);
+  return await withStackLock(name, async () => {
+    const info = await stateFor(name, options);
+    const parts = options.only ?? [...PARTS];
+    if (info.engine === "docker") {
+      await dockerUp(info, parts, options.progress ?? (() => {}));
+      await writeState(info);
+      return info;
+    }
+    const start = new Start(info, options.progress ?? (() => {}));
+    try {
+      await allSettled(parts.map((part) => BRING_UP[part](start)));
+      return info;
+    } catch (error) {
+      await start.undo();
+      throw error;
+    }
+  });
+}
+
+/** Waits for all; throws the first failure only then, so that nothing still runs on behind it. */
+async function allSettled(works: Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(works);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function stateFor(name: string, options: UpOptions): Promise<StackInfo> {
+  const dir = stackFolder(name);
+  const known = await readState(name);
+  const offset = options.port_offset ?? known?.port_offset ?? 0;
+  if (!Number.isInteger(offset) || offset < 0 || offset > 50_000) {
+    throw new ConfigError(`port_offset is ${offset}; allowed are whole numbers from 0 to 50000.`);
+  }
+  if (known === undefined) {
+    await refuseDataWithoutState(dir, name);
+    const engine = await engineFor(options.docker);
+    return { name, engine, dir, port_offset: offset, versions: {}, servers: [] };
+  }
+  if (offset !== known.port_offset) {
+    throw new ConfigError(
+      `Stack ${name} has the port offset ${known.port_offset}, not ${offset}.`,
+      {
+        cure: `leave --port-offset out, choose another --name, or \`deno task stack down --wipe\``,
+      },
+    );
+  }
+  if (options.docker === true && known.engine !== "docker") {
+    throw new ConfigError(`Stack ${name} runs natively, not in containers.`, {
+      cure: "choose another --name",
+    });
+  }
+  return { ...known, dir };
+}
+
+/** Gives a stack other ports; only one that does not run can change them. */
+function movePorts(info: StackInfo, offset: number): void {
+  if (info.engine === "docker" || info.servers.some(isAlive)) {
+    throw new ConfigError(
+      `Stack ${info.name} runs with the port offset ${info.port_offset}, not ${offset}.`,
+      { cure: "leave --port-offset out, choose another --name, or take the stack down first" },
+    );
+  }
+  info.port_offset = offset;
+  if (info.pg) info.pg.port = POSTGRES_PORT + offset;
+  if (info.mysql) info.mysql.port = MYSQL_PORT + offset;
+  if (info.kafka) info.kafka.brokers = brokerAddresses(offset);
+}
+
+/** The passwords of data stand in the state file only, so data without it is of no use. */
+async function refuseDataWithoutState(dir: string, name: string): Promise<void> {
+  for (const folder of ["postgres", "mysql", "kafka-1"]) {
+    if (!await exists(join(dir, folder))) continue;
+    throw new ConfigError(`${join(dir, folder)} holds data of a stack whose stack.json is gone.`, {
+      cure: `delete it: deno task stack down --wipe --name ${name}`,
+    });
+  }
+}
+
+async function engineFor(docker: boolean | undefined): Promise<StackInfo["engine"]> {
+  if (docker === false) return "native";
+  if (docker === true) return "docker";
+  if (await exists("/etc/debian_version")) return "native";
+  return await dockerAnswers() ? "docker" : "native";
+}
+
+/** One run of `up`: the state as it grows, and what was started, to take it back on failure. */
+class Start {
+  readonly info: StackInfo;
+  readonly #progress: (event: StackProgress) => void;
+  readonly #started: ServerInfo[] = [];
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(info: StackInfo, progress: (event: StackProgress) => void) {
+    this.info = info;
+    this.#progress = progress;
+  }
+
+  folder(server: string): string {
+    return join(this.info.dir, server);
+  }
+
+  /** A function that tells what a part is doing. */
+  note(part: Part): Note {
+    return (phase, done, total) =>
+      this.#progress({
+        part,
+        phase,
+        ...(done === undefined ? {} : { done }),
+        ...(total === undefined ? {} : { total }),
+      });
+  }
+
+  /** Writes the state; one write at a time, because parts come up side by side. */
+  async save(): Promise<void> {
+    this.#saving = this.#saving.then(() => writeState(this.info));
+    await this.#saving;
+  }
+
+  /** Starts a server unless it runs, and records it at once: `down` knows it even after a crash. */
+  async server(
+    part: Part,
+    name: string,
+    ports: number[],
+    start: (log: string) => Promise<ServerProcess>,
+  ): Promise<void> {
+    const known = this.info.servers.find((server) => server.name === name);
+    if (known !== undefined && isAlive(known)) return;
+    demandFree(name, ports);
+    await this.save();
+    const logs = join(this.info.dir, "logs");
+    await Deno.mkdir(logs, { recursive: true });
+    const log = join(logs, `${name}.log`);
+    const server = { name, part, ports, log, ...await start(log) };
+    this.#started.push(server);
+    this.info.servers = [...this.info.servers.filter((other) => other.name !== name), server];
+    await this.save();
+  }
+
+  /** Waits until `probe` succeeds; throws with the log's end when a server of the part has died. */
+  async ready(part: Part, probe: () => Promise<void>): Promise<void> {
+    this.note(part)("waiting for an answer");
+    const deadline = performance.now() + READY_PATIENCE_MS;
+    for (;;) {
+      const failure = await probe().then(() => undefined, (error: unknown) => error);
+      if (failure === undefined) return;
+      const servers = this.info.servers.filter((server) => server.part === part);
+      const dead = servers.find((server) => !isAlive(server));
+      if (dead !== undefined) throw await serverError(dead, "ended while starting", failure);
+      if (performance.now() > deadline) {
+        const silent = servers[0]!;
+        throw await serverError(silent, `gave no answer in ${READY_PATIENCE_MS} ms`, failure);
+      }
+      await new Promise((resolve) => setTimeout(resolve, PROBE_INTERVAL_MS));
+    }
+  }
+
+  /** Ends what this run started. */
+  async undo(): Promise<void> {
+    await Promise.all(this.#started.map((server) => stop(server, "SIGKILL", 0)));
+    this.info.servers = this.info.servers.filter((server) => !this.#started.includes(server));
+    await this.save();
+  }
+}
+
+async function serverError(server: ServerInfo, what: string, cause: unknown): Promise<Error> {
+  const tail = await tailOf(server.log, LOG_LINES);
+  return new ConfigError(
+    `${server.name} ${what}. The last lines of ${server.log}:\n${tail}\n`,
+    {
+      cure: "see what the log says; `deno task stack down --wipe` drops data that does not start",
+      cause,
+    },
+  );
+}
+
+/** The parts of the stack, in the order in which people read them. */
+const BRING_UP: Record<Part, (start: Start) => Promise<void>> = {
+  kafka: bringKafkaUp,
+  pg: bringPostgresUp,
+  mysql: bringMysqlUp,
+};
+
+async function bringKafkaUp(start: Start): Promise<void> {
+  const { info } = start;
+  const note = start.note("kafka");
+  const software = await kafkaSoftware(note);
+  const ports = KAFKA_PORTS.map(({ broker, controller }) => ({
+    broker: broker + info.port_offset,
+    controller: controller + info.port_offset,
+  }));
+  info.kafka ??= { brokers: brokerAddresses(info.port_offset), cluster_id: newClusterId() };
+  info.versions["kafka"] = KAFKA_VERSION;
+  info.versions["java"] = software.java.version;
+  const { brokers, cluster_id } = info.kafka;
+  await allSettled(ports.map(({ broker, controller }, index) => {
+    const name = `kafka-${index + 1}`;
+    return start.server("kafka", name, [broker, controller], (log) =>
+      startBroker(software, {
+        node: index + 1,
+        ports,
+        cluster: cluster_id,
+        folder: start.folder(name),
+        log,
+        note,
+      }));
+  }));
+  await start.ready("kafka", () => probeKafka(brokers));
+  note("ready");
+}
+
+function brokerAddresses(offset: number): string[] {
+  return KAFKA_PORTS.map(({ broker }) => `127.0.0.1:${broker + offset}`);
+}
+
+async function bringPostgresUp(start: Start): Promise<void> {
+  const { info } = start;
+  const note = start.note("pg");
+  const software = await postgresSoftware(note);
+  const database = info.pg ??= newDatabase(POSTGRES_PORT + info.port_offset);
+  info.versions["postgresql"] = postgresVersion(software);
+  await start.server("pg", "postgres", [database.port], (log) =>
+    startPostgres(software, {
+      folder: start.folder("postgres"),
+      log,
+      port: database.port,
+      accounts: database.users,
+      note,
+    }));
+  await start.ready("pg", () => probePostgresServer(database));
+  await preparePostgres(database);
+  await probePostgres(database);
+  note("ready");
+}
+
+async function bringMysqlUp(start: Start): Promise<void> {
+  const { info } = start;
+  const note = start.note("mysql");
+  const software = await mysqlSoftware(note);
+  const database = info.mysql ??= newDatabase(MYSQL_PORT + info.port_offset);
+  info.versions["mysql"] = mysqlVersion(software);
+  await start.server("mysql", "mysql", [database.port], (log) =>
+    startMysql(software, {
+      folder: start.folder("mysql"),
+      log,
+      port: database.port,
+      accounts: database.users,
+      note,
+    }));
+  await start.ready("mysql", () => probeMysql(database));
+  await finishMysql(start.folder("mysql"));
+  note("ready");
+}
+
+/**
+ * Ends exactly the servers that `up` recorded, by pid and start time; with `wipe` the data goes too.
+ * Returns how many were running, or undefined when there is no such stack.
+ */
+export async function down(options: DownOptions = {}): Promise<number | undefined> {
+  const name = options.name ?? DEFAULT_NAME;
+  checkName(name);
+  return await withStackLock(name, async () => {
+    const info = await readState(name);
+    const stopped = info === undefined ? undefined : await stopServers(info, options);
+    if (options.wipe) await wipe(stackFolder(name), options.keep_logs ?? false);
+    if (options.wipe && !options.keep_logs) await removeIfThere(`${stackFolder(name)}.lock`);
+    return stopped;
+  });
+}
+
+async function stopServers(info: StackInfo, options: DownOptions): Promise<number> {
+  if (info.engine === "docker") return await dockerDown(info, options.wipe ?? false);
+  const results = await Promise.all(info.servers.map(async (server) => {
+    // Data that goes anyway need not be written out.
+    if (options.wipe) return await stop(server, "SIGKILL", 0);
+    return await stop(server, STOP_SIGNAL[server.part], STOP_PATIENCE_MS[server.part]);
+  }));
+  await writeState({ ...info, servers: [] });
+  return results.filter((result) => result !== "gone").length;
+}
+
+async function wipe(dir: string, keepLogs: boolean): Promise<void> {
+  if (!await exists(dir)) return;
+  if (!keepLogs) return await Deno.remove(dir, { recursive: true });
+  for await (const entry of Deno.readDir(dir)) {
+    if (entry.name !== "logs") await Deno.remove(join(dir, entry.name), { recursive: true });
+  }
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  if (await exists(path)) await Deno.remove(path);
+}
+
+/** What is known of a stack and which of its servers run; undefined when there is no such stack. */
+export async function status(name: string = DEFAULT_NAME): Promise<StackStatus | undefined> {
+  const info = await readState(name);
+  if (info === undefined) return undefined;
+  if (info.engine === "docker") return { info, servers: await dockerRunning(info) };
+  const servers = info.servers.map((server) => ({ ...server, running: isAlive(server) }));
+  return { info, servers: servers.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+}
+
+/** Environment variables under which jobs and tests find a stack, passwords included. */
+export function environment(info: StackInfo): Record<string, string> {
+  const variables: Record<string, string> = { LIST_SYNC_STACK: join(info.dir, "stack.json") };
+  if (info.kafka) variables["KAFKA_BROKERS"] = info.kafka.brokers.join(",");
+  for (const [prefix, database] of [["PG", info.pg], ["MYSQL", info.mysql]] as const) {
+    if (database === undefined) continue;
+    const { replicator, writer, admin } = database.users;
+    Object.assign(variables, {
+      [`${prefix}_HOST`]: database.host,
+      [`${prefix}_PORT`]: String(database.port),
+      [`${prefix}_DATABASE`]: database.database,
+      [`${prefix}_USER`]: replicator.user,
+      [`${prefix}_PASSWORD`]: replicator.password,
+      [`${prefix}_WRITER_USER`]: writer.user,
+      [`${prefix}_WRITER_PASSWORD`]: writer.password,
+      [`${prefix}_ADMIN_USER`]: admin.user,
+      [`${prefix}_ADMIN_PASSWORD`]: admin.password,
+    });
+  }
+  return variables;
+}

@@ -1,0 +1,203 @@
+/** Reads, resolves and validates a job file: every problem at once, before anything connects. */
+import { dirname, isAbsolute, join } from "node:path";
+import type { z } from "zod";
+import { ConfigError } from "../errors.ts";
+import { type Document, type Path, pathKey, placesOf, SyntaxProblem, valueAt } from "./document.ts";
+import { nearest } from "./nearest.ts";
+import { type Problem, problemsOf, problemText } from "./problems.ts";
+import { type Resolved, resolveReferences, SECRET_NAME } from "./references.ts";
+import { readToml } from "./toml.ts";
+import { readYaml } from "./yaml.ts";
+
+/** The job kinds that may stand in `job:`, by name. */
+export type JobKinds = Readonly<Record<string, { readonly schema: z.ZodType }>>;
+
+/** Where a job reads what does not stand in it. */
+export interface JobEnvironment {
+  env: (name: string) => string | undefined;
+  readTextFile: (path: string) => string;
+  /** Top-level values that replace the file's: options of the command line. */
+  overrides?: Readonly<Record<string, unknown>>;
+}
+
+/** A valid job of the kind `Kind`. */
+export interface LoadedJob<Kinds extends JobKinds, Kind extends keyof Kinds> {
+  readonly kind: Kind;
+  readonly job: z.output<Kinds[Kind]["schema"]>;
+  /** Values that must not be shown: passwords and the like, and what came from files. */
+  readonly secrets: readonly string[];
+  /** Names of the environment variables that the job asks for. */
+  readonly environment: readonly string[];
+  /** Files that the job names by `${file:…}`, relative to where the job file is. */
+  readonly files: readonly string[];
+  /** `file:line:column` of a value of the job, for errors that come later. */
+  readonly where: (path: Path) => string;
+}
+
+/** `LoadedJob` of any kind: `kind` tells which. */
+export type AnyJob<Kinds extends JobKinds> = {
+  [Kind in keyof Kinds]: LoadedJob<Kinds, Kind>;
+}[keyof Kinds];
+
+/**
+ * Reads the job at `path` (`.yaml`, `.yml` or `.toml`). Throws one ConfigError that lists every
+ * problem with file, line, column, the value found and what is allowed; secrets are shown as `***`.
+ */
+export function loadJob<Kinds extends JobKinds>(
+  path: string,
+  kinds: Kinds,
+  environment: JobEnvironment,
+): AnyJob<Kinds> {
+  const document = readDocument(path, environment);
+  const place = (at: Path) => {
+    const { line, column } = placesOf(document, at).key;
+    return `${path}:${line}:${column}`;
+  };
+  const kind = kindOf(path, document, kinds);
+  const resolved = resolveReferences(document.value, {
+    env: environment.env,
+    file: (name) => environment.readTextFile(besideJob(path, name)),
+  });
+  if (resolved.faults.length > 0) {
+    throw refusal(
+      path,
+      resolved.faults.map((fault) => ({
+        ...fault,
+        place: placesOf(document, fault.path).value,
+      })),
+    );
+  }
+  const job = validate(path, kinds[kind]!.schema, document, resolved, environment.overrides ?? {});
+  return {
+    kind,
+    job: job as z.output<Kinds[typeof kind]["schema"]>,
+    secrets: [...new Set([...resolved.secrets, ...secretsIn(job)])],
+    environment: resolved.environment,
+    files: resolved.files.map((name) => besideJob(path, name)),
+    where: place,
+  };
+}
+
+function readDocument(path: string, { readTextFile }: JobEnvironment): Document {
+  let text: string;
+  try {
+    text = readTextFile(path);
+  } catch (error) {
+    throw new ConfigError(`Cannot read the job file ${path}.`, {
+      cure: "name a .yaml or .toml file that exists and may be read",
+      cause: error,
+    });
+  }
+  try {
+    if (/\.ya?ml$/.test(path)) return readYaml(text);
+    if (/\.toml$/.test(path)) return readToml(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxProblem)) throw error;
+    const { place, message } = error;
+    throw new ConfigError(`${path}:${place.line}:${place.column} ${message}`);
+  }
+  throw new ConfigError(`${path}: a job file ends in .yaml, .yml or .toml.`);
+}
+
+function besideJob(job: string, name: string): string {
+  return isAbsolute(name) ? name : join(dirname(job), name);
+}
+
+function kindOf<Kinds extends JobKinds>(
+  path: string,
+  document: Document,
+  kinds: Kinds,
+): keyof Kinds & string {
+  const known = Object.keys(kinds);
+  const name = valueAt(document.value, ["job"]);
+  if (typeof name === "string" && Object.hasOwn(kinds, name)) return name;
+  const near = typeof name === "string" ? nearest(name, known) : undefined;
+  const message = name === undefined
+    ? `"job" is missing: it says what kind of job this is.`
+    : `found ${JSON.stringify(name)}${near ? `; nearest is ${JSON.stringify(near)}` : ""}.`;
+  const place = placesOf(document, ["job"]).value;
+  throw refusal(path, [{
+    path: ["job"],
+    place,
+    message: `${message} Allowed: ${known.join(", ")}.`,
+  }]);
+}
+
+function validate(
+  path: string,
+  schema: z.ZodType,
+  document: Document,
+  resolved: Resolved,
+  overrides: Readonly<Record<string, unknown>>,
+): unknown {
+  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
+  const value = { ...resolved.value as object, ...Object.fromEntries(given) };
+  const first = schema.safeParse(value);
+  if (first.success) return first.data;
+  const coerced = coerce(value, first.error.issues, resolved);
+  const second = schema.safeParse(coerced);
+  if (second.success) return second.data;
+  const problems = problemsOf(second.error.issues, {
+    schema,
+    document,
+    value: coerced,
+    hidden: new Set(resolved.referenced.keys()),
+  });
+  throw refusal(path, problems, new Set(given.map(([name]) => name)));
+}
+
+/** Texts that a reference brought, turned into the number, boolean or list that the schema wants. */
+function coerce(
+  value: unknown,
+  issues: readonly z.core.$ZodIssue[],
+  { referenced }: Resolved,
+): unknown {
+  const copy = structuredClone(value);
+  for (const issue of issues) {
+    const path = issue.path as (string | number)[];
+    const text = valueAt(copy, path);
+    if (referenced.get(pathKey(path)) !== true || typeof text !== "string") continue;
+    const parent = valueAt(copy, path.slice(0, -1)) as Record<string | number, unknown>;
+    parent[path.at(-1)!] = wantedTypes(issue).map((type) => convert(text, type))
+      .find((found) => found !== undefined) ?? text;
+  }
+  return copy;
+}
+
+function wantedTypes(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === "invalid_type") return [issue.expected];
+  if (issue.code !== "invalid_union") return [];
+  return issue.errors.flat().filter((inner) => inner.path.length === 0).flatMap(wantedTypes);
+}
+
+function convert(text: string, type: string): unknown {
+  if (type === "number" || type === "int") {
+    return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : undefined;
+  }
+  if (type === "boolean") return text === "true" ? true : text === "false" ? false : undefined;
+  if (type === "array") return text.split(",").map((item) => item.trim());
+  return undefined;
+}
+
+function secretsIn(value: unknown, name = ""): string[] {
+  if (typeof value === "string") return SECRET_NAME.test(name) && value !== "" ? [value] : [];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inside]) =>
+    secretsIn(inside, Array.isArray(value) ? name : key)
+  );
+}
+
+function refusal(
+  path: string,
+  problems: readonly Problem[],
+  overridden: ReadonlySet<string> = new Set(),
+): ConfigError {
+  const lines = problems.map((problem) =>
+    overridden.has(String(problem.path[0]))
+      ? `--${String(problem.path[0]).replaceAll("_", "-")}: ${problem.message}`
+      : problemText(path, problem)
+  );
+  return new ConfigError(
+    lines.length === 1 ? lines[0]! : `${path}: ${lines.length} problems\n${lines.join("\n")}`,
+  );
+}

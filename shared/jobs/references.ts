@@ -1,0 +1,104 @@
+/** `${env:NAME}`, `${env:NAME:-default}` and `${file:path}` inside the values of a job. */
+import { type Path, pathKey } from "./document.ts";
+
+/** What references read from. */
+export interface Outside {
+  /** An environment variable; undefined: not set. */
+  env(name: string): string | undefined;
+  /** A file's text; `path` is as written, still relative to the job file. */
+  file(path: string): string;
+}
+
+/** A value with its references replaced. */
+export interface Resolved {
+  readonly value: unknown;
+  /** `pathKey` of the values that held a reference; true: the reference was the whole value. */
+  readonly referenced: ReadonlyMap<string, boolean>;
+  /** Names of the environment variables that were asked for, set or not. */
+  readonly environment: readonly string[];
+  /** Paths of the files that were read, as written. */
+  readonly files: readonly string[];
+  /** What was read from files, and from variables whose name says that they are secret. */
+  readonly secrets: readonly string[];
+  readonly faults: readonly { readonly path: Path; readonly message: string }[];
+}
+
+/** Names of keys and variables whose values are never shown. */
+export const SECRET_NAME = /pass(word|phrase)?$|passwd|secret|token|credential|private_?key|^key$/i;
+
+const REFERENCE = /\$\{([^}]*)\}/g;
+const ENV = /^env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
+const FILE = /^file:(.+)$/s;
+
+/** Replaces the references in every text inside `value`. What they bring is not looked at again. */
+export function resolveReferences(value: unknown, outside: Outside): Resolved {
+  const referenced = new Map<string, boolean>();
+  const environment = new Set<string>();
+  const files = new Set<string>();
+  const secrets = new Set<string>();
+  const faults: { path: Path; message: string }[] = [];
+
+  const lookUp = (reference: string): string => {
+    const [, name, fallback] = ENV.exec(reference) ?? [];
+    if (name !== undefined) {
+      environment.add(name);
+      const found = outside.env(name) || fallback;
+      if (found === undefined) throw new Error(notSet(name, outside.env(name)));
+      if (SECRET_NAME.test(name)) secrets.add(found);
+      return found;
+    }
+    const path = FILE.exec(reference)?.[1];
+    if (path === undefined) {
+      throw new Error(
+        `unknown reference \${${reference}}. ` +
+          "Allowed: ${env:NAME}, ${env:NAME:-default}, ${file:path}.",
+      );
+    }
+    files.add(path);
+    const found = readFile(outside, path);
+    secrets.add(found);
+    return found;
+  };
+
+  const resolve = (inside: unknown, path: Path): unknown => {
+    if (typeof inside === "string") {
+      if (!inside.includes("${")) return inside;
+      referenced.set(pathKey(path), /^\$\{[^}]*\}$/.test(inside));
+      try {
+        return inside.replace(REFERENCE, (_, reference: string) => lookUp(reference));
+      } catch (error) {
+        faults.push({ path, message: (error as Error).message });
+        return inside;
+      }
+    }
+    if (Array.isArray(inside)) return inside.map((item, index) => resolve(item, [...path, index]));
+    if (typeof inside === "object" && inside !== null && !(inside instanceof Date)) {
+      return Object.fromEntries(
+        Object.entries(inside).map(([key, item]) => [key, resolve(item, [...path, key])]),
+      );
+    }
+    return inside;
+  };
+
+  return {
+    value: resolve(value, []),
+    referenced,
+    environment: [...environment],
+    files: [...files],
+    secrets: [...secrets].filter((secret) => secret !== ""),
+    faults,
+  };
+}
+
+function notSet(name: string, found: string | undefined): string {
+  return `the environment variable ${name} is ${found === undefined ? "not set" : "empty"}; ` +
+    `set it (export ${name}=…) or give a default: \${env:${name}:-default}.`;
+}
+
+function readFile(outside: Outside, path: string): string {
+  try {
+    return outside.file(path).replace(/\r?\n$/, "");
+  } catch (error) {
+    throw new Error(`the file ${path} cannot be read: ${(error as Error).message}`);
+  }
+}

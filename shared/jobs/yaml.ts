@@ -1,0 +1,54 @@
+/** Reads YAML 1.2 with the place of every value. */
+import { isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  type Path,
+  pathKey,
+  type Place,
+  type Places,
+  SyntaxProblem,
+} from "./document.ts";
+
+/** Throws SyntaxProblem, with the place, when `text` is not one YAML document. */
+export function readYaml(text: string): Document {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { line, column: col };
+  };
+  const fault = document.errors[0];
+  if (fault) {
+    const hint = text.includes("${") && fault.code !== "DUPLICATE_KEY"
+      ? ' (a ${…} inside [ ] or { } must stand in quotes: ["${env:NAME}"])'
+      : "";
+    throw new SyntaxProblem(`not readable as YAML: ${fault.message}${hint}`, at(fault.pos[0]));
+  }
+
+  const places = new Map<string, Places>();
+  const walk = (node: unknown, path: Path): void => {
+    if (isMap(node)) {
+      for (const { key, value } of node.items) {
+        if (!isScalar(key)) continue;
+        const inside = [...path, String(key.value)];
+        const keyPlace = at(key.range![0]);
+        places.set(pathKey(inside), { key: keyPlace, value: startOf(value, at) ?? keyPlace });
+        walk(value, inside);
+      }
+    } else if (isSeq(node)) {
+      node.items.forEach((item, index) => {
+        const inside = [...path, index];
+        const place = startOf(item, at);
+        if (place) places.set(pathKey(inside), { key: place, value: place });
+        walk(item, inside);
+      });
+    }
+  };
+  walk(document.contents, []);
+  return { value: document.toJS(), places };
+}
+
+function startOf(node: unknown, at: (offset: number) => Place): Place | undefined {
+  const range = (node as { range?: readonly number[] | null } | null)?.range;
+  return range ? at(range[0]!) : undefined;
+}

@@ -1,0 +1,152 @@
+/** What goes wrong between a client library and the brokers, as an error of list-sync. */
+import { ConfigError, FencedError, RecordError, RetryableError } from "../errors.ts";
+
+/** Errors of brokers that a later attempt may not meet, by Kafka's own names. */
+const PASSING = new Set([
+  "UNKNOWN_TOPIC_OR_PARTITION", // just made: the leader has not heard of it yet
+  "LEADER_NOT_AVAILABLE", // an election is under way
+  "NOT_LEADER_OR_FOLLOWER", // the leader changed: the metadata is old
+  "NOT_LEADER_FOR_PARTITION", // the same, in kafkajs's words
+  "FENCED_LEADER_EPOCH",
+  "UNKNOWN_LEADER_EPOCH",
+  "REQUEST_TIMED_OUT", // the replicas did not answer the leader in time
+  "BROKER_NOT_AVAILABLE",
+  "REPLICA_NOT_AVAILABLE",
+  "NETWORK_EXCEPTION",
+  "NOT_ENOUGH_REPLICAS", // fewer in sync than min.insync.replicas
+  "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+  "KAFKA_STORAGE_ERROR", // the leader's disk: another replica takes over
+  "COORDINATOR_LOAD_IN_PROGRESS",
+  "COORDINATOR_NOT_AVAILABLE",
+  "NOT_COORDINATOR",
+  "GROUP_LOAD_IN_PROGRESS", // kafkajs's words for the three above
+  "GROUP_COORDINATOR_NOT_AVAILABLE",
+  "NOT_COORDINATOR_FOR_GROUP",
+  "CONCURRENT_TRANSACTIONS", // the last transaction's markers are being written
+  "NOT_CONTROLLER",
+  "OFFSET_NOT_AVAILABLE", // a new leader has not learnt the high watermark
+  "UNSTABLE_OFFSET_COMMIT",
+  "THROTTLING_QUOTA_EXCEEDED",
+  "FETCH_SESSION_TOPIC_ID_ERROR",
+]);
+
+/** The producer can never send again under its id, but another one can. */
+const SPENT = new Set([
+  "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  "UNKNOWN_PRODUCER_ID",
+  "CORRUPT_MESSAGE",
+]);
+
+const FENCED = new Set([
+  "INVALID_PRODUCER_EPOCH",
+  "PRODUCER_FENCED",
+  "INVALID_PRODUCER_ID_MAPPING",
+]);
+
+const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
+
+const DENIED = new Set([
+  "TOPIC_AUTHORIZATION_FAILED",
+  "GROUP_AUTHORIZATION_FAILED",
+  "CLUSTER_AUTHORIZATION_FAILED",
+  "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+  "SASL_AUTHENTICATION_FAILED",
+]);
+
+/** Whether a broker's error may be gone at the next attempt. */
+export function isPassing(name: string): boolean {
+  return PASSING.has(name);
+}
+
+/** Whether a broker's error says that a batch is over `max.message.bytes`. */
+export function isTooLarge(name: string): boolean {
+  return TOO_LARGE.has(name);
+}
+
+/**
+ * The error for a broker's refusal.
+ * @param name Kafka's name of the error, such as `NOT_ENOUGH_REPLICAS`.
+ * @param what What was asked, as the start of a sentence: `Produce to topic t, partition 0`.
+ */
+export function brokerFault(name: string, what: string): Error {
+  const message = `${what} was refused: ${name}`;
+  if (PASSING.has(name)) return new RetryableError(message);
+  if (FENCED.has(name)) {
+    return new FencedError(message, {
+      cure: "another process writes under the same name: stop one of the two",
+    });
+  }
+  if (SPENT.has(name)) {
+    return new RetryableError(message, {
+      cure: "open another producer and read the tails: what was written is not known",
+    });
+  }
+  if (TOO_LARGE.has(name) || name === "INVALID_RECORD") {
+    return new RecordError(message, {
+      cure: "raise the topic's max.message.bytes (and replica.fetch.max.bytes of the brokers), or " +
+        "leave out the column that makes the record so large",
+    });
+  }
+  if (DENIED.has(name)) {
+    return new ConfigError(message, { cure: "grant it to the job's user: kafka.sasl.username" });
+  }
+  return new ConfigError(message);
+}
+
+/**
+ * The error for a connection that failed, whichever library threw it.
+ * @param at `host:port` that was tried.
+ */
+export function connectionFault(error: unknown, at: string): Error {
+  const chain = [...causes(error)];
+  const messages = chain.map(({ message }) => message).filter((text) => text !== "");
+  const all = messages.join(": ");
+
+  const denied = /Requires net access to "([^"]+)"/.exec(all)?.[1];
+  if (denied !== undefined) {
+    return new ConfigError(
+      `This worker may not connect to ${denied}: its --allow-net permission does not name it`,
+      {
+        cure:
+          `start the job with its deno task, which grants the addresses under kafka.brokers and ` +
+          `those that these brokers advertise; by hand, add ${denied} to kafka.brokers and to --allow-net`,
+      },
+    );
+  }
+  if (chain.some(isLoginFault)) {
+    return new ConfigError(`The Kafka broker at ${at} refuses the login: ${all}`, {
+      cure: "check kafka.sasl (mechanism, username, password) and that the listener expects it",
+    });
+  }
+  if (/certificate|CERT_|TLS|SSL/i.test(all) || chain.some(({ code }) => /CERT|SSL|TLS/.test(code))) {
+    return new ConfigError(`The Kafka broker at ${at} and this worker do not agree on TLS: ${all}`, {
+      cure: "check kafka.tls: whether the listener uses TLS, ca_file, and server_name",
+    });
+  }
+  const reason = messages.at(-1) ?? String(error);
+  return new RetryableError(`Cannot reach the Kafka broker at ${at}: ${reason}`, {
+    cure: "check that the broker runs and that kafka.brokers names the port that it listens on",
+    cause: error,
+  });
+}
+
+function isLoginFault({ name, code, message }: Cause): boolean {
+  return name.includes("SASL") || code === "PLT_KFK_AUTHENTICATION" ||
+    message.includes("SASL authentication failed");
+}
+
+interface Cause {
+  readonly name: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+function* causes(error: unknown, depth = 0): Generator<Cause> {
+  if (!(error instanceof Error) || depth > 8) return;
+  const { code } = error as { code?: unknown };
+  yield { name: error.name, code: typeof code === "string" ? code : "", message: error.message };
+  if (error instanceof AggregateError) {
+    for (const one of error.errors) yield* causes(one, depth + 1);
+  }
+  yield* causes(error.cause, depth + 1);
+}

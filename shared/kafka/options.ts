@@ -1,0 +1,110 @@
+/** How a job reaches Kafka: the connection, and what producing and consuming add to it. */
+import { z } from "zod";
+
+/** Schema of one broker's address. */
+const broker = z.string()
+  .regex(
+    /^(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):([1-9]\d{0,4})$/,
+    "expected host:port, for example broker1:9092",
+  );
+
+const tlsOptions = z.strictObject({
+  ca_file: z.string().min(1).optional()
+    .describe("PEM file of the authorities that the brokers' certificates must come from; without it, the system's."),
+  cert_file: z.string().min(1).optional()
+    .describe("PEM file of the client's certificate, for brokers that ask for one; needs key_file."),
+  key_file: z.string().min(1).optional()
+    .describe("PEM file of the client certificate's private key."),
+  server_name: z.string().min(1).optional()
+    .describe("Name to expect in the brokers' certificates when it is not the host that is connected to."),
+}).refine((tls) => (tls.cert_file === undefined) === (tls.key_file === undefined), {
+  error: "cert_file and key_file belong together: give both or neither",
+});
+
+const saslOptions = z.strictObject({
+  mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"])
+    .describe("How the password is proven; plain sends it, so use it over TLS only."),
+  username: z.string().min(1).describe("User that the brokers know."),
+  password: z.string().min(1).describe("Its password: ${env:NAME} or ${file:path}, never the text."),
+});
+
+/** Schema of the connection, the same for every job. */
+export const kafkaOptions = z.strictObject({
+  brokers: z.array(broker).min(1)
+    .describe("Addresses (host:port) to learn the cluster from; it advertises the rest."),
+  client_id: z.string().min(1).default("list-sync")
+    .describe("Name under which the brokers log and meter this worker."),
+  // Absent: the better one for the direction, measured (see mod.ts).
+  client: z.enum(["kafkajs", "platformatic"]).optional()
+    .describe("Client library; without it, the faster one for producing or consuming."),
+  tls: z.union([z.boolean(), tlsOptions]).default(false)
+    .describe("TLS to the brokers: true, or an object of files; certificates are always verified."),
+  sasl: saslOptions.optional().describe("Login to the brokers."),
+  // As kafkajs and the library both do within a factor: a broker that takes longer is gone.
+  connect_timeout_ms: z.int().min(100).max(120_000).default(5_000)
+    .describe("How long a connection to a broker may take, in milliseconds."),
+  // Kafka's own request.timeout.ms.
+  request_timeout_ms: z.int().min(1_000).max(600_000).default(30_000)
+    .describe("How long a broker may take to answer a request, in milliseconds."),
+  // Longer than a leader election, shorter than a person waits at a prompt.
+  retry_timeout_ms: z.int().min(0).max(600_000).default(30_000)
+    .describe(
+      "How long passing faults are repeated when opening and in administrative calls, in milliseconds; sending and consuming repeat them until stopped.",
+    ),
+});
+
+/** Schema of what producing adds. */
+export const produceOptions = z.strictObject({
+  // lz4: half the bytes of none for 0.3 µs a record, and the fastest of the five in the benchmark.
+  compression: z.enum(["none", "gzip", "snappy", "lz4", "zstd"]).default("lz4")
+    .describe("How record batches are compressed."),
+  // Below max.message.bytes (1,048,588 by default) even when compression gains nothing.
+  batch_bytes: z.int().min(1_024).max(64 << 20).default(900_000)
+    .describe("Largest record batch in bytes before compression; a single larger record goes alone."),
+  // Eight batches of the default size: bounds what one send holds encoded.
+  send_bytes: z.int().min(1_024).max(256 << 20).default(8 << 20)
+    .describe("Bytes of encoded batches on their way to the brokers at once."),
+});
+
+/** Schema of what consuming adds. */
+export const fetchOptions = z.strictObject({
+  // Kafka's own max.partition.fetch.bytes; a batch is at most as large by default.
+  fetch_bytes: z.int().min(1_024).max(64 << 20).default(1 << 20)
+    .describe("Bytes that one fetch brings of a partition; a larger batch still comes whole."),
+  // Kafka's own fetch.max.wait.ms.
+  fetch_wait_ms: z.int().min(1).max(30_000).default(500)
+    .describe("How long a broker holds a fetch that finds nothing, in milliseconds."),
+  // A crashed member's partitions move after this time; Kafka's brokers allow 6 s to 30 min.
+  session_timeout_ms: z.int().min(6_000).max(1_800_000).default(30_000)
+    .describe("Silence after which the group gives a consumer's partitions to others, in milliseconds."),
+  // Time for a slow target to make durable what it holds before the partitions move.
+  rebalance_timeout_ms: z.int().min(6_000).max(1_800_000).default(60_000)
+    .describe("How long a rebalance waits for a consumer to hand over, in milliseconds."),
+  // Every change that is there, as a list without its beginning is wrong.
+  auto_offset_reset: z.enum(["earliest", "latest"]).default("earliest")
+    .describe("Where a partition begins of which neither the target nor the group knows an offset."),
+});
+
+/** The connection as validated. */
+export type KafkaOptions = z.infer<typeof kafkaOptions>;
+/** What producing adds, as validated. */
+export type ProduceOptions = z.infer<typeof produceOptions>;
+/** What consuming adds, as validated. */
+export type FetchOptions = z.infer<typeof fetchOptions>;
+
+/** What a client may be opened with: what is left out of producing and consuming has its default. */
+export type ClientOptions = KafkaOptions & Partial<ProduceOptions> & Partial<FetchOptions>;
+
+/** The same with every default in place. */
+export type Settings = KafkaOptions & ProduceOptions & FetchOptions;
+
+/** Fills in the defaults of what `options` leaves out. */
+export function settings(options: ClientOptions): Settings {
+  return { ...produceOptions.parse({}), ...fetchOptions.parse({}), ...withoutUndefined(options) };
+}
+
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
+}

@@ -1,0 +1,303 @@
+/** The brokers as one: connections, metadata and coordinators, on the requests of `@platformatic/kafka`. */
+import {
+  type API,
+  Connection,
+  type ConnectionOptions,
+  findCoordinatorV3,
+  listOffsetsV7,
+  metadataV12,
+  protocolErrorsCodesById,
+} from "@platformatic/kafka";
+import { ConfigError, RetryableError } from "../../errors.ts";
+import type { Log } from "../../observe/log.ts";
+import { brokerFault, connectionFault } from "../faults.ts";
+import type { Settings } from "../options.ts";
+import { partitionId, type TopicPartition } from "../port.ts";
+import { loadTls } from "../security.ts";
+
+/** Connections are kept apart by use: a broker answers one connection's requests in their order. */
+export type Lane = "main" | "fetch" | "group";
+
+/** A topic's place in the cluster. */
+export interface TopicPlace {
+  readonly id: string;
+  readonly replication_factor: number;
+  /** Leader's node id per partition; −1 while there is none. */
+  readonly leaders: readonly number[];
+}
+
+type Metadata = ReturnType<typeof metadataV12.parseResponse>;
+
+const NO_UUID = "00000000-0000-0000-0000-000000000000";
+
+/** Kafka's name of a broker's error code. */
+export function errorName(code: number): string {
+  return (protocolErrorsCodesById as Record<number, string>)[code] ?? `error ${code}`;
+}
+
+/** Throws the error that a broker's `code` stands for; 0 is none. */
+export function check(code: number, what: string): void {
+  if (code !== 0) throw brokerFault(errorName(code), what);
+}
+
+/** A view of the cluster with its own connections. */
+export class Cluster {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly #connection: ConnectionOptions;
+  readonly #links = new Map<string, Link>();
+  readonly #nodes = new Map<number, string>();
+  readonly #topics = new Map<string, TopicPlace>();
+  readonly #stop = new AbortController();
+
+  private constructor(settings: Settings, connection: ConnectionOptions, log: Log) {
+    this.settings = settings;
+    this.#connection = connection;
+    this.log = log;
+  }
+
+  /** Reads the certificate files and asks the first broker that answers for the others. */
+  static async open(settings: Settings, log: Log): Promise<Cluster> {
+    const { sasl } = settings;
+    const tls = await loadTls(settings.tls);
+    const cluster = new Cluster(settings, {
+      connectTimeout: settings.connect_timeout_ms,
+      requestTimeout: settings.request_timeout_ms,
+      ...tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? true },
+      ...sasl === undefined ? {} : {
+        sasl: {
+          mechanism: mechanisms[sasl.mechanism],
+          username: sasl.username,
+          password: sasl.password,
+        },
+      },
+    }, log);
+    try {
+      await cluster.refresh([]);
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** Aborted by `close`. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /**
+   * Sends one request. A broker's error codes come back in the response; what fails on the way is
+   * thrown as ConfigError or RetryableError naming the broker.
+   * @param node_id undefined: any broker.
+   */
+  async call<Arguments extends unknown[], Response>(
+    lane: Lane,
+    node_id: number | undefined,
+    api: API<Arguments, Response>,
+    ...args: Arguments
+  ): Promise<Response> {
+    if (node_id === undefined) return await this.#callAny(lane, api, args);
+    const address = this.#nodes.get(node_id);
+    if (address === undefined) {
+      throw new RetryableError(`Broker ${node_id} is not in the cluster's metadata`);
+    }
+    return await this.#callAt(lane, address, api, args);
+  }
+
+  /** Learns brokers and, for the topics named (null: all), leaders and ids. */
+  async refresh(topics: readonly string[] | null): Promise<Metadata> {
+    const metadata = await this.call(
+      "main",
+      undefined,
+      metadataV12.api,
+      topics === null ? null : [...topics],
+      false,
+      false,
+    );
+    for (const { nodeId, host, port } of metadata.brokers) {
+      this.#nodes.set(nodeId, `${host}:${port}`);
+    }
+    for (const topic of metadata.topics) this.#place(topic);
+    return metadata;
+  }
+
+  /** `host:port` of every broker that the metadata named. */
+  get addresses(): string[] {
+    return [...this.#nodes].sort(([a], [b]) => a - b).map(([, address]) => address);
+  }
+
+  /** What is known of a topic; asks the brokers the first time. Throws RetryableError for an unknown one. */
+  async topic(name: string): Promise<TopicPlace> {
+    if (!this.#topics.has(name)) await this.refresh([name]);
+    const place = this.#topics.get(name);
+    if (place !== undefined) return place;
+    throw brokerFault("UNKNOWN_TOPIC_OR_PARTITION", `Topic ${name}`);
+  }
+
+  /** Node id of the partition's leader. Throws RetryableError while there is none. */
+  async leader(at: TopicPartition): Promise<number> {
+    const leader = (await this.topic(at.topic)).leaders[at.partition];
+    if (leader !== undefined && leader >= 0) return leader;
+    this.forget(at.topic);
+    throw brokerFault(
+      leader === undefined ? "UNKNOWN_TOPIC_OR_PARTITION" : "LEADER_NOT_AVAILABLE",
+      `Partition ${partitionId(at)}`,
+    );
+  }
+
+  /** The next question about the topic asks the brokers. */
+  forget(topic: string): void {
+    this.#topics.delete(topic);
+  }
+
+  /** Groups partitions by their leader's node id. */
+  async byLeader<At extends TopicPartition>(all: readonly At[]): Promise<Map<number, At[]>> {
+    const groups = new Map<number, At[]>();
+    for (const at of all) {
+      const leader = await this.leader(at);
+      const group = groups.get(leader);
+      if (group === undefined) groups.set(leader, [at]);
+      else group.push(at);
+    }
+    return groups;
+  }
+
+  /** Node id of the broker that coordinates a group or a transactional id. */
+  async coordinator(kind: "group" | "transaction", key: string): Promise<number> {
+    const response = await this.call(
+      "main",
+      undefined,
+      findCoordinatorV3.api,
+      kind === "group" ? 0 : 1,
+      [key],
+    );
+    const found = response.coordinators[0]!;
+    check(found.errorCode, `Finding the coordinator of ${kind} ${key}`);
+    this.#nodes.set(found.nodeId, `${found.host}:${found.port}`);
+    return found.nodeId;
+  }
+
+  /** First or end offset of partitions, from their leaders, in the order asked. */
+  async offsets(all: readonly TopicPartition[], which: "first" | "end"): Promise<number[]> {
+    const timestamp = which === "first" ? -2n : -1n;
+    const found = new Map<string, number>();
+    for (const [leader, group] of await this.byLeader(all)) {
+      const topics = [...Map.groupBy(group, ({ topic }) => topic)].map(([name, partitions]) => ({
+        name,
+        partitions: partitions.map(({ partition }) => ({
+          partitionIndex: partition,
+          currentLeaderEpoch: -1,
+          timestamp,
+        })),
+      }));
+      const response = await this.call("main", leader, listOffsetsV7.api, -1, 0, topics);
+      for (const { name, partitions } of response.topics) {
+        for (const { partitionIndex, errorCode, offset } of partitions) {
+          if (errorCode !== 0) this.forget(name);
+          const at = { topic: name, partition: partitionIndex };
+          check(errorCode, `Asking for the ${which} offset of ${partitionId(at)}`);
+          found.set(partitionId(at), Number(offset));
+        }
+      }
+    }
+    return all.map((at) => found.get(partitionId(at))!);
+  }
+
+  /** Ends all connections; work under way fails with the reason. */
+  async close(reason?: Error): Promise<void> {
+    if (!this.#stop.signal.aborted) this.#stop.abort(reason);
+    for (const [key, link] of this.#links) this.#drop(key, link);
+  }
+
+  #place(topic: Metadata["topics"][number]): void {
+    if (topic.name == null) return;
+    if (topic.errorCode !== 0) {
+      this.#topics.delete(topic.name);
+      return;
+    }
+    const leaders: number[] = [];
+    for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId;
+    this.#topics.set(topic.name, {
+      id: topic.topicId === NO_UUID ? "" : topic.topicId,
+      replication_factor: topic.partitions[0]?.replicaNodes.length ?? 0,
+      leaders,
+    });
+  }
+
+  async #callAny<Arguments extends unknown[], Response>(
+    lane: Lane,
+    api: API<Arguments, Response>,
+    args: Arguments,
+  ): Promise<Response> {
+    const addresses = new Set([...this.#nodes.values(), ...this.settings.brokers]);
+    const faults: Error[] = [];
+    for (const address of addresses) {
+      try {
+        return await this.#callAt(lane, address, api, args);
+      } catch (error) {
+        this.signal.throwIfAborted();
+        if (error instanceof ConfigError) throw error;
+        faults.push(error as Error);
+      }
+    }
+    if (faults.length === 1) throw faults[0];
+    throw new RetryableError(
+      `Cannot reach any Kafka broker: ${faults.map(({ message }) => message).join("; ")}`,
+      { cure: "check that the brokers run and that kafka.brokers names their ports" },
+    );
+  }
+
+  async #callAt<Arguments extends unknown[], Response>(
+    lane: Lane,
+    address: string,
+    api: API<Arguments, Response>,
+    args: Arguments,
+  ): Promise<Response> {
+    this.signal.throwIfAborted();
+    const key = `${lane} ${address}`;
+    const link = this.#links.get(key) ?? this.#connect(key, address);
+    try {
+      await link.ready;
+      return await api.async(link.connection, ...args);
+    } catch (error) {
+      // Refusals are thrown by the library with the whole response: callers look at its codes.
+      const { response } = error as { response?: Response };
+      if (response !== undefined) return response;
+      this.#drop(key, link);
+      this.signal.throwIfAborted();
+      throw connectionFault(error, address);
+    }
+  }
+
+  #connect(key: string, address: string): Link {
+    const colon = address.lastIndexOf(":");
+    const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+    const connection = new Connection(this.settings.client_id, this.#connection);
+    // An event without a listener would end the process; the request's own error tells the fault.
+    connection.on("error", () => {});
+    const ready = connection.connect(host, Number(address.slice(colon + 1))) as Promise<void>;
+    const link = { connection, ready };
+    connection.on("close", () => this.#drop(key, link));
+    this.#links.set(key, link);
+    return link;
+  }
+
+  /** Ends a connection without waiting for a peer that may be gone. */
+  #drop(key: string, link: Link): void {
+    if (this.#links.get(key) === link) this.#links.delete(key);
+    (link.connection.socket as { destroy(): void } | undefined)?.destroy();
+  }
+}
+
+interface Link {
+  readonly connection: Connection;
+  readonly ready: Promise<void>;
+}
+
+const mechanisms = {
+  "plain": "PLAIN",
+  "scram-sha-256": "SCRAM-SHA-256",
+  "scram-sha-512": "SCRAM-SHA-512",
+} as const;
+

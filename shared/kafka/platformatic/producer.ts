@@ -1,0 +1,414 @@
+/**
+ * An idempotent producer on the library's requests, with our own record batches: the library's
+ * `send` costs about 3.5 µs a record, this about 0.7 µs with lz4 (bench/produce in the README).
+ */
+import {
+  addPartitionsToTxnV3,
+  createAPI,
+  describeTransactionsV0,
+  endTxnV3,
+  initProducerIdV4,
+  produceV9,
+  Writer,
+} from "@platformatic/kafka";
+import { Buffer } from "node:buffer";
+import { RetryableError } from "../../errors.ts";
+import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
+import { codecs, crc32c } from "../codecs.ts";
+import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
+import {
+  type Acknowledged,
+  type OutBatch,
+  partitionId,
+  type Producer,
+  type ProducerOptions,
+  type TopicPartition,
+} from "../port.ts";
+import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
+import { check, type Cluster, errorName } from "./cluster.ts";
+
+/** The broker's answer waits for all in-sync replicas. */
+const ACKS_ALL = -1;
+/** Sequence numbers are 31 bits and begin again at 0. */
+const SEQUENCES = 2 ** 31;
+/** Only the fence's empty transaction has to end within it. */
+const TRANSACTION_TIMEOUT_MS = 60_000;
+
+/** One partition's batch in a produce request. */
+interface Part extends TopicPartition {
+  readonly bytes: Uint8Array;
+}
+
+/** The library's own produce request with the records as bytes. */
+const produceApi = createAPI<
+  [timeout_ms: number, parts: readonly Part[]],
+  ReturnType<typeof produceV9.parseResponse>
+>(produceV9.api.key, produceV9.api.version, (timeout_ms: number, parts: readonly Part[]) => {
+  const topics = [...Map.groupBy(parts, ({ topic }) => topic)];
+  return Writer.create()
+    .appendString(null) // transactional id: none, the batches stand outside of transactions
+    .appendInt16(ACKS_ALL)
+    .appendInt32(timeout_ms)
+    .appendArray(topics, (writer, [topic, partitions]) => {
+      writer.appendString(topic).appendArray(partitions, (writer, { partition, bytes }) => {
+        writer.appendInt32(partition).appendUnsignedVarInt(bytes.length + 1).append(
+          Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+        );
+      });
+    })
+    .appendTaggedFields();
+}, produceV9.parseResponse);
+
+/** An id and epoch under which batches are written. */
+interface Identity {
+  readonly producer_id: bigint;
+  readonly producer_epoch: number;
+}
+
+/** What is to be written to one partition in this send. */
+interface Lane extends TopicPartition {
+  readonly id: string;
+  /** In order, with the place in the answer of `send`; the first is at work. */
+  readonly jobs: { readonly batch: OutBatch; readonly index: number }[];
+  /** Records of the first job that are acknowledged. */
+  done: number;
+  /** Written and not acknowledged: kept byte for byte, as a repetition must be the same. */
+  pending: WrittenBatch | undefined;
+  /** Most records in one batch; lowered when the broker calls one too large. */
+  count_limit: number;
+}
+
+/** What a broker answered for one partition. */
+interface Answer {
+  readonly lane: Lane;
+  /** Kafka's name of the error; undefined: written, or the broker could not be asked. */
+  readonly refusal?: string;
+  /** Why the broker could not be asked. */
+  readonly fault?: Error;
+  readonly base_offset: number;
+}
+
+/** The producer of the `platformatic` client. */
+export class PlatformaticProducer implements Producer {
+  readonly #cluster: Cluster;
+  readonly #identity: Identity;
+  readonly #writer: RecordBatchWriter;
+  readonly #sequences = new Map<string, number>();
+  readonly #fault: FaultLog;
+  #sending = false;
+  #spent: Error | undefined;
+
+  private constructor(cluster: Cluster, identity: Identity) {
+    this.#cluster = cluster;
+    this.#identity = identity;
+    const { id, compress } = codecs[cluster.settings.compression];
+    this.#writer = new RecordBatchWriter({ crc32c, compression_id: id, compress });
+    this.#fault = new FaultLog(cluster.log, "produce");
+  }
+
+  /** Shuts older producers out and takes over their partitions; owns `cluster` from then on. */
+  static async open(cluster: Cluster, options: ProducerOptions): Promise<PlatformaticProducer> {
+    const { transactional_id, fence } = options;
+    const others = fence.ids.filter((id) => id !== transactional_id);
+    const [identity] = await Promise.all(
+      [transactional_id, ...others].map((id) => shutOut(cluster, id, fence.partitions)),
+    );
+    return new PlatformaticProducer(cluster, identity!);
+  }
+
+  async send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
+    if (this.#sending) throw new Error("send was called again before the last send ended");
+    if (this.#spent !== undefined) {
+      throw new RetryableError("The producer is spent by an earlier error", {
+        cause: this.#spent,
+      });
+    }
+    this.#sending = true;
+    try {
+      return await this.#send(batches);
+    } catch (error) {
+      this.#spent = error as Error;
+      throw error;
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#cluster.close(closedError("producer"));
+  }
+
+  async #send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
+    const acknowledged: Acknowledged[] = [];
+    let lanes = toLanes(batches);
+    for (let failures = 0; lanes.length > 0;) {
+      const answers = await this.#exchange(this.#encode(lanes));
+      const faults: Error[] = [];
+      for (const answer of answers) {
+        const fault = await this.#settle(answer, acknowledged);
+        if (fault !== undefined) faults.push(fault);
+      }
+      lanes = lanes.filter(({ jobs }) => jobs.length > 0);
+      if (faults.length === 0) {
+        failures = 0;
+        this.#fault.over();
+        continue;
+      }
+      faults.forEach((fault) => this.#fault.met(fault));
+      await pause(backoffMs(failures++), this.#cluster.signal);
+    }
+    return acknowledged;
+  }
+
+  /** The lanes of the next requests, each with its batch written, bounded by `send_bytes`. */
+  #encode(lanes: readonly Lane[]): Lane[] {
+    const { batch_bytes, send_bytes } = this.#cluster.settings;
+    const round: Lane[] = [];
+    let bytes = 0;
+    for (const lane of lanes) {
+      if (bytes >= send_bytes) break;
+      const { records } = lane.jobs[0]!.batch;
+      lane.pending ??= this.#writer.write(records, lane.done, batch_bytes, {
+        ...this.#identity,
+        base_sequence: this.#sequences.get(lane.id) ?? 0,
+      }, Math.min(lane.count_limit, records.length - lane.done));
+      bytes += lane.pending.bytes.length;
+      round.push(lane);
+    }
+    return round;
+  }
+
+  /** Sends the lanes' batches, one request to each leader, all brokers at once. */
+  async #exchange(round: readonly Lane[]): Promise<Answer[]> {
+    const groups = new Map<number, Lane[]>();
+    const answers: Answer[] = [];
+    for (const lane of round) {
+      try {
+        const leader = await this.#cluster.leader(lane);
+        groups.set(leader, [...groups.get(leader) ?? [], lane]);
+      } catch (fault) {
+        answers.push(this.#unreachable(lane, fault));
+      }
+    }
+    const asked = await Promise.all(
+      [...groups].map(([leader, group]) => this.#produce(leader, group)),
+    );
+    return [...answers, ...asked.flat()];
+  }
+
+  async #produce(leader: number, lanes: readonly Lane[]): Promise<Answer[]> {
+    const parts = lanes.map(({ topic, partition, pending }) => ({
+      topic,
+      partition,
+      bytes: pending!.bytes,
+    }));
+    // The broker must give up on its replicas before this side gives up on the broker.
+    const timeout_ms = Math.ceil(this.#cluster.settings.request_timeout_ms * 0.8);
+    try {
+      const { responses } = await this.#cluster.call("main", leader, produceApi, timeout_ms, parts);
+      const codes = new Map<string, { code: number; base_offset: number }>();
+      for (const { name, partitionResponses } of responses) {
+        for (const { index, errorCode, baseOffset } of partitionResponses) {
+          const id = partitionId({ topic: name, partition: index });
+          codes.set(id, { code: errorCode, base_offset: Number(baseOffset) });
+        }
+      }
+      return lanes.map((lane) => {
+        const { code, base_offset } = codes.get(lane.id) ?? { code: -1, base_offset: -1 };
+        return code === 0 ? { lane, base_offset } : { lane, base_offset, refusal: errorName(code) };
+      });
+    } catch (fault) {
+      return lanes.map((lane) => this.#unreachable(lane, fault));
+    }
+  }
+
+  /** A broker could not be asked: what a person must mend is thrown, the rest is tried again. */
+  #unreachable(lane: Lane, fault: unknown): Answer {
+    this.#cluster.signal.throwIfAborted();
+    if (!(fault instanceof RetryableError)) throw fault;
+    this.#cluster.forget(lane.topic);
+    return { lane, fault, base_offset: -1 };
+  }
+
+  /** Takes an answer in; what comes back is a passing fault. Throws when the producer is spent. */
+  async #settle(answer: Answer, acknowledged: Acknowledged[]): Promise<Error | undefined> {
+    const { lane, refusal, fault, base_offset } = answer;
+    if (fault !== undefined) return fault;
+    if (refusal === undefined) return this.#advance(lane, base_offset, acknowledged);
+    if (refusal === "DUPLICATE_SEQUENCE_NUMBER") {
+      // An earlier attempt wrote it, too long ago for the broker to know where.
+      const [end] = await retrying({
+        log: this.#cluster.log,
+        what: `find the end of ${lane.id}`,
+        signal: this.#cluster.signal,
+      }, () => this.#cluster.offsets([lane], "end"));
+      return this.#advance(lane, end! - lane.pending!.count, acknowledged);
+    }
+    const { count } = lane.pending!;
+    if (isTooLarge(refusal) && count > 1) {
+      lane.count_limit = Math.ceil(count / 2);
+      lane.pending = undefined;
+      return undefined;
+    }
+    const error = brokerFault(refusal, this.#describe(lane));
+    if (!isPassing(refusal)) throw error;
+    this.#cluster.forget(lane.topic);
+    return error;
+  }
+
+  #advance(lane: Lane, base_offset: number, acknowledged: Acknowledged[]): undefined {
+    const { count } = lane.pending!;
+    const { batch, index } = lane.jobs[0]!;
+    this.#sequences.set(lane.id, ((this.#sequences.get(lane.id) ?? 0) + count) % SEQUENCES);
+    lane.pending = undefined;
+    lane.done += count;
+    if (lane.done < batch.records.length) return;
+    const { topic, partition } = lane;
+    acknowledged[index] = { topic, partition, next_offset: base_offset + count };
+    lane.jobs.shift();
+    lane.done = 0;
+  }
+
+  #describe(lane: Lane): string {
+    const { count, bytes } = lane.pending!;
+    return `Writing ${count === 1 ? "a record" : `${count} records`} (${bytes.length} bytes ` +
+      `compressed with ${this.#cluster.settings.compression}) to ${lane.id}`;
+  }
+}
+
+function toLanes(batches: readonly OutBatch[]): Lane[] {
+  const lanes = new Map<string, Lane>();
+  batches.forEach((batch, index) => {
+    const { topic, partition, records } = batch;
+    const id = partitionId(batch);
+    if (records.length === 0) throw new RangeError(`Cannot send a batch without records to ${id}`);
+    let lane = lanes.get(id);
+    if (lane === undefined) {
+      lane = {
+        topic,
+        partition,
+        id,
+        jobs: [],
+        done: 0,
+        pending: undefined,
+        count_limit: Infinity,
+      };
+      lanes.set(id, lane);
+    }
+    lane.jobs.push({ batch, index });
+  });
+  return [...lanes.values()];
+}
+
+/**
+ * Shuts out every older producer of `transactional_id` on the partitions: an empty transaction is
+ * aborted under a newer epoch, and its markers carry that epoch to each partition.
+ * Resolves when the markers stand in the partitions, so that tails read now are complete.
+ */
+async function shutOut(
+  cluster: Cluster,
+  transactional_id: string,
+  partitions: readonly TopicPartition[],
+): Promise<Identity> {
+  const retry = {
+    log: cluster.log,
+    what: `fence producer ${transactional_id}`,
+    signal: cluster.signal,
+    give_up_ms: cluster.settings.retry_timeout_ms,
+  };
+  const identity = await retrying(retry, async () => {
+    const node = await cluster.coordinator("transaction", transactional_id);
+    const identity = await initProducer(cluster, node, transactional_id);
+    if (partitions.length > 0) {
+      await abortEmpty(cluster, node, transactional_id, identity, partitions);
+    }
+    return identity;
+  });
+  if (partitions.length > 0) {
+    await retrying(retry, () => markersWritten(cluster, transactional_id));
+  }
+  return identity;
+}
+
+async function initProducer(
+  cluster: Cluster,
+  node: number,
+  transactional_id: string,
+): Promise<Identity> {
+  const { errorCode, producerId, producerEpoch } = await cluster.call(
+    "main",
+    node,
+    initProducerIdV4.api,
+    transactional_id,
+    TRANSACTION_TIMEOUT_MS,
+    -1n,
+    -1,
+  );
+  check(errorCode, `Taking over producer ${transactional_id}`);
+  return { producer_id: producerId, producer_epoch: producerEpoch };
+}
+
+async function abortEmpty(
+  cluster: Cluster,
+  node: number,
+  transactional_id: string,
+  { producer_id, producer_epoch }: Identity,
+  partitions: readonly TopicPartition[],
+): Promise<void> {
+  const topics = [...Map.groupBy(partitions, ({ topic }) => topic)].map(([name, all]) => ({
+    name,
+    partitions: all.map(({ partition }) => partition),
+  }));
+  const added = await cluster.call("main", node, addPartitionsToTxnV3.api, [{
+    transactionalId: transactional_id,
+    producerId: producer_id,
+    producerEpoch: producer_epoch,
+    verifyOnly: false,
+    topics,
+  }]);
+  const refused = added.resultsByTransaction
+    .flatMap(({ topicResults }) => topicResults)
+    .flatMap(({ name, resultsByPartition }) =>
+      resultsByPartition.map((result) => ({ name, ...result }))
+    )
+    // The partitions beside a refused one say only that they were not tried.
+    .filter(({ partitionErrorCode: code }) => code !== 0 && code !== OPERATION_NOT_ATTEMPTED)[0];
+  if (refused !== undefined) {
+    check(
+      refused.partitionErrorCode,
+      `Fencing producer ${transactional_id} on ${refused.name}/${refused.partitionIndex}`,
+    );
+  }
+  const ended = await cluster.call(
+    "main",
+    node,
+    endTxnV3.api,
+    transactional_id,
+    producer_id,
+    producer_epoch,
+    false,
+  );
+  check(ended.errorCode, `Ending the fence of producer ${transactional_id}`);
+}
+
+const OPERATION_NOT_ATTEMPTED = 55;
+
+/** Markers are written within milliseconds of the end of a transaction. */
+const MARKER_POLL_MS = 10;
+
+/** Resolves when the coordinator has written the markers to all partitions. */
+async function markersWritten(cluster: Cluster, transactional_id: string): Promise<void> {
+  const node = await cluster.coordinator("transaction", transactional_id);
+  for (;;) {
+    const { transactionStates } = await cluster.call(
+      "main",
+      node,
+      describeTransactionsV0.api,
+      [transactional_id],
+    );
+    const { errorCode, transactionState } = transactionStates[0]!;
+    check(errorCode, `Asking for the transaction of ${transactional_id}`);
+    if (transactionState === "CompleteAbort" || transactionState === "Empty") return;
+    await pause(MARKER_POLL_MS, cluster.signal);
+  }
+}

@@ -1,0 +1,41 @@
+/** Fetching record batches from leaders, as bytes. */
+import { createAPI, type Reader, Writer } from "@platformatic/kafka";
+import { Buffer } from "node:buffer";
+import {
+  decodeFetch,
+  encodeFetch,
+  FETCH_KEY,
+  FETCH_VERSION,
+  type Fetched,
+  type FetchLimits,
+  type Wanted,
+} from "../fetch.ts";
+import { check, type Cluster } from "./cluster.ts";
+
+const fetchApi = createAPI<
+  [wanted: readonly Wanted[], limits: FetchLimits],
+  ReturnType<typeof decodeFetch>
+>(
+  FETCH_KEY,
+  FETCH_VERSION,
+  (wanted: readonly Wanted[], limits: FetchLimits) => {
+    const body = encodeFetch(wanted, limits);
+    return Writer.create().append(body);
+  },
+  (_correlation: number, _key: number, _version: number, reader: Reader) =>
+    decodeFetch(Buffer.from(reader.buffer.slice(reader.position))),
+  false,
+  false,
+);
+
+/** Fetches from one broker what it leads. Throws as `Cluster.call` does, and for a refusal of the whole request. */
+export async function fetchFrom(
+  cluster: Cluster,
+  leader: number,
+  wanted: readonly Wanted[],
+  limits: FetchLimits,
+): Promise<Fetched[]> {
+  const { error_code, partitions } = await cluster.call("fetch", leader, fetchApi, wanted, limits);
+  check(error_code, `Fetching from broker ${leader}`);
+  return partitions;
+}

@@ -1,0 +1,161 @@
+/** The metrics of a worker: every name stands once, in `METRICS`, and the reference is made from it. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+interface Spec {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly labels: readonly string[];
+  readonly help: string;
+  /** Upper bounds of a histogram's buckets. */
+  readonly buckets?: readonly number[];
+}
+
+/** Everything that a worker measures. Keys are how the code calls them, `name` how Prometheus does. */
+export const METRICS = {
+  changes: {
+    name: "list_sync_changes_total",
+    type: "counter",
+    labels: ["op"],
+    help: "Changes whose way is complete: acknowledged by all in-sync replicas (capture), " +
+      "durable in the sink (consume).",
+  },
+  records: {
+    name: "list_sync_records_total",
+    type: "counter",
+    labels: [],
+    help: "Kafka records written (capture) or read (consume), repetitions included.",
+  },
+  bytes: {
+    name: "list_sync_bytes_total",
+    type: "counter",
+    labels: [],
+    help: "Bytes of the keys and values of those records, before compression.",
+  },
+  batch_records: {
+    name: "list_sync_batch_records",
+    type: "histogram",
+    labels: [],
+    help: "Records in one batch.",
+    buckets: [1, 10, 100, 1_000, 2_500, 5_000, 10_000, 25_000],
+  },
+  flush_seconds: {
+    name: "list_sync_flush_seconds",
+    type: "histogram",
+    labels: [],
+    help: "Time from handing a batch over until it is acknowledged (capture) or durable (consume).",
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+  },
+  lag_seconds: {
+    name: "list_sync_lag_seconds",
+    type: "gauge",
+    labels: [],
+    help: "Age of the newest completed change: now minus its commit time in the source; " +
+      "0 when nothing is waiting.",
+  },
+  lag_bytes: {
+    name: "list_sync_lag_bytes",
+    type: "gauge",
+    labels: [],
+    help: "Bytes of the source's log that are not captured yet (capture).",
+  },
+  lag_records: {
+    name: "list_sync_lag_records",
+    type: "gauge",
+    labels: ["topic", "partition"],
+    help: "Offsets between what is durable and the partition's end (consume).",
+  },
+  retries: {
+    name: "list_sync_retries_total",
+    type: "counter",
+    labels: ["reason"],
+    help: "Attempts repeated after a passing fault.",
+  },
+  errors: {
+    name: "list_sync_errors_total",
+    type: "counter",
+    labels: ["kind"],
+    help: "Errors by class: RetryableError, RecordError, ConfigError, FencedError, " +
+      "HistoryLostError, other.",
+  },
+  repetitions_dropped: {
+    name: "list_sync_repetitions_dropped_total",
+    type: "counter",
+    labels: [],
+    help: "Changes dropped because their position was not greater than the last one.",
+  },
+  last_acknowledged_timestamp: {
+    name: "list_sync_last_acknowledged_timestamp_seconds",
+    type: "gauge",
+    labels: [],
+    help: "When a batch was last acknowledged (capture) or made durable (consume), Unix time.",
+  },
+  resident_memory: {
+    name: "list_sync_resident_memory_bytes",
+    type: "gauge",
+    labels: [],
+    help: "Memory that the process holds, read when asked.",
+  },
+} as const satisfies Record<string, Spec>;
+
+type Specs = typeof METRICS;
+
+/** One value per label; left out for a metric without labels. */
+type Labels<Names extends readonly string[]> = Names extends readonly [] ? []
+  : [labels: Readonly<Record<Names[number], string>>];
+
+interface Meters<Names extends readonly string[]> {
+  counter: { add(count: number, ...labels: Labels<Names>): void };
+  gauge: {
+    set(value: number, ...labels: Labels<Names>): void;
+    /** Forgets what stands under these labels: a partition that is no longer ours has no lag. */
+    drop(...labels: Labels<Names>): void;
+  };
+  histogram: { observe(value: number, ...labels: Labels<Names>): void };
+}
+
+/**
+ * The metrics of one process. Update them per batch, never per change: an update looks its labels up.
+ * `metrics.changes.add(412, { op: "c" })`, `metrics.lag_seconds.set(0.2)`.
+ */
+export type Metrics =
+  & { readonly [Key in keyof Specs]: Meters<Specs[Key]["labels"]>[Specs[Key]["type"]] }
+  & {
+    /** All of them in the Prometheus text format. */
+    text(): Promise<string>;
+  };
+
+/** Metrics of its own registry: two in one process (tests, the library) do not share counts. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const meters = Object.entries(METRICS).map(([key, spec]) => [key, meter(spec, registry)]);
+  const metrics = Object.fromEntries(meters) as Metrics;
+  return {
+    ...metrics,
+    text() {
+      metrics.resident_memory.set(Deno.memoryUsage().rss);
+      return registry.metrics();
+    },
+  };
+}
+
+function meter(spec: Spec, registry: Registry): unknown {
+  const about = {
+    name: spec.name,
+    help: spec.help,
+    labelNames: [...spec.labels],
+    registers: [registry],
+  };
+  if (spec.type === "counter") {
+    const counter = new Counter(about);
+    return { add: (count: number, labels = {}) => counter.inc(labels, count) };
+  }
+  if (spec.type === "gauge") {
+    const gauge = new Gauge(about);
+    return {
+      set: (value: number, labels = {}) => gauge.set(labels, value),
+      drop: (labels = {}) => gauge.remove(labels),
+    };
+  }
+  const histogram = new Histogram({ ...about, buckets: [...spec.buckets ?? []] });
+  return { observe: (value: number, labels = {}) => histogram.observe(labels, value) };
+}

@@ -1,0 +1,116 @@
+/** The file operations that crash safety rests on, in one place so that a test can look at each. */
+import { dirname } from "node:path";
+
+/** A file that only grows at its end, or is cut. */
+export interface DiskFile {
+  /** Appends all of `bytes`. */
+  write(bytes: Uint8Array): void;
+  /** Reads `length` bytes from `at`; fewer at the end of the file. */
+  read(at: number, length: number): Uint8Array;
+  size(): number;
+  truncate(length: number): void;
+  /** Resolves when what was written survives a power cut. */
+  sync(): Promise<void>;
+  close(): void;
+}
+
+/** The file system as the CSV sink needs it. Paths are whole. */
+export interface Disk {
+  /** `create`: makes the file, empty; `append`: opens what is there; `read`: the same, only to read. */
+  open(path: string, how: "create" | "append" | "read"): DiskFile;
+  exists(path: string): boolean;
+  /** Makes a folder with its parents; answers the folders in which names were made by it. */
+  make_folder(path: string): string[];
+  /** Names in a folder; none where it does not exist. */
+  list(path: string): string[];
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  /** Resolves when the names in the folder survive a power cut. */
+  sync_folder(path: string): Promise<void>;
+}
+
+/** The real one. */
+export const disk: Disk = {
+  open(path, how) {
+    const file = Deno.openSync(path, {
+      read: true,
+      write: how !== "read",
+      create: how === "create",
+      truncate: how === "create",
+    });
+    if (how === "append") file.seekSync(0, Deno.SeekMode.End);
+    return new RealFile(file);
+  },
+  exists(path) {
+    try {
+      Deno.lstatSync(path);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  },
+  make_folder(path) {
+    if (disk.exists(path)) return [];
+    const parent = dirname(path);
+    const above = disk.make_folder(parent);
+    Deno.mkdirSync(path, { recursive: true });
+    return [...above, parent];
+  },
+  list(path) {
+    try {
+      return [...Deno.readDirSync(path)].map((entry) => entry.name);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  },
+  rename: Deno.renameSync,
+  remove: (path) => Deno.removeSync(path),
+  async sync_folder(path) {
+    using folder = await Deno.open(path);
+    await folder.sync();
+  },
+};
+
+class RealFile implements DiskFile {
+  readonly #file: Deno.FsFile;
+
+  constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+  }
+
+  read(at: number, length: number): Uint8Array {
+    this.#file.seekSync(at, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(length);
+    let filled = 0;
+    while (filled < length) {
+      const count = this.#file.readSync(bytes.subarray(filled));
+      if (count === null) break;
+      filled += count;
+    }
+    this.#file.seekSync(0, Deno.SeekMode.End);
+    return bytes.subarray(0, filled);
+  }
+
+  size(): number {
+    return this.#file.statSync().size;
+  }
+
+  truncate(length: number): void {
+    this.#file.truncateSync(length);
+    this.#file.seekSync(0, Deno.SeekMode.End);
+  }
+
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}

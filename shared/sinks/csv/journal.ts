@@ -1,0 +1,82 @@
+/** The journal of one partition: what its files hold, and where the next record stands. */
+import { z } from "zod";
+import { HistoryLostError } from "../../errors.ts";
+import type { Disk } from "./disk.ts";
+
+const file = z.strictObject({
+  /** Path inside the output folder, without `.part`. */
+  name: z.string(),
+  operation: z.enum(["inserts", "deletes", "changes"]),
+  bytes: z.int().min(0),
+  rows: z.int().min(0),
+  /** CRC-32 of the last 4 KiB (or of all, when shorter) of those bytes. */
+  tail_crc32: z.int().min(0),
+});
+
+const schema = z.strictObject({
+  version: z.literal(1),
+  topic: z.string(),
+  topic_id: z.string(),
+  partition: z.int().min(0),
+  /** Offset of the next record to write; null before the first flush. */
+  next_offset: z.int().min(0).nullable(),
+  /** Last position written, by source. */
+  positions: z.record(z.string(), z.string()),
+  /** Number of the set being written, or, when `files` is empty, of the next one. */
+  sequence: z.int().min(1),
+  /** Number of the first set behind the last truncate: rows of lower sets are gone from the table. */
+  since_sequence: z.int().min(1),
+  /** Tells sets apart whose lines do not have the same columns; null when `files` is empty. */
+  layout: z.string().nullable(),
+  /** When the set was begun, milliseconds since the Unix epoch. */
+  opened_ms: z.number(),
+  /** Files being written, under `name` and `.part`. */
+  files: z.array(file),
+  /** Whole files that may still have to lose their `.part`. */
+  completing: z.array(file),
+});
+
+/** A journal as it stands on disk. */
+export type Journal = z.infer<typeof schema>;
+
+/** A file as the journal knows it. */
+export type JournalFile = z.infer<typeof file>;
+
+/** Reads a journal; undefined: there is none. Throws HistoryLostError when it cannot be read as one. */
+export function readJournal(disk: Disk, path: string): Journal | undefined {
+  if (!disk.exists(path)) return undefined;
+  const handle = disk.open(path, "read");
+  try {
+    const text = new TextDecoder().decode(handle.read(0, handle.size()));
+    return schema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new HistoryLostError(`Cannot read the journal ${path}: it was changed or damaged`, {
+      cure: "restore it together with the files beside it, or start over in an empty output folder",
+      cause: error instanceof z.ZodError ? new Error(z.prettifyError(error)) : error,
+    });
+  } finally {
+    handle.close();
+  }
+}
+
+/**
+ * Replaces a journal in one step: a crash leaves the old one or the new one. `folder` is the one that
+ * `path` stands in.
+ */
+export async function writeJournal(
+  disk: Disk,
+  folder: string,
+  path: string,
+  journal: Journal,
+): Promise<void> {
+  const temporary = `${path}.tmp`;
+  const handle = disk.open(temporary, "create");
+  try {
+    handle.write(new TextEncoder().encode(JSON.stringify(journal) + "\n"));
+    await handle.sync();
+  } finally {
+    handle.close();
+  }
+  disk.rename(temporary, path);
+  await disk.sync_folder(folder);
+}

@@ -1,0 +1,144 @@
+/** One CSV file that is being written. */
+import { crc32 } from "node:zlib";
+import { ConfigError, HistoryLostError } from "../../errors.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import { type Operation, PART } from "./filename.ts";
+import type { JournalFile } from "./journal.ts";
+
+/** Text is handed to the system in pieces of at least so many characters: fewer, larger writes. */
+const PIECE_CHARS = 256 * 1024;
+/** What the journal's checksum covers. */
+const TAIL_BYTES = 4096;
+
+const utf8 = new TextEncoder();
+/** One for all files: writing is synchronous, so no two use it at once. */
+const buffer = new Uint8Array(1024 * 1024);
+
+/** A growing file, `name` with `.part` behind it. */
+export class Part {
+  /** Path inside the output folder, without `.part`. */
+  readonly name: string;
+  readonly operation: Operation;
+  readonly #path: string;
+  readonly #file: DiskFile;
+  #text = "";
+  /** Bytes handed to the system. */
+  #bytes: number;
+  #rows: number;
+  #dirty: boolean;
+
+  private constructor(
+    path: string,
+    file: DiskFile,
+    known: Omit<JournalFile, "tail_crc32">,
+    dirty: boolean,
+  ) {
+    this.name = known.name;
+    this.operation = known.operation;
+    this.#path = path;
+    this.#file = file;
+    this.#bytes = known.bytes;
+    this.#rows = known.rows;
+    this.#dirty = dirty;
+  }
+
+  /** Begins a file. The folder must exist. What a flush that did not end left there is overwritten. */
+  static create(disk: Disk, output: string, name: string, operation: Operation): Part {
+    const path = `${output}/${name}`;
+    if (disk.exists(path)) {
+      throw new ConfigError(`Cannot write ${path}: a file of that name is there already`, {
+        cure: "give every consumer and topic an output folder or a filename of its own",
+      });
+    }
+    const file = disk.open(path + PART, "create");
+    return new Part(path, file, { name, operation, bytes: 0, rows: 0 }, true);
+  }
+
+  /**
+   * Goes on with a file as the journal knows it. What stands behind is of a flush that did not end,
+   * and is cut. Throws HistoryLostError when the file is not what the journal says.
+   */
+  static resume(disk: Disk, output: string, known: JournalFile): Part {
+    const path = `${output}/${known.name}`;
+    const wrong = (found: string) =>
+      new HistoryLostError(
+        `${path}${PART} is not what its journal says: expected ${known.bytes} bytes` +
+          ` whose end has CRC-32 ${hex(known.tail_crc32)}, found ${found}`,
+        { cure: "restore the file as it was, or start over in an empty output folder" },
+      );
+    if (!disk.exists(path + PART)) throw wrong("no such file");
+    const file = disk.open(path + PART, "append");
+    try {
+      const size = file.size();
+      if (size < known.bytes) throw wrong(`${size} bytes`);
+      const found = tailChecksum(file, known.bytes);
+      if (found !== known.tail_crc32) throw wrong(`CRC-32 ${hex(found)}: it was edited`);
+      if (size > known.bytes) file.truncate(known.bytes);
+      return new Part(path, file, known, size > known.bytes);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Size so far, exact for ASCII: the text that is not yet handed on counts in characters. */
+  get bytes(): number {
+    return this.#bytes + this.#text.length;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** Adds the text of `rows` lines. */
+  append(text: string, rows: number): void {
+    this.#text += text;
+    this.#rows += rows;
+    if (this.#text.length >= PIECE_CHARS) this.#hand_on();
+  }
+
+  /** Makes what was added durable, and answers what the journal is to say. */
+  async sync(): Promise<JournalFile> {
+    this.#hand_on();
+    const tail_crc32 = tailChecksum(this.#file, this.#bytes);
+    if (this.#dirty) {
+      await this.#file.sync();
+      this.#dirty = false;
+    }
+    const { name, operation } = this;
+    return { name, operation, bytes: this.#bytes, rows: this.#rows, tail_crc32 };
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  #hand_on(): void {
+    let text = this.#text;
+    if (text === "") return;
+    this.#text = "";
+    this.#dirty = true;
+    try {
+      while (text !== "") {
+        const { read, written } = utf8.encodeInto(text, buffer);
+        this.#file.write(buffer.subarray(0, written));
+        this.#bytes += written;
+        text = read === text.length ? "" : text.slice(read);
+      }
+    } catch (error) {
+      throw new ConfigError(`Cannot write ${this.#path}${PART}`, {
+        cure: "free space on that file system, or let this user write there, and start again",
+        cause: error,
+      });
+    }
+  }
+}
+
+function tailChecksum(file: DiskFile, bytes: number): number {
+  const length = Math.min(bytes, TAIL_BYTES);
+  return crc32(file.read(bytes - length, length));
+}
+
+function hex(checksum: number): string {
+  return checksum.toString(16).padStart(8, "0");
+}

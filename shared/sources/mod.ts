@@ -1,0 +1,7 @@
+/** The sources by connector. Adding one is a folder and a line. */
+
+/** Loads a source's class. */
+export const sources = {
+  mysql: async () => (await import("./mysql/source.ts")).MysqlSource,
+  postgresql: async () => (await import("./postgres/source.ts")).PostgresSource,
+};

@@ -1,0 +1,60 @@
+/** What information_schema says of a table now, for what the binlog does not say. */
+import type { MysqlSession } from "./connection.ts";
+
+/** A column as information_schema describes it. */
+export interface CatalogueColumn {
+  readonly name: string;
+  /** COLUMN_TYPE: `int(10) unsigned zerofill`, `enum('a','b')`. */
+  readonly type: string;
+  /** Computed by the server, stored or not. */
+  readonly generated: boolean;
+  /** Undefined where the column has no characters. */
+  readonly charset: string | undefined;
+}
+
+/** A table as information_schema describes it. */
+export interface CatalogueTable {
+  readonly columns: readonly CatalogueColumn[];
+  /** Names of the primary key's columns, in the key's order. */
+  readonly key: readonly string[];
+}
+
+/** Asks for tables, one at a time. */
+export interface Catalogue {
+  /** Undefined: the table is no longer there, or may not be seen. */
+  table(db: string, table: string): Promise<CatalogueTable | undefined>;
+}
+
+const COLUMNS = `
+  SELECT COLUMN_NAME, COLUMN_TYPE, EXTRA, CHARACTER_SET_NAME
+  FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?
+  ORDER BY ORDINAL_POSITION`;
+
+const KEY = `
+  SELECT COLUMN_NAME FROM information_schema.STATISTICS
+  WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY'
+  ORDER BY SEQ_IN_INDEX`;
+
+/** The catalogue behind a connection. */
+export class ServerCatalogue implements Catalogue {
+  readonly #session: MysqlSession;
+
+  constructor(session: MysqlSession) {
+    this.#session = session;
+  }
+
+  async table(db: string, table: string): Promise<CatalogueTable | undefined> {
+    const rows = await this.#session.query(COLUMNS, [db, table]);
+    if (rows.length === 0) return undefined;
+    const key = await this.#session.query(KEY, [db, table]);
+    return {
+      columns: rows.map(([name, type, extra, charset]) => ({
+        name: name ?? "",
+        type: type ?? "",
+        generated: /\b(VIRTUAL|STORED) GENERATED\b/.test(extra ?? ""),
+        charset: charset ?? undefined,
+      })),
+      key: key.map(([name]) => name ?? ""),
+    };
+  }
+}

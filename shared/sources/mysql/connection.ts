@@ -1,0 +1,103 @@
+/** Connections to the captured server, with everything that changes a value's text pinned. */
+import mysql, { type Connection as CoreConnection, type ConnectionOptions } from "mysql2";
+import { createConnection } from "mysql2/promise";
+import type { MysqlOptions } from "./options.ts";
+
+/** A cell of an answer: text, or null; numbers and times come as the server writes them. */
+export type Cell = string | null;
+
+function settings(options: MysqlOptions, program: string): ConnectionOptions {
+  const { tls } = options;
+  return {
+    host: options.host,
+    port: options.port,
+    user: options.user,
+    password: options.password,
+    database: options.database,
+    ssl: tls === false ? undefined : tls === true ? { rejectUnauthorized: true } : {
+      ca: tls.ca,
+      cert: tls.cert,
+      key: tls.key,
+      rejectUnauthorized: tls.reject_unauthorized,
+    },
+    connectTimeout: options.connect_timeout_ms,
+    charset: "utf8mb4",
+    timezone: "Z",
+    dateStrings: true,
+    supportBigNumbers: true,
+    bigNumberStrings: true,
+    jsonStrings: true,
+    rowsAsArray: true,
+    // Also for whole numbers: one type of cell.
+    typeCast: (field) => field.string(),
+    connectAttributes: { program_name: program },
+  } as ConnectionOptions;
+}
+
+/** An ordinary connection for questions. */
+export class MysqlSession {
+  readonly #connection: Awaited<ReturnType<typeof createConnection>>;
+  /** Set once the connection is lost. */
+  error: Error | undefined;
+
+  private constructor(connection: Awaited<ReturnType<typeof createConnection>>) {
+    this.#connection = connection;
+    connection.on("error", (error: Error) => this.error ??= error);
+  }
+
+  /** Connects as `program`; throws the library's error (its `code` says what happened). */
+  static async connect(options: MysqlOptions, program: string): Promise<MysqlSession> {
+    const session = new MysqlSession(await createConnection(settings(options, program)));
+    try {
+      await session.query("SET time_zone = '+00:00'");
+      await session.query("SET NAMES utf8mb4");
+      return session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** The rows of the answer, cells in the order of the columns; `?` in `sql` are bound. */
+  async query(sql: string, values: readonly (string | number)[] = []): Promise<Cell[][]> {
+    if (this.error !== undefined) throw this.error;
+    const [rows] = await this.#connection.query(sql, [...values]);
+    return Array.isArray(rows) ? rows as Cell[][] : [];
+  }
+
+  /** The rows as records by column name. */
+  async records(sql: string): Promise<Record<string, Cell>[]> {
+    if (this.error !== undefined) throw this.error;
+    const [rows, fields] = await this.#connection.query(sql);
+    return (rows as unknown as Cell[][]).map((row) =>
+      Object.fromEntries(fields.map((field, i) => [field.name, row[i] ?? null]))
+    );
+  }
+
+  /** The only cell of the answer. */
+  async value(sql: string, values: readonly (string | number)[] = []): Promise<Cell> {
+    return (await this.query(sql, values))[0]?.[0] ?? null;
+  }
+
+  /** Ends the connection at once; a question under way gets an error. */
+  close(): Promise<void> {
+    const { connection } = this.#connection as unknown as {
+      connection: { stream: { destroy(): void } };
+    };
+    connection.stream.destroy(); // first: the server's last words on a closing connection are no news
+    this.#connection.destroy();
+    return Promise.resolve();
+  }
+}
+
+/** A connection of the library's lower level, on which commands of our own can run. */
+export function connectCore(options: MysqlOptions, program: string): Promise<CoreConnection> {
+  const connection = mysql.createConnection(settings(options, program));
+  return new Promise((resolve, reject) =>
+    connection.connect((error) => {
+      if (error === null || error === undefined) return resolve(connection);
+      connection.destroy();
+      reject(error);
+    })
+  );
+}

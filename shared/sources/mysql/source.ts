@@ -1,0 +1,256 @@
+/** MySQL as a source: connects as a replica and reads the binary log. */
+import type { SourceIdentity } from "../../change.ts";
+import { ConfigError } from "../../errors.ts";
+import type { Log } from "../../observe/log.ts";
+import { GtidSet } from "../../wire/gtid_set.ts";
+import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
+import { ServerCatalogue } from "./catalogue.ts";
+import { ChangeReader, fileNumber } from "./change_reader.ts";
+import { MysqlSession } from "./connection.ts";
+import { BinlogDump, type DumpStart } from "./dump.ts";
+import { checkHistory, readResume } from "./history.ts";
+import { type CaptureIdentity, captureIdentity } from "./identity.ts";
+import { inspectServer } from "./inspect.ts";
+import type { MysqlOptions } from "./options.ts";
+import {
+  type LogEnd,
+  readLogEnd,
+  readLogFiles,
+  readServerFacts,
+  type ServerFacts,
+} from "./server.ts";
+import { TableSelection } from "./tables.ts";
+
+/** What every source is given beside its options. */
+export interface MysqlSourceContext {
+  /** The job's name. */
+  readonly name: string;
+  /** Version of list-sync. */
+  readonly version: string;
+  readonly log: Log;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** A killed predecessor's lock is free once the server sees its connection close. */
+const LOCK_WAIT_S = 3;
+/** The longest that the server allows: the connection that holds the lock says nothing by itself. */
+const IDLE_TIMEOUT_S = 31_536_000;
+/** How old the known end of the log may be when the lag is told. */
+const LAG_INTERVAL_MS = 2_000;
+
+/** What `open` found. */
+interface Opened {
+  readonly session: MysqlSession;
+  readonly facts: ServerFacts;
+  readonly end: LogEnd;
+  readonly start: { readonly gtid_set: GtidSet; readonly file: string; readonly offset: number };
+  readonly generation: number;
+}
+
+/**
+ * A capture of a MySQL server. It leaves nothing there: a lock of its name keeps a second capture of the
+ * same job away and goes with the connection.
+ */
+export class MysqlSource implements Source {
+  readonly connector = "mysql";
+  readonly #options: MysqlOptions;
+  readonly #context: MysqlSourceContext;
+  readonly #identity: SourceIdentity;
+  readonly #capture: CaptureIdentity;
+  readonly #selection: TableSelection;
+  readonly #program: string;
+  #opened: Opened | undefined;
+  #dump: BinlogDump | undefined;
+  #lag: Lag | undefined;
+
+  constructor(options: MysqlOptions, context: MysqlSourceContext) {
+    this.#options = options;
+    this.#context = context;
+    const { name, version } = context;
+    this.#identity = { connector: "mysql", name, version };
+    this.#capture = captureIdentity(name, options.server_id);
+    this.#selection = new TableSelection(options.tables, options.exclude_tables);
+    this.#program = `list-sync:${name}`;
+  }
+
+  async inspect(): Promise<Finding[]> {
+    const session = await MysqlSession.connect(this.#options, this.#program);
+    try {
+      return await inspectServer(session, this.#options, this.#selection);
+    } finally {
+      await session.close();
+    }
+  }
+
+  /**
+   * Takes the job's lock and checks the server. With GTIDs on, capturing goes on behind the stored
+   * set; without, at the stored file and offset.
+   */
+  async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
+    await this.close();
+    const session = await MysqlSession.connect(this.#options, this.#program);
+    try {
+      const facts = await readServerFacts(session);
+      await this.#lock(session);
+      const end = await readLogEnd(session, facts);
+      const stored = resume === undefined ? undefined : readResume(resume);
+      if (stored !== undefined) await checkHistory(session, facts, end, stored);
+      const start = stored ?? {
+        gtid_set: facts.gtid ? end.gtid_executed : new GtidSet(),
+        file: end.file,
+        offset: end.offset,
+      };
+      this.#opened = { session, facts, end, start, generation };
+      return resume ?? {
+        gtid_set: start.gtid_set.toString(),
+        file: start.file,
+        offset: start.offset,
+        server_uuid: facts.uuid,
+      };
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  async *batches(
+    { to_end, signal }: { readonly to_end: boolean; readonly signal: AbortSignal },
+  ): AsyncGenerator<SourceBatch> {
+    const opened = this.#opened;
+    if (opened === undefined) throw new Error("batches() before open()");
+    const reader = this.#reader(opened);
+    const atEnd = () => to_end && reader.reached(opened.end.file, opened.end.offset);
+    if (to_end && (atEnd() || (opened.facts.gtid && reader.has(opened.end.gtid_executed)))) return;
+    const { facts, start, session } = opened;
+    const from: DumpStart = facts.gtid ? { gtid_set: start.gtid_set } : start;
+    const dump = await BinlogDump.start(this.#options, this.#capture, this.#program, from);
+    this.#dump = dump;
+    this.#lag = new Lag(session, this.#context.now);
+    const { batch_changes, batch_bytes } = this.#options;
+    let told = reader.resume;
+    let bytes = 0;
+    const batch = (): SourceBatch => {
+      bytes = 0;
+      const { changes, resume } = reader;
+      reader.changes = [];
+      told = resume;
+      return { changes, resume, lag_bytes: this.#lag?.behind(resume) };
+    };
+    const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
+    try {
+      while (!signal.aborted) {
+        const raw = dump.take();
+        if (raw === undefined) {
+          if (reader.changes.length > 0 || reader.resume !== told) yield batch();
+          else {
+            await dump.wait(signal);
+            if (session.error !== undefined) throw session.error; // and with it went the lock
+          }
+          continue;
+        }
+        bytes += raw.end - raw.at;
+        if (reader.isPayload(raw)) {
+          for await (const _ of reader.payload(raw)) if (full()) yield batch();
+        } else {
+          const pending = reader.read(raw);
+          if (pending !== undefined) await pending;
+        }
+        if (atEnd()) {
+          yield batch();
+          return;
+        }
+        if (full()) yield batch();
+      }
+    } finally {
+      dump.stop();
+    }
+  }
+
+  /** Nothing to tell: MySQL keeps its binlog by time, and the position is kept on Kafka. */
+  confirm(_resume: ResumePoint): void {}
+
+  async close(): Promise<void> {
+    this.#dump?.stop();
+    this.#dump = undefined;
+    this.#lag = undefined;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.session.close();
+  }
+
+  /** Nothing stays on the server. */
+  remove(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
+  #reader({ session, facts, start, generation }: Opened): ChangeReader {
+    const { table_cache, tinyint1_as_boolean } = this.#options;
+    return new ChangeReader({
+      identity: this.#identity,
+      generation,
+      selection: this.#selection,
+      catalogue: new ServerCatalogue(session),
+      start,
+      server_uuid: facts.uuid,
+      lower_case: facts.lower_case,
+      table_cache,
+      tinyint1_as_boolean,
+      log: this.#context.log,
+      now: this.#context.now,
+    });
+  }
+
+  async #lock(session: MysqlSession): Promise<void> {
+    const { lock } = this.#capture;
+    await session.query(`SET SESSION wait_timeout = ${IDLE_TIMEOUT_S}`);
+    if (await session.value("SELECT GET_LOCK(?, ?)", [lock, LOCK_WAIT_S]) === "1") return;
+    const holder = await session.value("SELECT IS_USED_LOCK(?)", [lock]);
+    const [process] = holder === null ? [] : await session.query(
+      "SELECT HOST, USER FROM information_schema.PROCESSLIST WHERE ID = ?",
+      [holder],
+    );
+    const from = process === undefined ? "" : ` from ${process[0]} as ${process[1]}`;
+    throw new ConfigError(
+      `Another capture of job ${
+        JSON.stringify(this.#context.name)
+      } runs: connection ${holder}${from}` +
+        ` holds the lock ${JSON.stringify(lock)} on the MySQL server`,
+      { cure: "stop that one, or give this job a name of its own" },
+    );
+  }
+}
+
+/** How far the capture is behind, from the sizes of the binlog files; asked beside the stream. */
+class Lag {
+  readonly #session: MysqlSession;
+  readonly #now: () => number;
+  #asked_at_ms = -Infinity;
+  #files: readonly { readonly number: number; readonly bytes: number }[] = [];
+
+  constructor(session: MysqlSession, now: () => number) {
+    this.#session = session;
+    this.#now = now;
+  }
+
+  /** Bytes of log behind `resume`, as of the last answer; undefined before the first. */
+  behind(resume: ResumePoint): number | undefined {
+    this.#ask();
+    const last = this.#files.at(-1);
+    if (last === undefined) return undefined;
+    const number = fileNumber(String(resume.file));
+    let bytes = -Number(resume.offset);
+    for (const file of this.#files) if (file.number >= number) bytes += file.bytes;
+    return Math.max(0, bytes);
+  }
+
+  #ask(): void {
+    if (this.#now() - this.#asked_at_ms < LAG_INTERVAL_MS) return;
+    this.#asked_at_ms = this.#now();
+    readLogFiles(this.#session).then(
+      (files) =>
+        this.#files = files.map(({ file, bytes }) => ({ number: fileNumber(file), bytes })),
+      () => {}, // the stream itself finds out what is wrong with the server
+    );
+  }
+}

@@ -1,0 +1,181 @@
+/** Connections to PostgreSQL, with everything pinned that changes the text of a value. */
+import { readFile } from "node:fs/promises";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import pg from "pg";
+import { ConfigError, RetryableError } from "../../errors.ts";
+import type { PostgresOptions } from "./options.ts";
+
+/**
+ * Settings that reach the text of values. A database or role may have changed them (ALTER DATABASE …
+ * SET reaches decoded text), so each session sets its own. With an empty search path beside
+ * pg_catalog every type of a user is written with its schema.
+ */
+const PINNED: Readonly<Record<string, string>> = {
+  DateStyle: "ISO",
+  IntervalStyle: "iso_8601",
+  TimeZone: "UTC",
+  bytea_output: "hex",
+  extra_float_digits: "3",
+  lc_monetary: "C",
+  search_path: "pg_catalog",
+  statement_timeout: "0",
+};
+
+/** A row as the server's own text, in the order of the query. */
+export type TextRow = readonly (string | null)[];
+
+/** Fields of an error that the server sent. */
+export interface ServerError extends Error {
+  readonly code?: string;
+}
+
+/** What both kinds of connection are opened with. */
+export interface ConnectionPurpose {
+  readonly application_name: string;
+  readonly replication?: boolean;
+}
+
+/** A connected client of `pg`. Throws ConfigError for refused credentials, else what `pg` throws. */
+export async function connect(
+  options: PostgresOptions,
+  purpose: ConnectionPurpose,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: options.host,
+    port: options.port,
+    database: options.database,
+    user: options.user,
+    // `pg` looks into files of the user's when it is given none.
+    password: options.password ?? "",
+    ssl: await tlsSettings(options.tls),
+    connectionTimeoutMillis: options.connect_timeout_ms,
+    keepAlive: true,
+    application_name: purpose.application_name,
+    options: Object.entries(PINNED).map(([name, value]) => `-c ${name}=${value}`).join(" "),
+    types: { getTypeParser: () => (text: string) => text },
+    ...purpose.replication ? { replication: "database" } : {},
+  } as pg.ClientConfig);
+  // A break between two queries is told by the next one; without a listener it would end the process.
+  client.on("error", () => {});
+  try {
+    await client.connect();
+  } catch (error) {
+    throw refusal(error, options) ?? explain(error, options);
+  }
+  return client;
+}
+
+async function tlsSettings(tls: PostgresOptions["tls"]) {
+  if (tls === false) return false;
+  if (tls === true) return { rejectUnauthorized: true };
+  const [ca, cert, key] = await Promise.all([tls.ca_file, tls.cert_file, tls.key_file].map(pem));
+  const { server_name } = tls;
+  return {
+    rejectUnauthorized: true,
+    ...ca === undefined ? {} : { ca },
+    ...cert === undefined ? {} : { cert, key },
+    // `pg` puts the host in the place of any other name, so the check itself takes ours.
+    ...server_name === undefined ? {} : {
+      servername: server_name,
+      checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+        checkServerIdentity(server_name, certificate),
+    },
+  };
+}
+
+async function pem(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new ConfigError(`Cannot read the file ${path} that source.tls names`, {
+      cure: "correct the path, or allow the worker to read it",
+      cause: error,
+    });
+  }
+}
+
+/** What to do about SQLSTATEs with which a server refuses a connection for good. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  "28P01": "correct source.user and source.password",
+  "28000": "allow this user and host in pg_hba.conf, for replication too, and correct source.user",
+  "3D000": "correct source.database",
+  "42501": "ALTER ROLE … REPLICATION for the user of the job, and GRANT CONNECT on the database",
+};
+
+function refusal(error: unknown, options: PostgresOptions): ConfigError | undefined {
+  const { code, message } = error as ServerError;
+  const cure = REFUSALS[code ?? ""];
+  if (cure === undefined) return undefined;
+  return new ConfigError(
+    `${placeOf(options)} refused a connection of user ${options.user}: ${message}`,
+    { cure },
+  );
+}
+
+/** How messages name the server. */
+export function placeOf(options: PostgresOptions): string {
+  return `PostgreSQL at ${options.host}:${options.port}, database ${options.database},`;
+}
+
+/** An error of `pg` as one that `classify` understands: what it says itself of a break has no code. */
+export function explain(error: unknown, options: PostgresOptions): unknown {
+  const { code, message } = error as ServerError;
+  const broken = error instanceof Error && code === undefined &&
+    /Connection terminated|timeout expired|not queryable/i.test(message);
+  if (!broken) return error;
+  return new RetryableError(`The connection to ${placeOf(options)} broke: ${message}`, {
+    cause: error,
+  });
+}
+
+/** `name` quoted as an identifier. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** `schema.table`, quoted. */
+export function quoteTable(table: { readonly schema: string; readonly table: string }): string {
+  return `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`;
+}
+
+/** `text` quoted as a literal; with `standard_conforming_strings`, the default since 9.1. */
+export function quoteLiteral(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** An ordinary connection: one query at a time, in the order in which they were asked. */
+export class Session {
+  readonly #client: pg.Client;
+  readonly #options: PostgresOptions;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(client: pg.Client, options: PostgresOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  static async open(options: PostgresOptions, application_name: string): Promise<Session> {
+    return new Session(await connect(options, { application_name }), options);
+  }
+
+  /** The rows of a query. Throws the server's error, or RetryableError when the connection broke. */
+  query(text: string, values: readonly unknown[] = []): Promise<TextRow[]> {
+    const result = this.#last.then(() => this.#run(text, values));
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  async #run(text: string, values: readonly unknown[]): Promise<TextRow[]> {
+    try {
+      const { rows } = await this.#client.query({ text, values: [...values], rowMode: "array" });
+      return rows;
+    } catch (error) {
+      throw explain(error, this.#options);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#client.end();
+  }
+}

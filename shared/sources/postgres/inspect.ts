@@ -1,0 +1,453 @@
+/** What `check` looks at before a capture from PostgreSQL: each finding with a cure to paste. */
+import { ConfigError } from "../../errors.ts";
+import type { Finding } from "../source.ts";
+import {
+  type CatalogTable,
+  describeTables,
+  type ListedTable,
+  listTables,
+  type TableName,
+} from "./catalog.ts";
+import {
+  quoteIdentifier,
+  quoteLiteral,
+  quoteTable,
+  type ServerError,
+  type Session,
+} from "./connection.ts";
+import { objectNames, type PostgresOptions } from "./options.ts";
+import {
+  findHolder,
+  findPublication,
+  findSlot,
+  type Publication,
+  publicationStatement,
+  uncovered,
+} from "./slot.ts";
+import { globMatcher } from "../../jobs/glob.ts";
+import { tableMatcher } from "./tables.ts";
+import { OID } from "../../wire/postgres_value.ts";
+
+/** The first major version whose catalogue has all that is asked of it here. */
+const OLDEST_VERSION = 12;
+
+/** Rows are counted up to here; above, the planner's estimate must do. */
+const COUNT_LIMIT = 100_000;
+
+/** Looks at everything that a capture needs. Changes nothing; throws only when the connection breaks. */
+export async function inspect(
+  session: Session,
+  options: PostgresOptions,
+  name: string,
+): Promise<Finding[]> {
+  const names = objectNames(options, name);
+  const listed = await listTables(session);
+  const wanted = tableMatcher(options);
+  const tables = listed.filter((table) =>
+    wanted(table.schema, table.table) && !table.partitioned && !table.unlogged
+  );
+  const publication = options.plugin === "pgoutput"
+    ? await findPublication(session, names.publication)
+    : undefined;
+  const described = await describeTables(session, tables.map((table) => table.oid));
+  const published = new Set(publication?.tables.map(quoteTable));
+  const findings = [
+    ...await inspectServer(session, options),
+    ...await inspectRole(session),
+    ...await inspectSlot(session, options, names.slot),
+    ...inspectPatterns(listed, options),
+    ...listed.filter((table) => wanted(table.schema, table.table)).flatMap(inspectKind),
+  ];
+  if (options.plugin === "pgoutput") {
+    findings.push(...await inspectPublication(session, names.publication, publication, tables));
+  }
+  for (const table of described) {
+    findings.push(inspectIdentity(table, options, published.has(quoteTable(table))));
+    if (options.plugin === "wal2json") findings.push(...unfaithful(table));
+    findings.push(await inspectRows(session, table));
+  }
+  return findings;
+}
+
+// Server ------------------------------------------------------------------------------------------
+
+async function inspectServer(session: Session, options: PostgresOptions): Promise<Finding[]> {
+  const [row] = await session.query(
+    `select current_setting('server_version_num'), current_setting('server_version'),
+            current_setting('wal_level'), current_setting('server_encoding'),
+            current_setting('output_plugin_libraries', true),
+            current_setting('max_wal_senders'),
+            (select count(*) from pg_stat_replication)`,
+  );
+  const [number, version, wal_level, encoding, plugins, senders, sending] = row!;
+  const findings: Finding[] = [];
+  const major = Math.floor(Number(number) / 10_000);
+  findings.push(
+    major >= OLDEST_VERSION ? ok("version", `PostgreSQL ${version}`) : {
+      level: "error",
+      subject: "version",
+      found: `PostgreSQL ${version}, older than ${OLDEST_VERSION}`,
+      cure: `upgrade the server to PostgreSQL ${OLDEST_VERSION} or later`,
+    },
+  );
+  findings.push(
+    wal_level === "logical" ? ok("wal_level", "logical") : {
+      level: "error",
+      subject: "wal_level",
+      found: `${wal_level}: the log does not hold what logical replication needs`,
+      cure: "ALTER SYSTEM SET wal_level = 'logical'; then restart the server",
+    },
+  );
+  findings.push(
+    readableEncoding(encoding!, options) ? ok("encoding", encoding!) : {
+      level: "error",
+      subject: "encoding",
+      found: `${encoding}: text cannot be told from bytes${
+        encoding === "SQL_ASCII" ? "" : ", for wal2json does not convert it"
+      }`,
+      cure: encoding === "SQL_ASCII"
+        ? "move the database into one with ENCODING 'UTF8'"
+        : "use plugin: pgoutput, which has the server convert it",
+    },
+  );
+  findings.push(
+    Number(senders) > Number(sending)
+      ? ok("max_wal_senders", `${Number(senders) - Number(sending)} of ${senders} free`)
+      : {
+        level: "error",
+        subject: "max_wal_senders",
+        found: `all ${senders} in use`,
+        cure: `ALTER SYSTEM SET max_wal_senders = ${Number(senders) + 10}; then restart the server`,
+      },
+  );
+  if (plugins != null) findings.push(inspectPluginList(plugins, options.plugin));
+  return findings;
+}
+
+function readableEncoding(encoding: string, { plugin }: PostgresOptions): boolean {
+  return encoding === "UTF8" || encoding !== "SQL_ASCII" && plugin === "pgoutput";
+}
+
+/** Servers since 2026 start only the output plugins of a list. */
+function inspectPluginList(list: string, plugin: string): Finding {
+  const subject = "output_plugin_libraries";
+  const allowed = list.split(",").map((name) => name.trim().replaceAll('"', ""));
+  // pgoutput belongs to the server; a list that leaves it out refuses it all the same.
+  if (allowed.includes(plugin) || allowed.includes("*")) return ok(subject, list);
+  const wanted = [...allowed.filter((name) => name !== ""), plugin].join(",");
+  return {
+    level: "error",
+    subject,
+    found: `${JSON.stringify(list)} does not allow ${plugin}`,
+    cure: `ALTER SYSTEM SET output_plugin_libraries = ${
+      quoteLiteral(wanted)
+    }; SELECT pg_reload_conf()`,
+  };
+}
+
+async function inspectRole(session: Session): Promise<Finding[]> {
+  const [row] = await session.query(
+    "select rolname, rolreplication or rolsuper from pg_roles where rolname = current_user",
+  );
+  const [role, allowed] = row!;
+  if (allowed === "t") return [ok("role", `${role} may replicate`)];
+  return [{
+    level: "error",
+    subject: "role",
+    found: `${role} lacks the attribute REPLICATION`,
+    cure: `ALTER ROLE ${quoteIdentifier(role!)} REPLICATION`,
+  }];
+}
+
+// Slot --------------------------------------------------------------------------------------------
+
+async function inspectSlot(
+  session: Session,
+  options: PostgresOptions,
+  name: string,
+): Promise<Finding[]> {
+  const subject = `slot ${name}`;
+  const slot = await findSlot(session, name);
+  if (slot === undefined) {
+    return [await inspectFreeSlots(session), ...await inspectPlugin(session, options.plugin)];
+  }
+  const drop = `SELECT pg_drop_replication_slot(${quoteLiteral(name)})`;
+  if (slot.plugin !== options.plugin || slot.database !== options.database) {
+    return [{
+      level: "error",
+      subject,
+      found: `belongs to plugin ${slot.plugin} in database ${slot.database}`,
+      cure: `set source.slot to another name, or: ${drop}`,
+    }];
+  }
+  if (slot.lost !== undefined) {
+    return [{
+      level: "error",
+      subject,
+      found: `has lost its log (${slot.lost})`,
+      cure: `${drop}; then begin a new generation`,
+    }];
+  }
+  const holder = await findHolder(session, name);
+  if (holder === undefined) return [ok(subject, `exists, plugin ${slot.plugin}, free`)];
+  return [{
+    level: "warning",
+    subject,
+    found: `is in use by ${holder.described}; a second capture would be refused`,
+    cure: `stop that capture, or if it is gone: SELECT pg_terminate_backend(${holder.pid})`,
+  }];
+}
+
+async function inspectFreeSlots(session: Session): Promise<Finding> {
+  const [row] = await session.query(
+    "select current_setting('max_replication_slots'), (select count(*) from pg_replication_slots)",
+  );
+  const [most, used] = row!.map(Number) as [number, number];
+  const subject = "max_replication_slots";
+  if (used < most) return ok(subject, `${most - used} of ${most} free`);
+  return {
+    level: "error",
+    subject,
+    found: `all ${most} in use`,
+    cure: `drop a slot that nobody needs (SELECT slot_name, active FROM pg_replication_slots), or` +
+      ` ALTER SYSTEM SET max_replication_slots = ${most + 10}; then restart the server`,
+  };
+}
+
+/** Longest wait for a trial slot: a server with long transactions takes longer, and has the plugin. */
+const TRIAL_TIMEOUT_MS = 2_000;
+
+/** Whether the plugin can be started: only a slot tells, so a temporary one is tried. */
+async function inspectPlugin(session: Session, plugin: string): Promise<Finding[]> {
+  const subject = `plugin ${plugin}`;
+  try {
+    await session.query(`set statement_timeout = ${TRIAL_TIMEOUT_MS}`);
+    await session.query(
+      `select pg_create_logical_replication_slot('list_sync_trial_' || pg_backend_pid(), $1, true)`,
+      [plugin],
+    );
+    await session.query(
+      `select pg_drop_replication_slot('list_sync_trial_' || pg_backend_pid())`,
+    );
+    return [ok(subject, "can be started")];
+  } catch (error) {
+    const { code, message } = error as ServerError;
+    if (code === undefined) throw error; // the connection
+    if (code === "57014") return [ok(subject, "is there")]; // it was waiting for open transactions
+    if (code !== "58P01" && code !== "22023" && !message.includes(plugin)) return [];
+    return [{
+      level: "error",
+      subject,
+      found: `cannot be started: ${message}`,
+      cure: plugin === "wal2json"
+        ? "install it on the server (Debian: apt-get install postgresql-VERSION-wal2json), or use plugin: pgoutput"
+        : "allow it in output_plugin_libraries",
+    }];
+  } finally {
+    await session.query("set statement_timeout = 0");
+  }
+}
+
+// Tables ------------------------------------------------------------------------------------------
+
+function inspectPatterns(listed: readonly ListedTable[], options: PostgresOptions): Finding[] {
+  const wanted = tableMatcher(options);
+  return options.tables.map((pattern) => {
+    const matches = globMatcher(pattern);
+    const found = listed.filter((table) =>
+      matches(`${table.schema}.${table.table}`) && wanted(table.schema, table.table)
+    );
+    const subject = `tables ${pattern}`;
+    if (found.length > 0) return ok(subject, `${found.length} matched`);
+    return {
+      level: "error",
+      subject,
+      found: "no table of this name is there, or all are excluded",
+      cure: "correct source.tables; to see what there is: SELECT schemaname, tablename FROM pg_tables",
+    };
+  });
+}
+
+function inspectKind(table: ListedTable): Finding[] {
+  const subject = `table ${table.schema}.${table.table}`;
+  if (table.partitioned) {
+    return [{
+      level: "warning",
+      subject,
+      found: "is partitioned: its changes come under the names of its partitions",
+      cure: `add a pattern for its partitions to source.tables, such as ${table.schema}.${table.table}_*`,
+    }];
+  }
+  if (!table.unlogged) return [];
+  return [{
+    level: "error",
+    subject,
+    found: "is unlogged: its changes are not in the log",
+    cure: `ALTER TABLE ${quoteTable(table)} SET LOGGED, or add it to source.exclude_tables`,
+  }];
+}
+
+function inspectIdentity(
+  table: CatalogTable,
+  { plugin }: PostgresOptions,
+  published: boolean,
+): Finding {
+  const subject = `replica identity of ${table.schema}.${table.table}`;
+  const cure = `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`;
+  const columns = (numbers: readonly number[]) =>
+    numbers.map((number) => table.columns.find((column) => column.number === number)?.name)
+      .join(", ");
+  switch (table.replica_identity) {
+    case "f":
+      return table.primary_key.length > 0
+        ? ok(subject, "full: old rows are whole")
+        : ok(subject, "full, and no primary key: the whole row is the key");
+    case "i":
+      return {
+        level: "warning",
+        subject,
+        found: `index: a delete carries only ${columns(table.identity_index)}`,
+        cure,
+      };
+    case "d":
+      if (table.primary_key.length === 0) break;
+      return {
+        level: "warning",
+        subject,
+        found: `default: a delete carries only the key (${columns(table.primary_key)}), an update no` +
+          ` old row`,
+        cure,
+      };
+  }
+  const found = plugin === "wal2json"
+    ? "none: wal2json drops every UPDATE and DELETE of the table without a word"
+    : published
+    ? "none: PostgreSQL refuses every UPDATE and DELETE of the table while it is published"
+    : "none: once published, PostgreSQL refuses every UPDATE and DELETE of the table";
+  return { level: published && plugin === "pgoutput" ? "warning" : "error", subject, found, cure };
+}
+
+async function inspectRows(session: Session, table: CatalogTable): Promise<Finding> {
+  const subject = `rows of ${table.schema}.${table.table}`;
+  const rows = await countRows(session, table);
+  if (rows === "none") return ok(subject, "none yet");
+  return ok(subject, `${rows} there already: with snapshot: never they are not captured`);
+}
+
+/** The number of rows as text: exact up to a limit, else the planner's estimate. */
+async function countRows(session: Session, table: TableName): Promise<string> {
+  try {
+    const [row] = await session.query(
+      `select count(*) from (select from ${quoteTable(table)} limit ${COUNT_LIMIT + 1}) as rows`,
+    );
+    const count = Number(row![0]);
+    if (count === 0) return "none";
+    if (count <= COUNT_LIMIT) return String(count);
+  } catch (error) {
+    if ((error as ServerError).code === undefined) throw error; // the connection, not a privilege
+  }
+  const [row] = await session.query("select reltuples::bigint from pg_class where oid = $1", [
+    String(table.oid),
+  ]);
+  const estimate = Number(row?.[0] ?? -1);
+  if (estimate > COUNT_LIMIT) return `about ${estimate}`;
+  return estimate >= 0 ? `more than ${COUNT_LIMIT} or not readable, estimated ${estimate}` : "unknown";
+}
+
+// Publication -------------------------------------------------------------------------------------
+
+async function inspectPublication(
+  session: Session,
+  name: string,
+  publication: Publication | undefined,
+  tables: readonly TableName[],
+): Promise<Finding[]> {
+  const subject = `publication ${name}`;
+  const missing = uncovered(publication, tables);
+  const findings: Finding[] = [];
+  if (publication !== undefined && publication.unpublished.length > 0) {
+    findings.push({
+      level: "error",
+      subject,
+      found: `does not publish ${publication.unpublished.join(", ")}`,
+      cure: `ALTER PUBLICATION ${
+        quoteIdentifier(name)
+      } SET (publish = 'insert, update, delete, truncate')`,
+    });
+  }
+  if (missing.length === 0) {
+    if (publication === undefined) return findings; // no table matches; that is told elsewhere
+    return [...findings, ok(subject, `covers ${tables.length} of ${tables.length} tables`)];
+  }
+  const state = publication === undefined ? "is not there" : `lacks ${missing.length} tables`;
+  if (await mayPublish(session, name, publication !== undefined, missing)) {
+    return [...findings, ok(subject, `${state}; the capture adds what is missing`)];
+  }
+  return [...findings, {
+    level: "error",
+    subject,
+    found: `${state}, and the role may not change that: it does not own the tables`,
+    cure: publicationStatement(name, publication !== undefined, missing),
+  }];
+}
+
+/** A publication is made by someone who may create in the database and owns the tables. */
+async function mayPublish(
+  session: Session,
+  name: string,
+  exists: boolean,
+  tables: readonly TableName[],
+): Promise<boolean> {
+  const [row] = await session.query(
+    `select case when $3::bool
+              then (select pg_has_role(pubowner, 'usage') from pg_publication where pubname = $1)
+              else has_database_privilege(current_database(), 'create') end
+        and (select bool_and(pg_has_role(relowner, 'usage')) from pg_class where oid = any($2::oid[]))`,
+    [name, `{${tables.map((table) => table.oid).join(",")}}`, String(exists)],
+  );
+  return row![0] === "t";
+}
+
+// wal2json ----------------------------------------------------------------------------------------
+
+/** Types whose NaN and Infinity wal2json writes as null. */
+const SPECIAL_VALUES: readonly number[] = [OID.float4, OID.float8, OID.numeric];
+
+/** What wal2json cannot carry truthfully of a table. */
+function unfaithful(table: CatalogTable): Finding[] {
+  const doubtful = table.columns.filter((column) =>
+    !column.not_null && !column.generated && SPECIAL_VALUES.includes(column.type_oid)
+  );
+  if (doubtful.length === 0) return [];
+  const names = doubtful.map((column) => `${column.name} (${column.type})`).join(", ");
+  const not_null = doubtful.map((column) => `ALTER ${quoteIdentifier(column.name)} SET NOT NULL`);
+  return [{
+    level: "error",
+    subject: `wal2json and ${table.schema}.${table.table}`,
+    found: `${names} may be null, and wal2json writes null for NaN and Infinity too`,
+    cure: `use plugin: pgoutput, or ALTER TABLE ${quoteTable(table)} ${not_null.join(", ")}`,
+  }];
+}
+
+/** Throws ConfigError for tables that wal2json cannot carry truthfully. */
+export async function refuseUnfaithful(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<void> {
+  const described = await describeTables(session, tables.map((table) => table.oid));
+  for (const table of described) {
+    const identity = table.replica_identity === "n" ||
+        table.replica_identity === "d" && table.primary_key.length === 0
+      ? [inspectIdentity(table, { plugin: "wal2json" } as PostgresOptions, false)]
+      : [];
+    const [finding] = [...unfaithful(table), ...identity];
+    if (finding === undefined) continue;
+    throw new ConfigError(`Cannot capture with wal2json: ${finding.subject}: ${finding.found}`, {
+      cure: finding.cure!,
+    });
+  }
+}
+
+function ok(subject: string, found: string): Finding {
+  return { level: "ok", subject, found };
+}

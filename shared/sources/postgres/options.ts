@@ -1,0 +1,82 @@
+/** What a job may say of a PostgreSQL source. */
+import { z } from "zod";
+
+const tlsOptions = z.strictObject({
+  ca_file: z.string().min(1).optional()
+    .describe("File with the certificates (PEM) that sign the server's; default: the system's."),
+  cert_file: z.string().min(1).optional()
+    .describe("File with the client's certificate (PEM), for servers that ask for one."),
+  key_file: z.string().min(1).optional().describe("File with the client's private key (PEM)."),
+  server_name: z.string().min(1).optional()
+    .describe("Name that the server's certificate must bear; default: `host`."),
+}).refine((tls) => (tls.cert_file === undefined) === (tls.key_file === undefined), {
+  message: "cert_file and key_file belong together",
+});
+
+/** Names of slots and publications as they need no quoting anywhere. */
+const objectName = z.string().regex(/^[a-z0-9_]{1,63}$/, "1 to 63 of: lower-case letters, digits, _");
+
+const tablePattern = z.string().regex(
+  /^[^.]+\.[^.]+$/,
+  "schema and table joined by a dot, such as public.list or shop.*",
+);
+
+/** Schema of a PostgreSQL `source`. */
+export const postgresOptions = z.strictObject({
+  host: z.string().min(1).describe("Host name or address of the server."),
+  port: z.int().min(1).max(65535).default(5432).describe("TCP port of the server."),
+  database: z.string().min(1).describe("Name of the database."),
+  user: z.string().min(1).describe("User name; the role needs the attribute REPLICATION."),
+  password: z.string().optional()
+    .describe("Password; give it as `${env:NAME}` or `${file:path}`."),
+  // Off: databases beside the worker are the common case, and a server without TLS would refuse.
+  tls: z.union([z.boolean(), tlsOptions]).default(false)
+    .describe("TLS: `true`, `false`, or the files to use. Certificates are always verified."),
+  // Long enough for a busy server, short enough that a wrong address is noticed.
+  connect_timeout_ms: z.int().min(1).default(10_000)
+    .describe("Longest wait for a connection, in milliseconds."),
+  tables: z.array(tablePattern).min(1)
+    .describe("Tables to capture, `schema.table`; `*` stands for any run of characters, `?` for one."),
+  exclude_tables: z.array(tablePattern).default([])
+    .describe("Tables to leave out although `tables` names them; the same patterns."),
+  // pgoutput comes with the server, is the faster one, and carries NaN and Infinity.
+  plugin: z.enum(["pgoutput", "wal2json"]).default("pgoutput")
+    .describe("Output plugin that decodes the log on the server."),
+  slot: objectName.optional()
+    .describe("Name of the replication slot; default: `list_sync_` and the job's name."),
+  publication: objectName.optional()
+    .describe("Name of the publication (pgoutput); default: `list_sync_` and the job's name."),
+  // So often an idle database writes a few bytes of log, and an idle slot moves at least.
+  heartbeat_interval_ms: z.int().min(0).default(10_000)
+    .describe("Interval of log messages that move the slot on an idle database; 0: none."),
+  // The server's wal_sender_timeout is 60 s; a second also bounds what a restart sends again.
+  status_interval_ms: z.int().min(10).max(30_000).default(1_000)
+    .describe("How often the server is told what it may forget, in milliseconds."),
+  // A hundred socket reads: enough to keep decoding busy while Kafka answers, little in memory.
+  queue_bytes: z.int().min(65_536).default(8 * 1024 * 1024)
+    .describe("Bytes of undecoded log held at most; reading stops above."),
+  // A batch of so many small changes costs a few milliseconds to decode.
+  batch_changes: z.int().min(1).default(4_000).describe("Changes in a batch at most."),
+  // Wide rows: decoded they take several times their bytes in the log.
+  batch_bytes: z.int().min(1).default(2 * 1024 * 1024)
+    .describe("Bytes of log in a batch at most; one change may be larger."),
+  // While Kafka takes one batch the next fills by itself, so waiting only adds latency.
+  linger_ms: z.int().min(0).default(0)
+    .describe("How long a batch that is not full waits for more, in milliseconds."),
+});
+
+/** A PostgreSQL `source` as validated. */
+export type PostgresOptions = z.infer<typeof postgresOptions>;
+
+/** PostgreSQL cuts identifiers behind so many bytes (`NAMEDATALEN` − 1). */
+const NAME_LENGTH = 63;
+
+/** Slot and publication of a job: as its options say, else made from its name. */
+export function objectNames(
+  options: Pick<PostgresOptions, "slot" | "publication">,
+  name: string,
+): { slot: string; publication: string } {
+  const derived = `list_sync_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, "_")}`
+    .slice(0, NAME_LENGTH);
+  return { slot: options.slot ?? derived, publication: options.publication ?? derived };
+}

@@ -1,0 +1,160 @@
+/** Reads pgoutput's messages into changes, with the catalogue's help for keys and type names. */
+import { RecordError } from "../../errors.ts";
+import { decodePgoutput, type Message, type Relation } from "../../wire/pgoutput.ts";
+import type { Conversion } from "../../wire/postgres_value.ts";
+import type { WireReader } from "../../wire/postgres_reader.ts";
+import { type CatalogTable, describeTables, typeNames } from "./catalog.ts";
+import { completeRow } from "./incomplete_row.ts";
+import type { Known, PluginContext, PluginReader } from "./plugin.ts";
+import { type CapturedTable, sameMembers } from "./table.ts";
+
+export class PgoutputReader implements PluginReader {
+  readonly #context: PluginContext;
+  /** By the number that rows name; bounded by the tables of the publication. */
+  readonly #relations = new Map<number, Known>();
+
+  constructor(context: PluginContext) {
+    this.#context = context;
+  }
+
+  read(reader: WireReader): Promise<void> | undefined {
+    const message = decodePgoutput(reader, this.#conversions);
+    return message.kind === "relation" ? this.#learn(message) : this.#apply(message);
+  }
+
+  readonly #conversions = (relation_id: number): readonly Conversion[] | null =>
+    this.#known(relation_id)?.conversions ?? null;
+
+  #known(relation_id: number): Known {
+    const table = this.#relations.get(relation_id);
+    if (table === undefined) {
+      throw new RecordError(`pgoutput sent a row of relation ${relation_id} without describing it`);
+    }
+    return table;
+  }
+
+  #table(relation_id: number): CapturedTable {
+    return this.#known(relation_id)!; // rows of unwanted tables come as `skipped`
+  }
+
+  #apply(message: Exclude<Message, Relation>): Promise<void> | undefined {
+    const { assembler } = this.#context;
+    switch (message.kind) {
+      case "insert":
+        assembler.insert(this.#table(message.relation_id), message.after);
+        return undefined;
+      case "update": {
+        const { before, key_only, after } = message;
+        const table = this.#table(message.relation_id);
+        const incomplete = assembler.update(table, before, key_only, after);
+        return incomplete && completeRow(this.#context.session, incomplete);
+      }
+      case "delete":
+        assembler.delete(this.#table(message.relation_id), message.before, message.key_only);
+        return undefined;
+      case "begin":
+        assembler.begin(message.final_lsn, message.commit_us, message.xid);
+        return undefined;
+      case "commit":
+        assembler.end();
+        this.#context.committed(message.end_lsn);
+        return undefined;
+      case "truncate":
+        for (const relation_id of message.relation_ids) {
+          const table = this.#known(relation_id);
+          if (table !== null) assembler.truncate(table);
+        }
+        return undefined;
+      case "skipped":
+        return undefined;
+    }
+  }
+
+  async #learn(relation: Relation): Promise<void> {
+    const { session, types, tables, wanted } = this.#context;
+    if (!wanted(relation.schema, relation.table)) {
+      this.#relations.set(relation.id, null);
+      return;
+    }
+    const { columns } = relation;
+    const [catalog] = await describeTables(session, [relation.id]);
+    const names = await typeNames(session, columns);
+    await types.load(columns.map((column) => column.type_oid));
+    const flagged = columns.flatMap((column, index) => column.identity ? [index] : []);
+    const previous = this.#relations.get(relation.id) ?? undefined;
+    const table = tables.make({
+      schema: relation.schema,
+      table: relation.table,
+      columns: columns.map(({ name, type_oid }, index) => ({
+        name,
+        type: names[index]!,
+        conversion: types.get(type_oid),
+      })),
+      key: keyOf(relation, flagged, catalog, previous),
+      identity: flagged,
+      full: relation.replica_identity === "f",
+    });
+    this.#relations.set(relation.id, table);
+    this.#context.log.debug("table_described", {
+      table: `${relation.schema}.${relation.table}`,
+      schema_id: table.schema.id,
+    });
+  }
+}
+
+/**
+ * Indexes of the key's columns. The message says which columns the replica identity has, but not in
+ * which order, and with FULL it flags every column: the catalogue knows more, if it still agrees.
+ */
+function keyOf(
+  relation: Relation,
+  flagged: number[],
+  catalog: CatalogTable | undefined,
+  previous: CapturedTable | undefined,
+): number[] {
+  if (relation.replica_identity === "n") return [];
+  if (relation.replica_identity === "f") return keyOfFull(relation, catalog, previous);
+  for (const numbers of [catalog?.primary_key ?? [], catalog?.identity_index ?? []]) {
+    const ordered = indexesOf(numbers, relation, catalog!);
+    if (ordered !== undefined && sameMembers(ordered, flagged)) return ordered;
+  }
+  return flagged;
+}
+
+function keyOfFull(
+  relation: Relation,
+  catalog: CatalogTable | undefined,
+  previous: CapturedTable | undefined,
+): number[] {
+  const now = catalog && indexesOf(catalog.primary_key, relation, catalog);
+  if (now !== undefined) return now;
+  const before = previous?.schema.key.map((index) => previous.schema.columns[index]!.name);
+  const kept = before?.map((name) => relation.columns.findIndex((column) => column.name === name));
+  if (kept !== undefined && !kept.includes(-1)) return kept;
+  throw new RecordError(
+    `The key of table ${relation.schema}.${relation.table} cannot be told: its rows in the log are` +
+      ` from before it was ${catalog === undefined ? "dropped" : "altered"}, and with REPLICA` +
+      ` IDENTITY FULL the log does not say which columns are the key`,
+    { cure: `add ${relation.schema}.${relation.table} to source.exclude_tables` },
+  );
+}
+
+/**
+ * Where the columns with these numbers stand in the message; undefined when the table has other
+ * columns by now. A column that was only renamed since is found by its place.
+ */
+function indexesOf(
+  numbers: readonly number[],
+  relation: Relation,
+  catalog: CatalogTable,
+): number[] | undefined {
+  const sent = catalog.columns.filter((column) => !column.generated);
+  const aligned = sent.length === relation.columns.length &&
+    sent.every((column, index) => column.type_oid === relation.columns[index]!.type_oid);
+  const indexes = numbers.map((number) => {
+    const name = catalog.columns.find((column) => column.number === number)?.name;
+    const index = relation.columns.findIndex((column) => column.name === name);
+    return index < 0 && aligned ? sent.findIndex((column) => column.number === number) : index;
+  });
+  return indexes.includes(-1) ? undefined : indexes;
+}

@@ -1,0 +1,290 @@
+/** The slot and the publication: what a capture makes on the server, finds there, and drops. */
+import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
+import type { Log } from "../../observe/log.ts";
+import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
+import { describeTables, listTables, type TableName } from "./catalog.ts";
+import {
+  placeOf,
+  quoteIdentifier,
+  quoteLiteral,
+  quoteTable,
+  type ServerError,
+  type Session,
+} from "./connection.ts";
+import { objectNames, type PostgresOptions } from "./options.ts";
+import { tableMatcher } from "./tables.ts";
+
+/** A replication slot as it stands. */
+export interface Slot {
+  readonly name: string;
+  /** Null: a physical slot. */
+  readonly plugin: string | null;
+  readonly database: string | null;
+  /** Process of the server that streams from it; undefined: nobody does. */
+  readonly active_pid: number | undefined;
+  readonly confirmed_lsn: bigint;
+  /** Why its log is gone; undefined: it is there. */
+  readonly lost: string | undefined;
+}
+
+/** The slot of this name; undefined when there is none. */
+export async function findSlot(session: Session, name: string): Promise<Slot | undefined> {
+  const [row] = await session.query(
+    `select plugin, database, active_pid, coalesce(confirmed_flush_lsn, '0/0'),
+            case when to_jsonb(s)->>'wal_status' = 'lost'
+                 then coalesce(to_jsonb(s)->>'invalidation_reason', 'wal_removed') end
+     from pg_replication_slots s where slot_name = $1`,
+    [name],
+  );
+  if (row === undefined) return undefined;
+  const [plugin, database, pid, confirmed, lost] = row;
+  return {
+    name,
+    plugin: plugin ?? null,
+    database: database ?? null,
+    active_pid: pid == null ? undefined : Number(pid),
+    confirmed_lsn: parseLsn(confirmed!),
+    lost: lost ?? undefined,
+  };
+}
+
+/** Who streams from a slot, as far as the server shows it. */
+export interface Holder {
+  readonly pid: number;
+  /** For messages: pid, application and address. */
+  readonly described: string;
+  /** When it last reported; it reports every `status_interval_ms` while it lives. */
+  readonly reported: string | null;
+}
+
+/** The process that streams from the slot; undefined: none. */
+export async function findHolder(session: Session, slot: string): Promise<Holder | undefined> {
+  const [row] = await session.query(
+    `select s.active_pid, r.application_name, r.client_addr::text, r.backend_start::text, r.reply_time::text
+     from pg_replication_slots s left join pg_stat_replication r on r.pid = s.active_pid
+     where s.slot_name = $1 and s.active_pid is not null`,
+    [slot],
+  );
+  if (row === undefined) return undefined;
+  const [pid, application, address, since, reported] = row;
+  const described = `process ${pid} of the server` +
+    (application ? `, application ${application}` : "") +
+    (address ? ` from ${address}` : "") + (since ? `, since ${since}` : "");
+  return { pid: Number(pid), described, reported: reported ?? null };
+}
+
+/** How long the slot of a predecessor that has just ended may take to become free. */
+const RELEASE_TIMEOUT_MS = 5_000;
+const RELEASE_POLL_MS = 100;
+
+/**
+ * Waits until nobody streams from the slot. Throws ConfigError, naming the holder, when it is alive
+ * (it reports meanwhile), and RetryableError when only its connection has not yet been given up.
+ */
+export async function awaitRelease(session: Session, slot: string): Promise<void> {
+  const first = await findHolder(session, slot);
+  let holder = first;
+  for (let waited = 0; holder !== undefined; waited += RELEASE_POLL_MS) {
+    const alive = holder.pid === first!.pid && holder.reported !== first!.reported;
+    if (alive) throw alreadyCaptured(slot, holder);
+    if (waited >= RELEASE_TIMEOUT_MS) {
+      if (holder.reported === null) throw alreadyCaptured(slot, holder); // it is not shown to us
+      throw new RetryableError(
+        `Slot ${slot} is still held by ${holder.described}, which has not reported for` +
+          ` ${RELEASE_TIMEOUT_MS} ms`,
+        { cure: `wait for wal_sender_timeout, or select pg_terminate_backend(${holder.pid})` },
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, RELEASE_POLL_MS));
+    holder = await findHolder(session, slot);
+  }
+}
+
+function alreadyCaptured(slot: string, holder: Holder): ConfigError {
+  return new ConfigError(
+    `Another capture is running: slot ${slot} is in use by ${holder.described}`,
+    { cure: "stop that capture, or give this job another name" },
+  );
+}
+
+/** Makes the slot. Waits for the transactions that are open; answers where it begins. */
+export async function createSlot(session: Session, name: string, plugin: string): Promise<bigint> {
+  const [row] = await session.query(
+    `select lsn from pg_create_logical_replication_slot($1, $2)`,
+    [name, plugin],
+  );
+  return parseLsn(row![0]!);
+}
+
+/** Checks a slot that exists. Throws ConfigError for one of another kind, HistoryLostError for one without its log. */
+export function checkSlot(slot: Slot, options: PostgresOptions): void {
+  const drop = `select pg_drop_replication_slot(${quoteLiteral(slot.name)})`;
+  if (slot.plugin !== options.plugin || slot.database !== options.database) {
+    const found = slot.plugin === null
+      ? "is a physical slot"
+      : `belongs to plugin ${slot.plugin} in database ${slot.database}`;
+    throw new ConfigError(
+      `Slot ${slot.name} ${found}; the job needs plugin ${options.plugin} in database ${options.database}`,
+      { cure: `set source.slot to another name, or: ${drop}` },
+    );
+  }
+  if (slot.lost !== undefined) {
+    throw new HistoryLostError(
+      `Slot ${slot.name} has lost its log (${slot.lost}): changes since ${
+        formatLsn(slot.confirmed_lsn)
+      } cannot be had`,
+      { cure: `${drop}; then begin a new generation. Raise max_slot_wal_keep_size` },
+    );
+  }
+}
+
+// Publication -------------------------------------------------------------------------------------
+
+/** What a publication covers. */
+export interface Publication {
+  readonly all_tables: boolean;
+  /** Names of the operations that it does not publish. */
+  readonly unpublished: readonly string[];
+  readonly tables: readonly { readonly schema: string; readonly table: string }[];
+}
+
+/** The publication of this name; undefined when there is none. */
+export async function findPublication(
+  session: Session,
+  name: string,
+): Promise<Publication | undefined> {
+  const [row] = await session.query(
+    `select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate
+     from pg_publication where pubname = $1`,
+    [name],
+  );
+  if (row === undefined) return undefined;
+  const tables = await session.query(
+    `select schemaname, tablename from pg_publication_tables where pubname = $1`,
+    [name],
+  );
+  return {
+    all_tables: row[0] === "t",
+    unpublished: ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].filter((_, at) => row[at + 1] !== "t"),
+    tables: tables.map(([schema, table]) => ({ schema: schema!, table: table! })),
+  };
+}
+
+/** The tables that the publication does not cover. */
+export function uncovered<T extends { schema: string; table: string }>(
+  publication: Publication | undefined,
+  tables: readonly T[],
+): T[] {
+  const covered = new Set(publication?.tables.map(quoteTable));
+  return tables.filter((table) => !covered.has(quoteTable(table)));
+}
+
+/** The statement that makes the publication, or adds to it. */
+export function publicationStatement(
+  name: string,
+  exists: boolean,
+  tables: readonly { schema: string; table: string }[],
+): string {
+  const list = tables.map(quoteTable).join(", ");
+  return exists
+    ? `ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ${list}`
+    : `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${list}`;
+}
+
+/**
+ * Makes the publication or adds the tables that it lacks. Throws ConfigError when the role may not,
+ * or when a table has no replica identity: published, it would refuse its writers' updates.
+ */
+export async function ensurePublication(
+  session: Session,
+  name: string,
+  tables: readonly TableName[],
+  log: Log,
+): Promise<void> {
+  const publication = await findPublication(session, name);
+  const missing = uncovered(publication, tables);
+  if (missing.length === 0) return;
+  await refuseWithoutIdentity(session, name, missing);
+  const statement = publicationStatement(name, publication !== undefined, missing);
+  try {
+    await session.query(statement);
+  } catch (error) {
+    const { code, message } = error as ServerError;
+    if (code === "42710") return; // another start made it in between
+    if (code !== "42501") throw error;
+    throw new ConfigError(
+      `Publication ${name} does not cover ${missing.map(quoteTable).join(", ")}, and the role may` +
+        ` not change that: ${message}`,
+      { cure: `as the tables' owner: ${statement}`, cause: error },
+    );
+  }
+  const event = publication === undefined ? "publication_created" : "publication_extended";
+  log.info(event, { publication: name, tables: missing.map((t) => `${t.schema}.${t.table}`) });
+}
+
+async function refuseWithoutIdentity(
+  session: Session,
+  name: string,
+  tables: readonly TableName[],
+): Promise<void> {
+  const described = await describeTables(session, tables.map((table) => table.oid));
+  const without = described.filter(({ replica_identity, primary_key }) =>
+    replica_identity === "n" || replica_identity === "d" && primary_key.length === 0
+  );
+  if (without.length === 0) return;
+  throw new ConfigError(
+    `${without.map(quoteTable).join(", ")} would refuse every UPDATE and DELETE once published in` +
+      ` ${name}: no replica identity`,
+    {
+      cure: without.map((table) => `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`)
+        .join("; "),
+    },
+  );
+}
+
+// Removal -----------------------------------------------------------------------------------------
+
+/** Drops the slot and the publication; a sentence for each. Throws ConfigError while the slot is in use. */
+export async function removeObjects(
+  session: Session,
+  options: PostgresOptions,
+  name: string,
+): Promise<string[]> {
+  const { slot, publication } = objectNames(options, name);
+  const told: string[] = [];
+  if (await findSlot(session, slot) !== undefined) {
+    const holder = await findHolder(session, slot);
+    if (holder !== undefined) {
+      throw new ConfigError(`Slot ${slot} is in use by ${holder.described}`, {
+        cure: `stop that capture first; if it is gone: select pg_terminate_backend(${holder.pid})`,
+      });
+    }
+    await session.query("select pg_drop_replication_slot($1)", [slot]);
+    told.push(`Dropped replication slot ${slot} of ${placeOf(options)} with the log that it kept.`);
+  }
+  if (await findPublication(session, publication) !== undefined) {
+    const statement = `DROP PUBLICATION ${quoteIdentifier(publication)}`;
+    try {
+      await session.query(statement);
+      told.push(`Dropped publication ${publication} of ${placeOf(options)}.`);
+    } catch (error) {
+      if ((error as ServerError).code !== "42501") throw error;
+      told.push(
+        `Publication ${publication} belongs to another role and keeps nothing; its owner may: ${statement}.`,
+      );
+    }
+  }
+  return told;
+}
+
+/** The tables that the job wants; partitioned ones are left out, their partitions are tables themselves. */
+export async function wantedTables(
+  session: Session,
+  options: PostgresOptions,
+): Promise<TableName[]> {
+  const wanted = tableMatcher(options);
+  const listed = await listTables(session);
+  return listed.filter((table) =>
+    !table.partitioned && !table.unlogged && wanted(table.schema, table.table)
+  );
+}

@@ -1,0 +1,489 @@
+/** PostgreSQL as a source of changes: logical replication through pgoutput or wal2json. */
+import type { Change } from "../../change.ts";
+import { ConfigError, HistoryLostError } from "../../errors.ts";
+import type { Log } from "../../observe/log.ts";
+import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
+import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
+import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
+import { Assembler } from "./assembler.ts";
+import { type TableName, TypeCatalog } from "./catalog.ts";
+import {
+  connect,
+  explain,
+  placeOf,
+  quoteIdentifier,
+  quoteLiteral,
+  type ServerError,
+  Session,
+  type TextRow,
+} from "./connection.ts";
+import { inspect, refuseUnfaithful } from "./inspect.ts";
+import { objectNames, type PostgresOptions } from "./options.ts";
+import { PgoutputReader } from "./pgoutput_reader.ts";
+import type { PluginContext, PluginReader } from "./plugin.ts";
+import { ReplicationStream } from "./replication_stream.ts";
+import {
+  awaitRelease,
+  checkSlot,
+  createSlot,
+  ensurePublication,
+  findSlot,
+  removeObjects,
+  wantedTables,
+} from "./slot.ts";
+import { TableFactory } from "./table.ts";
+import { tableMatcher } from "./tables.ts";
+import { Wal2jsonReader } from "./wal2json_reader.ts";
+
+/** What a source is told besides its options. */
+export interface SourceContext {
+  /** The job's name. */
+  readonly name: string;
+  /** Version of list-sync, for `source.version`. */
+  readonly version: string;
+  readonly log: Log;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** The server as it introduces itself. */
+interface Server {
+  readonly system_identifier: string;
+  readonly timeline: number;
+  readonly flushed_lsn: bigint;
+}
+
+/** Prefix of the messages that we write into the log; wal2json is asked to leave them out. */
+const MESSAGE_PREFIX = "list-sync";
+
+/** How often the end of the server's log is asked for: as fresh as a lag in a metric need be. */
+const LAG_INTERVAL_MS = 1_000;
+
+/** How often an idle stream's progress is handed on: the slot need not move faster. */
+const PROGRESS_INTERVAL_MS = 1_000;
+
+/** How often the server is asked how far it has come while the end is near (`to_end`). */
+const PING_INTERVAL_MS = 50;
+
+/** An open source. */
+interface Running {
+  readonly session: Session;
+  readonly stream: ReplicationStream;
+  readonly reader: PluginReader;
+  readonly assembler: Assembler;
+  readonly server: Server;
+  readonly timers: ReturnType<typeof setInterval>[];
+  /** Where the log ended when the source was opened. */
+  readonly end_lsn: bigint;
+  /** Everything before it has been handed to the assembler. */
+  done_lsn: bigint;
+  /** What the last batch's `resume` said. */
+  told_lsn: bigint;
+  /** The end of the server's log as last seen. */
+  log_end: bigint;
+  failure: unknown;
+}
+
+/** PostgreSQL through one replication slot. An object serves one run: after an error make another. */
+export class PostgresSource implements Source {
+  readonly connector = "postgresql";
+  readonly #options: PostgresOptions;
+  readonly #context: SourceContext;
+  #running: Running | undefined;
+
+  constructor(options: PostgresOptions, context: SourceContext) {
+    this.#options = options;
+    this.#context = context;
+  }
+
+  async inspect(): Promise<Finding[]> {
+    const session = await this.#session();
+    try {
+      return await inspect(session, this.#options, this.#context.name);
+    } finally {
+      await session.close();
+    }
+  }
+
+  async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
+    if (this.#running !== undefined) throw new ConfigError("The source is open already");
+    const session = await this.#session();
+    try {
+      return await this.#open(session, resume, generation);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  confirm(resume: ResumePoint): void {
+    this.#running?.stream.confirm(parseLsn(String(resume["lsn"])));
+  }
+
+  async close(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = undefined;
+    for (const timer of running.timers) clearInterval(timer);
+    await running.stream.close();
+    await running.session.close();
+  }
+
+  async remove(): Promise<string[]> {
+    await this.close();
+    const session = await this.#session();
+    try {
+      return await removeObjects(session, this.#options, this.#context.name);
+    } finally {
+      await session.close();
+    }
+  }
+
+  #session(): Promise<Session> {
+    return Session.open(this.#options, `list-sync ${this.#context.name}`);
+  }
+
+  // Opening -----------------------------------------------------------------------------------------
+
+  async #open(
+    session: Session,
+    resume: ResumePoint | undefined,
+    generation: number,
+  ): Promise<ResumePoint> {
+    const { name, version, log, now } = this.#context;
+    const options = this.#options;
+    const client = await connect(options, {
+      application_name: `list-sync ${name}`,
+      replication: true,
+    });
+    try {
+      const server = await identify(client);
+      if (resume !== undefined) checkHistory(resume, server, options);
+      const tables = await this.#tables(session);
+      const start = await this.#prepare(session, resume, tables);
+      const types = new TypeCatalog(session);
+      const source = { connector: this.connector, name, version } as const;
+      const assembler = new Assembler(source, generation, now);
+      const context: PluginContext = {
+        session,
+        types,
+        tables: new TableFactory(options.database),
+        assembler,
+        log,
+        wanted: tableMatcher(options),
+        committed: (end_lsn) => {
+          if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
+        },
+      };
+      const reader = options.plugin === "pgoutput"
+        ? new PgoutputReader(context)
+        : new Wal2jsonReader(context);
+      const end_lsn = await logEnd(session);
+      const command = this.#command(start, tables);
+      const stream = await ReplicationStream.start(client, command, start, options, now);
+      this.#running = {
+        session,
+        stream,
+        reader,
+        assembler,
+        server,
+        timers: [],
+        end_lsn,
+        done_lsn: start,
+        told_lsn: start,
+        log_end: end_lsn,
+        failure: undefined,
+      };
+      this.#startTimers(this.#running);
+      log.info("stream_started", { lsn: formatLsn(start), plugin: options.plugin });
+      return resumePoint(server, start);
+    } catch (error) {
+      await client.end();
+      throw explain(error, options);
+    }
+  }
+
+  async #tables(session: Session): Promise<TableName[]> {
+    const tables = await wantedTables(session, this.#options);
+    if (tables.length === 0) {
+      throw new ConfigError(
+        `No table of ${placeOf(this.#options)} matches source.tables: ${
+          this.#options.tables.join(", ")
+        }`,
+        { cure: "correct source.tables, or create the table first" },
+      );
+    }
+    if (this.#options.plugin === "wal2json") await refuseUnfaithful(session, tables);
+    return tables;
+  }
+
+  /** Makes publication and slot where they are missing; answers the LSN to start at. */
+  async #prepare(
+    session: Session,
+    resume: ResumePoint | undefined,
+    tables: readonly TableName[],
+  ): Promise<bigint> {
+    const { log, name } = this.#context;
+    const options = this.#options;
+    const names = objectNames(options, name);
+    const slot = await findSlot(session, names.slot);
+    if (slot === undefined && resume !== undefined) {
+      throw new HistoryLostError(
+        `Slot ${names.slot} of ${placeOf(options)} is gone: changes since ${
+          resume["lsn"]
+        } may be lost`,
+        { cure: "begin a new generation" },
+      );
+    }
+    // The publication comes first: decoding looks for it as of the moment of each change.
+    if (options.plugin === "pgoutput") {
+      await ensurePublication(session, names.publication, tables, log);
+    }
+    if (slot === undefined) {
+      const start = await createSlot(session, names.slot, options.plugin);
+      log.info("slot_created", {
+        slot: names.slot,
+        plugin: options.plugin,
+        lsn: formatLsn(start),
+      });
+      return start;
+    }
+    checkSlot(slot, options);
+    await awaitRelease(session, names.slot);
+    const stored = resume === undefined ? 0n : parseLsn(String(resume["lsn"]));
+    // Read again: the predecessor may have confirmed more before it let go.
+    const { confirmed_lsn } = await findSlot(session, names.slot) ?? slot;
+    if (confirmed_lsn <= stored) return stored;
+    // The server would start there without a word: what lies between was confirmed to it.
+    if (resume !== undefined) {
+      log.info("slot_ahead", { stored: formatLsn(stored), confirmed: formatLsn(confirmed_lsn) });
+    }
+    return confirmed_lsn;
+  }
+
+  #command(start: bigint, tables: readonly TableName[]): string {
+    const names = objectNames(this.#options, this.#context.name);
+    const parameters = this.#options.plugin === "pgoutput"
+      ? {
+        proto_version: "1",
+        publication_names: quoteIdentifier(names.publication),
+      }
+      : {
+        ...WAL2JSON_OPTIONS,
+        "add-tables": tables.map(wal2jsonName).join(","),
+        "filter-msg-prefixes": MESSAGE_PREFIX,
+      };
+    const list = Object.entries(parameters)
+      .map(([name, value]) => `${quoteIdentifier(name)} ${quoteLiteral(value)}`);
+    return `START_REPLICATION SLOT ${quoteIdentifier(names.slot)} LOGICAL ${formatLsn(start)}` +
+      ` (${list.join(", ")})`;
+  }
+
+  // Streaming ---------------------------------------------------------------------------------------
+
+  async *batches(
+    { to_end, signal }: { readonly to_end: boolean; readonly signal: AbortSignal },
+  ): AsyncIterable<SourceBatch> {
+    const running = this.#running;
+    if (running === undefined) throw new ConfigError("The source is not open");
+    const { stream } = running;
+    if (to_end) await this.#forceProgress(running);
+    const stop = () => stream.wake();
+    signal.addEventListener("abort", stop);
+    let told_ms = this.#context.now();
+    try {
+      while (!signal.aborted) {
+        const changes = await this.#collect(running, signal);
+        if (signal.aborted) return;
+        if (running.failure !== undefined) throw running.failure;
+        const ended = to_end && atEnd(running);
+        const moved = running.done_lsn > running.told_lsn;
+        const idle_ms = this.#context.now() - told_ms;
+        if (changes.length > 0 || moved && (ended || idle_ms >= PROGRESS_INTERVAL_MS)) {
+          told_ms = this.#context.now();
+          yield this.#batch(running, changes);
+          if (!ended) continue;
+        }
+        if (ended) return;
+        if (to_end) stream.sendStatus(true);
+        const wait = to_end ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
+        await stream.arrival(wait);
+      }
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /** The changes that have arrived, up to the bounds of a batch. */
+  async #collect(running: Running, signal: AbortSignal): Promise<Change[]> {
+    const { batch_changes, batch_bytes, linger_ms } = this.#options;
+    const { stream, reader, assembler } = running;
+    let bytes = 0;
+    let deadline_ms = Infinity;
+    assembler.tick();
+    while (assembler.length < batch_changes && bytes < batch_bytes) {
+      const frame = stream.next();
+      if (frame === "data") {
+        const { message } = stream;
+        bytes += message.end - message.at;
+        assembler.at(stream.high, stream.low);
+        const pending = reader.read(message);
+        if (pending !== undefined) await pending;
+        continue;
+      }
+      if (frame === "keepalive") {
+        // Inside a transaction it says how far the server has read, not what has been sent whole.
+        if (!assembler.open && stream.sent_lsn > running.done_lsn) running.done_lsn = stream.sent_lsn;
+        continue;
+      }
+      if (linger_ms === 0 || assembler.length === 0 || signal.aborted) break;
+      deadline_ms = Math.min(deadline_ms, this.#context.now() + linger_ms);
+      const left_ms = deadline_ms - this.#context.now();
+      if (left_ms <= 0) break;
+      await stream.arrival(left_ms);
+    }
+    return assembler.take();
+  }
+
+  #batch(running: Running, changes: Change[]): SourceBatch {
+    running.told_lsn = running.done_lsn;
+    const reached = changes.length === 0 ? running.done_lsn : lsnOf(changes[changes.length - 1]!);
+    const behind = running.log_end - reached;
+    return {
+      changes,
+      resume: resumePoint(running.server, running.done_lsn),
+      lag_bytes: behind > 0n ? Number(behind) : 0,
+    };
+  }
+
+  /**
+   * Writes a transaction into the log, so that the stream passes the end that was there at `open`
+   * even where nobody writes. Where that is not allowed the server's own records must do.
+   */
+  async #forceProgress(running: Running): Promise<void> {
+    try {
+      await emitMessage(running.session, true);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#context.log.debug("end_message_refused", { error });
+    }
+  }
+
+  #startTimers(running: Running): void {
+    const { heartbeat_interval_ms } = this.#options;
+    const { log } = this.#context;
+    const repeat = (interval_ms: number, action: () => Promise<void>) => {
+      let busy = false;
+      const timer = setInterval(() => {
+        if (busy) return;
+        busy = true;
+        action().catch((error) => {
+          if (this.#running !== running) return; // it was closed in between
+          running.failure ??= error;
+          running.stream.wake();
+        }).finally(() => busy = false);
+      }, interval_ms);
+      running.timers.push(timer);
+      return timer;
+    };
+    repeat(LAG_INTERVAL_MS, async () => {
+      running.log_end = await logEnd(running.session);
+    });
+    if (heartbeat_interval_ms === 0) return;
+    const heartbeat = repeat(heartbeat_interval_ms, async () => {
+      try {
+        await emitMessage(running.session, false);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        clearInterval(heartbeat);
+        log.warn("heartbeat_refused", { error, cure: HEARTBEAT_CURE });
+      }
+    });
+  }
+}
+
+const HEARTBEAT_CURE =
+  "GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) to the job's role," +
+  " or set heartbeat_interval_ms: 0";
+
+/** Whether everything that the log held at `open` has been handed on. */
+function atEnd(running: Running): boolean {
+  return running.done_lsn >= running.end_lsn && !running.assembler.open;
+}
+
+function resumePoint(server: Server, lsn: bigint): ResumePoint {
+  const { system_identifier, timeline } = server;
+  return { lsn: formatLsn(lsn), system_identifier, timeline };
+}
+
+function lsnOf(change: Change): bigint {
+  return BigInt(change.coordinates["lsn"] as number | bigint);
+}
+
+/** Codes with which a server refuses to write a message: privilege, read-only, a standby. */
+function isRefusal(error: unknown): boolean {
+  return ["42501", "25006", "55000", "42883"].includes((error as ServerError).code ?? "");
+}
+
+async function emitMessage(session: Session, transactional: boolean): Promise<void> {
+  await session.query(`select pg_logical_emit_message($1::bool, $2, ''::text)`, [
+    String(transactional),
+    MESSAGE_PREFIX,
+  ]);
+}
+
+/**
+ * Where the server's log ends. What is inserted but not yet flushed counts: with
+ * synchronous_commit=off its transactions are visible already.
+ */
+async function logEnd(session: Session): Promise<bigint> {
+  const [row] = await session.query(
+    `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                 else pg_current_wal_insert_lsn() end`,
+  );
+  return parseLsn(row![0]!);
+}
+
+async function identify(client: Awaited<ReturnType<typeof connect>>): Promise<Server> {
+  const { rows } = await client.query({ text: "IDENTIFY_SYSTEM", rowMode: "array" });
+  const [system_identifier, timeline, flushed] = rows[0] as TextRow;
+  return {
+    system_identifier: system_identifier!,
+    timeline: Number(timeline),
+    flushed_lsn: parseLsn(flushed!),
+  };
+}
+
+/** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */
+function checkHistory(resume: ResumePoint, server: Server, options: PostgresOptions): void {
+  const cure = "point the job at the server that it captured before, or begin a new generation";
+  const place = placeOf(options);
+  if (resume["system_identifier"] !== server.system_identifier) {
+    throw new HistoryLostError(
+      `${place} is another server: system identifier ${server.system_identifier}, captured so far` +
+        ` was ${resume["system_identifier"]}`,
+      { cure },
+    );
+  }
+  // A promoted standby writes other changes under the same LSNs. Whether the switch came after all
+  // that was captured cannot be told from here: changes beyond `resume` may be on Kafka already.
+  if (resume["timeline"] !== server.timeline) {
+    throw new HistoryLostError(
+      `${place} is on timeline ${server.timeline}, captured so far was timeline ` +
+        `${resume["timeline"]}: a standby was promoted or a backup restored`,
+      { cure },
+    );
+  }
+  if (parseLsn(String(resume["lsn"])) > server.flushed_lsn) {
+    throw new HistoryLostError(
+      `The log of ${place} ends at ${formatLsn(server.flushed_lsn)}, before ${resume["lsn"]}, up to` +
+        ` where it was captured: an older copy of the server was restored`,
+      { cure },
+    );
+  }
+}
+
+/** A table as wal2json's option `add-tables` wants it: some signs behind a backslash. */
+function wal2jsonName({ schema, table }: TableName): string {
+  return [schema, table].map((name) => name.replaceAll(/[ '",.*\\]/g, "\\$&")).join(".");
+}

@@ -1,0 +1,13 @@
+/** The databases whose tables can be compared. Adding one is a file and a line. */
+import type { DatabaseOptions } from "../database/options.ts";
+import type { TableReader } from "./table.ts";
+
+/** Connects a reader of a table. */
+export const tables = {
+  postgresql: async (database, table) =>
+    (await import("./postgres.ts")).openPostgresTable(database, table),
+  mysql: async (database, table) => (await import("./mysql.ts")).openMysqlTable(database, table),
+} satisfies Record<
+  DatabaseOptions["kind"],
+  (database: DatabaseOptions, table: string) => Promise<TableReader>
+>;

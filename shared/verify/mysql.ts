@@ -1,0 +1,163 @@
+/** Reads a MySQL table: one statement, streamed, so that all rows are of one moment. */
+import type { Buffer } from "node:buffer";
+import type { Connection as CoreConnection, TypeCastField } from "mysql2";
+import type { Connection, RowDataPacket } from "mysql2/promise";
+import { connectMysql, mysqlIdentifier, mysqlTable, mysqlTableName } from "../database/mysql.ts";
+import type { DatabaseOptions } from "../database/options.ts";
+import { ConfigError } from "../errors.ts";
+import { base64, floatText } from "../formats/text.ts";
+import type { TableReader, TableShape } from "./table.ts";
+
+/** Rows handed on at a time. */
+const PAGE_ROWS = 5000;
+/** Rows that the client library reads ahead of us. */
+const AHEAD_ROWS = 1000;
+
+/** Connects a reader of `table` (`name` or `database.name`). */
+export async function openMysqlTable(
+  database: DatabaseOptions,
+  table: string,
+): Promise<TableReader> {
+  const connection = await connectMysql(database);
+  // A mode may change values' text (PAD_CHAR_TO_FULL_LENGTH).
+  await connection.query("SET SESSION sql_mode = ''");
+  return new MysqlTable(connection, table, database.database);
+}
+
+/** How a column is asked for, and how the answer becomes text. */
+interface Reading {
+  readonly expression: string;
+  readonly text: (field: TypeCastField) => string | null;
+}
+
+class MysqlTable implements TableReader {
+  readonly #connection: Connection;
+  readonly #table: string;
+  readonly #name: readonly [db: string, table: string];
+  readonly #readings = new Map<string, Reading>();
+
+  constructor(connection: Connection, table: string, database: string) {
+    const name = mysqlTableName(table, database);
+    this.#connection = connection;
+    this.#table = mysqlTable(table);
+    this.#name = [name.db, name.table];
+  }
+
+  async shape(): Promise<TableShape> {
+    const columns = await this.#query(
+      `SELECT COLUMN_NAME, DATA_TYPE, COALESCE(NUMERIC_PRECISION, 0)
+       FROM information_schema.COLUMNS
+       WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COALESCE(GENERATION_EXPRESSION, '') = ''
+       ORDER BY ORDINAL_POSITION`,
+    );
+    if (columns.length === 0) {
+      throw new ConfigError(`Table ${this.#table} does not exist`, {
+        cure: "correct table, or database.database",
+      });
+    }
+    for (const [name, type, bits] of columns) {
+      this.#readings.set(name!, readingOf(name!, type!, Number(bits)));
+    }
+    const key = await this.#query(
+      `SELECT COLUMN_NAME FROM information_schema.STATISTICS
+       WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX`,
+    );
+    return { columns: columns.map((row) => row[0]!), key: key.map((row) => row[0]!) };
+  }
+
+  async estimate(): Promise<number> {
+    const [row] = await this.#query(
+      "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+    );
+    return Number(row?.[0] ?? 0);
+  }
+
+  async *rows(columns: readonly string[]): AsyncIterable<(string | null)[][]> {
+    const readings = columns.map((name) => this.#readings.get(name)!);
+    // Named by their place, which is all that the library tells of a field's column.
+    const selected = readings.map(({ expression }, at) => `${expression} AS c${at}`).join(", ");
+    const core = (this.#connection as unknown as { connection: CoreConnection }).connection;
+    const stream = core.query({
+      sql: `SELECT ${selected} FROM ${this.#table}`,
+      rowsAsArray: true,
+      typeCast: (field: TypeCastField) => readings[Number(field.name.slice(1))]!.text(field),
+    }).stream({ highWaterMark: AHEAD_ROWS });
+    let page: (string | null)[][] = [];
+    for await (const row of stream as AsyncIterable<(string | null)[]>) {
+      page.push(row);
+      if (page.length < PAGE_ROWS) continue;
+      yield page;
+      page = [];
+    }
+    yield page;
+  }
+
+  close(): Promise<void> {
+    return this.#connection.end();
+  }
+
+  /** Cells of a query whose parameters are the table's database and name. */
+  async #query(sql: string): Promise<(string | null)[][]> {
+    const [rows] = await this.#connection.query<RowDataPacket[][]>(sql, [...this.#name]);
+    return rows as unknown as (string | null)[][];
+  }
+}
+
+/** How a column's values get the text that the CSV sink writes. */
+function readingOf(name: string, type: string, bits: number): Reading {
+  const column = mysqlIdentifier(name);
+  const read = (text: (value: string) => string): Reading["text"] => (field) => {
+    const value = field.string();
+    return value === null ? null : text(value);
+  };
+  switch (type.toLowerCase()) {
+    case "datetime":
+      return { expression: column, text: read(isoText) };
+    case "timestamp":
+      return { expression: column, text: read((value) => zoned(isoText(value))) };
+    case "float":
+      // As FLOAT the server rounds the text to six digits.
+      return {
+        expression: `CAST(${column} AS DOUBLE)`,
+        text: read((value) => floatText(Math.fround(Number(value)), "float32")),
+      };
+    case "double":
+      return { expression: column, text: read((value) => floatText(Number(value), "float64")) };
+    case "bit":
+      return {
+        expression: `BIN(${column} + 0)`,
+        text: read((value) => value.padStart(bits, "0")),
+      };
+    case "binary":
+    case "varbinary":
+    case "tinyblob":
+    case "blob":
+    case "mediumblob":
+    case "longblob":
+    case "geometry":
+    case "point":
+    case "linestring":
+    case "polygon":
+    case "multipoint":
+    case "multilinestring":
+    case "multipolygon":
+    case "geomcollection":
+    case "vector":
+      return { expression: column, text: (field) => bytesText(field.buffer()) };
+    default:
+      return { expression: column, text: (field) => field.string() };
+  }
+}
+
+function bytesText(value: Buffer | null): string | null {
+  return value === null ? null : base64(value);
+}
+
+/** ISO 8601; a date with a zero month or day has none and keeps the server's own text. */
+function isoText(value: string): string {
+  return /^\d+-00-|^\d+-\d+-00/.test(value) ? value : value.replace(" ", "T");
+}
+
+function zoned(value: string): string {
+  return value.includes("T") ? `${value}Z` : value;
+}

@@ -1,0 +1,49 @@
+/** What a verify job says. */
+import { z } from "zod";
+import { databaseOptions } from "../database/options.ts";
+import { csvOptions } from "../sinks/csv.ts";
+
+const { output, filename, split_files, header, columns, meta, unavailable_value } =
+  csvOptions.shape;
+
+/** Schema of a verify job's own part. */
+export const verifyOptions = z.strictObject({
+  database: databaseOptions,
+  // The name that the examples of this project use throughout.
+  table: z.string().min(1).default("list").describe(
+    "Table that the files should hold: `name`, or `schema.name` (MySQL: `database.name`).",
+  ),
+  topic: z.string().min(1).describe("Topic that brought the changes into the files."),
+  files: z.strictObject({ output, filename, split_files, header, columns, meta, unavailable_value })
+    .describe("The files, in the words of the consumer's `sink`."),
+  columns: z.array(z.string()).min(1).optional().describe(
+    "Columns to compare, the key's included; left out: all of the table.",
+  ),
+  key: z.array(z.string()).min(1).optional().describe(
+    "Columns that identify a row; left out: the table's primary key, without one the whole row.",
+  ),
+  // Files written from a table's first row on hold each row from its insert on.
+  complete_history: z.boolean().default(true).describe(
+    "Whether each row's changes must be whole, from its insert on; turn it off where the capture" +
+      " began when rows were there already.",
+  ),
+  // More than a person reads of one kind.
+  differences: z.int().min(0).max(10_000).default(10).describe(
+    "Differences to name; all are counted.",
+  ),
+  // A fraction of what a consumer takes; a million changes then need a handful of buckets.
+  memory_bytes: z.int().min(1024 * 1024).default(128 * 1024 * 1024).describe(
+    "Memory for rows; what is more waits in files of the folder `scratch`.",
+  ),
+  scratch: z.string().min(1).optional().describe(
+    "Folder for files that last as long as the run; left out: `.verify` in `files.output`.",
+  ),
+});
+
+/** A verify job's own part, as validated. */
+export type VerifyOptions = z.infer<typeof verifyOptions>;
+
+/** The folder for temporary files. */
+export function scratchFolder(options: VerifyOptions): string {
+  return options.scratch ?? `${options.files.output}/.verify`;
+}

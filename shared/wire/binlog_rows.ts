@@ -1,0 +1,128 @@
+/** WRITE_ROWS, UPDATE_ROWS and DELETE_ROWS: the images of changed rows. */
+import type { Value } from "../change.ts";
+import { RecordError } from "../errors.ts";
+import { type BinlogEvent, EventType } from "./binlog_event.ts";
+import type { BinlogReader } from "./binlog_reader.ts";
+import type { ValueReader } from "./mysql_column.ts";
+
+/** The images' kind: `c` after, `u` before and after, `d` before. */
+export type RowsOp = "c" | "u" | "d";
+
+/** Which rows event is which. */
+export const ROWS_EVENTS: ReadonlyMap<number, RowsOp> = new Map([
+  [EventType.WRITE_ROWS_V1, "c"],
+  [EventType.WRITE_ROWS, "c"],
+  [EventType.UPDATE_ROWS_V1, "u"],
+  [EventType.UPDATE_ROWS, "u"],
+  [EventType.DELETE_ROWS_V1, "d"],
+  [EventType.DELETE_ROWS, "d"],
+]);
+
+/** The start of a rows event. */
+export interface RowsHead {
+  readonly table_id: number;
+  /** The last rows event of its statement: table numbers are free again behind it. */
+  readonly statement_end: boolean;
+}
+
+const STATEMENT_END = 1;
+
+/** Table number and flags; moves `event.body` to the images. */
+export function readRowsHead(event: BinlogEvent): RowsHead {
+  const { body } = event;
+  const table_id = body.u48();
+  const flags = body.u16();
+  if (event.type >= EventType.WRITE_ROWS) {
+    const extra = body.u16(); // its own two bytes included
+    if (extra < 2) throw new RecordError(`A rows event has extra data of ${extra} bytes`);
+    body.take(extra - 2);
+  }
+  return { table_id, statement_end: (flags & STATEMENT_END) !== 0 };
+}
+
+/** Where a column's value goes in the row, and how it is read; `target` below 0: read and dropped. */
+export interface RowLayout {
+  readonly readers: readonly ValueReader[];
+  readonly targets: readonly number[];
+  /** Length of the row. */
+  readonly width: number;
+  /** Column names for errors. */
+  readonly names: readonly string[];
+}
+
+/** A row image; `undefined` where the log carries no value. */
+export type RowImage = (Value | undefined)[];
+
+/**
+ * Calls `visit` for each row in the order of the event. `before_at` and `after_at` are the images'
+ * places in the event's bytes. Throws RecordError when the event does not fit the layout.
+ */
+export function readRows(
+  body: BinlogReader,
+  op: RowsOp,
+  layout: RowLayout,
+  visit: (
+    before: RowImage | null,
+    after: RowImage | null,
+    before_at: number,
+    after_at: number,
+  ) => void,
+): void {
+  const count = body.lenenc();
+  if (count !== layout.readers.length) {
+    throw new RecordError(
+      `A rows event has ${count} columns where its TABLE_MAP has ${layout.readers.length}`,
+    );
+  }
+  const first = presentColumns(body, count);
+  const second = op === "u" ? presentColumns(body, count) : first;
+  while (body.left > 0) {
+    const at = body.at;
+    const image = readImage(body, layout, first);
+    if (op === "c") visit(null, image, at, at);
+    else if (op === "d") visit(image, null, at, at);
+    else {
+      const after_at = body.at;
+      visit(image, readImage(body, layout, second), at, after_at);
+    }
+    if (body.at === at) throw new RecordError("A row image has no bytes");
+  }
+}
+
+/** Indexes of the columns that the images carry, in order. */
+function presentColumns(body: BinlogReader, count: number): Uint16Array {
+  const bits = body.view((count + 7) >> 3);
+  const present: number[] = [];
+  for (let i = 0; i < count; i++) if ((bits[i >> 3]! & (1 << (i & 7))) !== 0) present.push(i);
+  return Uint16Array.from(present);
+}
+
+function readImage(body: BinlogReader, layout: RowLayout, present: Uint16Array): RowImage {
+  const { readers, targets, width } = layout;
+  const row: RowImage = new Array(width);
+  if (present.length < readers.length) row.fill(undefined);
+  const { bytes } = body;
+  const nulls = body.take((present.length + 7) >> 3);
+  for (let ordinal = 0; ordinal < present.length; ordinal++) {
+    const i = present[ordinal]!;
+    let value: Value = null;
+    if ((bytes[nulls + (ordinal >> 3)]! & (1 << (ordinal & 7))) === 0) {
+      try {
+        value = readers[i]!(body);
+      } catch (cause) {
+        throw named(layout.names[i], cause);
+      }
+    }
+    const target = targets[i]!;
+    if (target >= 0) row[target] = value;
+  }
+  return row;
+}
+
+function named(column: string | undefined, cause: unknown): unknown {
+  if (!(cause instanceof RecordError)) return cause;
+  return new RecordError(`Column ${JSON.stringify(column)}: ${cause.message}`, {
+    cure: cause.cure,
+    cause: cause.cause,
+  });
+}

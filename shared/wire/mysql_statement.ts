@@ -1,0 +1,105 @@
+/** What a statement in the binlog means for a capture: told by its first words. */
+
+/** A statement, as far as a capture cares. */
+export type Statement =
+  /** A transaction begins. */
+  | { readonly kind: "begin" }
+  /** A transaction of a table without transactions ends, or one is taken back. */
+  | { readonly kind: "end" }
+  /** The rows behind belong to an XA transaction, whose end is not known yet. */
+  | { readonly kind: "xa_start" }
+  /** Part of a transaction without meaning for rows: savepoints, XA END. */
+  | { readonly kind: "inside" }
+  /** Rows were changed by a statement instead of row events. */
+  | { readonly kind: "dml"; readonly verb: string }
+  | { readonly kind: "truncate"; readonly db: string; readonly table: string }
+  /** CREATE TABLE … SELECT: row events and a commit follow. */
+  | { readonly kind: "create_with_rows" }
+  /** `table`: it may change or remove rows of a table without row events. */
+  | { readonly kind: "ddl"; readonly table: boolean };
+
+const DML = new Set([
+  "INSERT",
+  "UPDATE",
+  "DELETE",
+  "REPLACE",
+  "LOAD",
+  "WITH",
+  "CALL",
+  "DO",
+  "TABLE",
+  "VALUES",
+]);
+
+/** Reads a statement that ran in database `db`. */
+export function readStatement(text: string, db: string): Statement {
+  const bare = stripComments(text);
+  const [, verb = "", second = ""] =
+    /^[\s(]*([a-z]+)\s*([a-z]*)/i.exec(bare)?.map((word) => word.toUpperCase()) ?? [];
+  switch (verb) {
+    case "BEGIN":
+      return { kind: "begin" };
+    case "START":
+      return second === "TRANSACTION" ? { kind: "begin" } : { kind: "ddl", table: false };
+    case "COMMIT":
+      return { kind: "end" };
+    case "ROLLBACK":
+      return /^\s*ROLLBACK\s+(WORK\s+)?TO\b/i.test(bare) ? { kind: "inside" } : { kind: "end" };
+    case "SAVEPOINT":
+    case "RELEASE":
+      return { kind: "inside" };
+    case "XA":
+      if (second === "START" || second === "BEGIN") return { kind: "xa_start" };
+      return { kind: second === "END" ? "inside" : "end" };
+    case "TRUNCATE":
+      return truncated(bare, db);
+    case "CREATE":
+      return created(bare);
+    case "ALTER":
+    case "DROP":
+    case "RENAME":
+      return { kind: "ddl", table: /^\s*\w+\s+(TABLES?|DATABASE|SCHEMA)\b/i.test(bare) };
+  }
+  return DML.has(verb) ? { kind: "dml", verb } : { kind: "ddl", table: false };
+}
+
+function created(text: string): Statement {
+  if (!/^\s*CREATE\s+(TEMPORARY\s+)?TABLE\b/i.test(text)) return { kind: "ddl", table: false };
+  if (/\bSTART\s+TRANSACTION\s*;?\s*$/i.test(text)) return { kind: "create_with_rows" };
+  const unquoted = text.replace(/'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`/gs, " ");
+  return /\bSELECT\b/i.test(unquoted)
+    ? { kind: "dml", verb: "CREATE TABLE … SELECT" }
+    : { kind: "ddl", table: false };
+}
+
+const NAME = String.raw`(\`(?:[^\`]|\`\`)+\`|"(?:[^"]|"")+"|[0-9A-Za-z$_\u0080-\uffff]+)`;
+const TRUNCATE = new RegExp(
+  String.raw`^\s*TRUNCATE(?:\s+TABLE\s*|\s+|(?=[\`"]))${NAME}(?:\s*\.\s*${NAME})?\s*;?\s*$`,
+  "i",
+);
+
+function truncated(text: string, db: string): Statement {
+  const parts = TRUNCATE.exec(text);
+  if (parts === null) return { kind: "ddl", table: true };
+  const [first, second] = [
+    unquote(parts[1]!),
+    parts[2] === undefined ? undefined : unquote(parts[2]),
+  ];
+  return second === undefined
+    ? { kind: "truncate", db, table: first }
+    : { kind: "truncate", db: first, table: second };
+}
+
+function unquote(name: string): string {
+  const sign = name[0];
+  if (sign !== "`" && sign !== '"') return name;
+  return name.slice(1, -1).replaceAll(sign + sign, sign);
+}
+
+/** The text without comments outside of quotes; what stands in `/*!` comments is kept, the server runs it. */
+function stripComments(text: string): string {
+  return text.replace(
+    /('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`)|\/\*!\d*|\/\*.*?\*\/|\*\/|--[\s].*?(?:\n|$)|#.*?(?:\n|$)/gs,
+    (_all, quoted: string | undefined) => quoted ?? " ",
+  );
+}

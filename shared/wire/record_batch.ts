@@ -1,0 +1,410 @@
+/**
+ * Kafka's record batch, magic 2: the bytes that a producer sends and a fetch brings.
+ * Layout: https://kafka.apache.org/documentation/#recordbatch
+ */
+
+/** A record to write. Text is written as UTF-8. */
+export interface RecordToWrite {
+  readonly key: string | Uint8Array | null;
+  readonly value: string | Uint8Array | null;
+  /** Milliseconds since the Unix epoch. */
+  readonly timestamp_ms: number;
+  readonly headers?: readonly (readonly [name: string, value: string | Uint8Array])[];
+}
+
+/** A record as read; its bytes are views into the batch. */
+export interface RecordRead {
+  readonly offset: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly timestamp_ms: number;
+  readonly headers: readonly (readonly [name: string, value: Uint8Array])[];
+}
+
+/** The idempotent producer that a batch belongs to. */
+export interface ProducerStamp {
+  readonly producer_id: bigint;
+  readonly producer_epoch: number;
+  /** Sequence number of the first record. */
+  readonly base_sequence: number;
+}
+
+/** What the writer needs from outside: a checksum and a codec. */
+export interface BatchCodec {
+  crc32c(bytes: Uint8Array): number;
+  /** Number of the codec in a batch's attributes; 0: not compressed. */
+  readonly compression_id: number;
+  compress(bytes: Uint8Array): Uint8Array;
+}
+
+/** A batch as written. */
+export interface WrittenBatch {
+  /** The batch's own copy: it outlives the writer's buffer. */
+  readonly bytes: Uint8Array;
+  /** How many records it holds. */
+  readonly count: number;
+}
+
+const HEADER_BYTES = 61;
+/** Base offset and batch length, which the length does not count. */
+const LOG_OVERHEAD = 12;
+const CRC_AT = 17;
+const ATTRIBUTES_AT = 21;
+const CODEC_MASK = 0b111;
+const LOG_APPEND_TIME = 0b1000;
+const CONTROL = 0b100000;
+/** Most bytes that a varint of a length takes. */
+const VARINT_BYTES = 5;
+/** Attributes, timestamp, offset delta, lengths and header count of a record at their longest. */
+const RECORD_OVERHEAD = 1 + 10 + 5 * VARINT_BYTES;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const NO_HEADERS: readonly (readonly [string, Uint8Array])[] = [];
+
+/** Writes batches through one buffer that grows to the largest batch and is used again. */
+export class RecordBatchWriter {
+  readonly #codec: BatchCodec;
+  #buffer = new Uint8Array(64 * 1024);
+  #at = 0;
+
+  constructor(codec: BatchCodec) {
+    this.#codec = codec;
+  }
+
+  /**
+   * One batch of the records from index `from` on: as many as fit into `limit_bytes` before
+   * compression and into `limit_count`, at least one.
+   */
+  write(
+    records: readonly RecordToWrite[],
+    from: number,
+    limit_bytes: number,
+    stamp: ProducerStamp,
+    limit_count: number = records.length - from,
+  ): WrittenBatch {
+    const base_timestamp = records[from]!.timestamp_ms;
+    let max_timestamp = base_timestamp;
+    const end = Math.min(records.length, from + limit_count);
+    this.#at = HEADER_BYTES;
+    let index = from;
+    for (; index < end; index++) {
+      const record = records[index]!;
+      const start = this.#at;
+      this.#record(record, index - from, record.timestamp_ms - base_timestamp);
+      if (this.#at > limit_bytes && index > from) {
+        this.#at = start;
+        break;
+      }
+      if (record.timestamp_ms > max_timestamp) max_timestamp = record.timestamp_ms;
+    }
+    const count = index - from;
+    const bytes = this.#pack();
+    this.#header(bytes, count, base_timestamp, max_timestamp, stamp);
+    return { bytes, count };
+  }
+
+  #pack(): Uint8Array {
+    if (this.#codec.compression_id === 0) return this.#buffer.slice(0, this.#at);
+    const compressed = this.#codec.compress(this.#buffer.subarray(HEADER_BYTES, this.#at));
+    const bytes = new Uint8Array(HEADER_BYTES + compressed.length);
+    bytes.set(compressed, HEADER_BYTES);
+    return bytes;
+  }
+
+  #header(
+    bytes: Uint8Array,
+    count: number,
+    base_timestamp: number,
+    max_timestamp: number,
+    stamp: ProducerStamp,
+  ): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    view.setBigInt64(0, 0n); // base offset: the broker's to say
+    view.setInt32(8, bytes.length - LOG_OVERHEAD);
+    view.setInt32(12, -1); // partition leader epoch: likewise
+    view.setInt8(16, 2); // magic
+    view.setInt16(ATTRIBUTES_AT, this.#codec.compression_id);
+    view.setInt32(23, count - 1); // offset of the last record
+    view.setBigInt64(27, BigInt(base_timestamp));
+    view.setBigInt64(35, BigInt(max_timestamp));
+    view.setBigInt64(43, stamp.producer_id);
+    view.setInt16(51, stamp.producer_epoch);
+    view.setInt32(53, stamp.base_sequence);
+    view.setInt32(57, count);
+    view.setUint32(CRC_AT, this.#codec.crc32c(bytes.subarray(ATTRIBUTES_AT)));
+  }
+
+  #record(record: RecordToWrite, index: number, timestamp_delta: number): void {
+    this.#reserve(longest(record));
+    // The length comes first and is known last: guess its width, and move the record if wrong.
+    const guess = widthOfLength(shortest(record));
+    const start = this.#at;
+    this.#at += guess;
+    this.#buffer[this.#at++] = 0; // attributes: none are defined
+    this.#zigzag(timestamp_delta);
+    this.#zigzag(index);
+    this.#bytes(record.key);
+    this.#bytes(record.value);
+    const headers = record.headers ?? NO_HEADERS;
+    this.#zigzag(headers.length);
+    for (let i = 0; i < headers.length; i++) {
+      this.#bytes(headers[i]![0]);
+      this.#bytes(headers[i]![1]);
+    }
+    this.#prefix(start, guess);
+  }
+
+  /** Writes how many bytes stand behind the `guess` reserved at `start`, zigzagged, before them. */
+  #prefix(start: number, guess: number): void {
+    const length = this.#at - start - guess;
+    const width = widthOfLength(length);
+    if (width !== guess) {
+      this.#buffer.copyWithin(start + width, start + guess, this.#at);
+    }
+    this.#at = start;
+    this.#zigzag(length);
+    this.#at = start + width + length;
+  }
+
+  #bytes(value: string | Uint8Array | null): void {
+    if (value === null) {
+      this.#zigzag(-1);
+    } else if (typeof value === "string") {
+      const start = this.#at;
+      const guess = widthOfLength(value.length);
+      this.#at += guess;
+      this.#at += encoder.encodeInto(value, this.#buffer.subarray(this.#at)).written;
+      this.#prefix(start, guess);
+    } else {
+      this.#zigzag(value.length);
+      this.#buffer.set(value, this.#at);
+      this.#at += value.length;
+    }
+  }
+
+  /** Zigzag varint of any integer within ±2^52. */
+  #zigzag(value: number): void {
+    let rest = value >= 0 ? value * 2 : -value * 2 - 1;
+    while (rest >= 0x80) {
+      this.#buffer[this.#at++] = rest % 0x80 | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#at++] = rest;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, this.#at));
+    this.#buffer = grown;
+  }
+}
+
+/** Width of the zigzag varint of a length. */
+function widthOfLength(length: number): number {
+  if (length < 1 << 6) return 1;
+  if (length < 1 << 13) return 2;
+  if (length < 1 << 20) return 3;
+  if (length < 1 << 27) return 4;
+  return VARINT_BYTES;
+}
+
+/** Fewest bytes of a record's fields: exact for ASCII text but for the timestamp. */
+function shortest(record: RecordToWrite): number {
+  let bytes = 8 + (record.key?.length ?? 0) + (record.value?.length ?? 0);
+  for (const [name, value] of record.headers ?? NO_HEADERS) bytes += 3 + name.length + value.length;
+  return bytes;
+}
+
+/** Most bytes that a record can take: UTF-8 is at most three bytes for a UTF-16 unit. */
+function longest(record: RecordToWrite): number {
+  let bytes = RECORD_OVERHEAD + room(record.key) + room(record.value);
+  for (const [name, value] of record.headers ?? NO_HEADERS) {
+    bytes += 2 * VARINT_BYTES + room(name) + room(value);
+  }
+  return bytes;
+}
+
+function room(value: string | Uint8Array | null): number {
+  if (value === null) return 0;
+  return typeof value === "string" ? value.length * 3 : value.length;
+}
+
+/** What the reader needs from outside. */
+export type Decompress = (compression_id: number, bytes: Uint8Array) => Uint8Array;
+
+/** The bytes are not whole record batches of magic 2. */
+export class MalformedBatchError extends Error {}
+
+/** Records of a fetch, control records left out. */
+export interface ReadBatches {
+  readonly records: RecordRead[];
+  /** Offset behind the last whole batch; the asked offset when there was none. */
+  readonly next_offset: number;
+}
+
+/** Offset behind the last whole batch in `bytes`, or `from` when there is none. Reads headers only. */
+export function nextOffset(bytes: Uint8Array, from: number): number {
+  let next = from;
+  for (const batch of wholeBatches(bytes)) next = batch.next_offset;
+  return Math.max(next, from);
+}
+
+/**
+ * Reads the record batches that a fetch brought. A batch that the fetch's size limit cut off is
+ * left out; records below `from` are too (a fetch brings the whole batch that holds `from`).
+ * Throws MalformedBatchError, naming the offset, for bytes that are no batch.
+ */
+export function readRecordBatches(
+  bytes: Uint8Array,
+  from: number,
+  decompress: Decompress,
+): ReadBatches {
+  const records: RecordRead[] = [];
+  let next_offset = from;
+  for (const batch of wholeBatches(bytes)) {
+    next_offset = Math.max(from, batch.next_offset);
+    if ((batch.attributes & CONTROL) !== 0) continue;
+    if (batch.next_offset <= from) continue;
+    const id = batch.attributes & CODEC_MASK;
+    const payload = bytes.subarray(batch.start + HEADER_BYTES, batch.end);
+    readRecords(id === 0 ? payload : decompress(id, payload), batch, from, records);
+  }
+  return { records, next_offset };
+}
+
+interface BatchHead {
+  readonly start: number;
+  readonly end: number;
+  readonly base_offset: number;
+  readonly next_offset: number;
+  readonly attributes: number;
+  readonly base_timestamp: number;
+  readonly max_timestamp: number;
+  readonly count: number;
+}
+
+function* wholeBatches(bytes: Uint8Array): Generator<BatchHead> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let start = 0;
+  while (start + HEADER_BYTES <= bytes.length) {
+    const base_offset = Number(view.getBigInt64(start));
+    const length = view.getInt32(start + 8);
+    const end = start + LOG_OVERHEAD + length;
+    const magic = view.getInt8(start + 16);
+    if (magic !== 2 || length < HEADER_BYTES - LOG_OVERHEAD) {
+      throw new MalformedBatchError(
+        `Cannot read the record batch at offset ${base_offset}: magic is ${magic} and length ` +
+          `${length}; expected magic 2 and a length of at least ${HEADER_BYTES - LOG_OVERHEAD}`,
+      );
+    }
+    if (end > bytes.length) return;
+    yield {
+      start,
+      end,
+      base_offset,
+      next_offset: base_offset + view.getInt32(start + 23) + 1,
+      attributes: view.getInt16(start + ATTRIBUTES_AT),
+      base_timestamp: Number(view.getBigInt64(start + 27)),
+      max_timestamp: Number(view.getBigInt64(start + 35)),
+      count: view.getInt32(start + 57),
+    };
+    start = end;
+  }
+}
+
+function readRecords(
+  bytes: Uint8Array,
+  batch: BatchHead,
+  from: number,
+  records: RecordRead[],
+): void {
+  const cursor = new Cursor(bytes, batch.base_offset);
+  const appended = (batch.attributes & LOG_APPEND_TIME) !== 0;
+  for (let i = 0; i < batch.count; i++) {
+    const end = cursor.zigzag() + cursor.at;
+    cursor.at += 1; // attributes
+    const timestamp_delta = cursor.zigzag();
+    const offset = batch.base_offset + cursor.zigzag();
+    if (offset < from) {
+      cursor.jump(end);
+      continue;
+    }
+    const key = cursor.bytes();
+    const value = cursor.bytes();
+    records.push({
+      offset,
+      key,
+      value,
+      timestamp_ms: appended ? batch.max_timestamp : batch.base_timestamp + timestamp_delta,
+      headers: cursor.headers(),
+    });
+    cursor.jump(end);
+  }
+}
+
+class Cursor {
+  readonly #bytes: Uint8Array;
+  readonly #offset: number;
+  at = 0;
+
+  constructor(bytes: Uint8Array, offset: number) {
+    this.#bytes = bytes;
+    this.#offset = offset;
+  }
+
+  /** Zigzag varint; exact within ±2^52. */
+  zigzag(): number {
+    const first = this.#byte();
+    let value = first & 0x7f;
+    if (first >= 0x80) {
+      let scale = 0x80;
+      let byte: number;
+      do {
+        byte = this.#byte();
+        value += (byte & 0x7f) * scale;
+        scale *= 0x80;
+      } while (byte >= 0x80);
+    }
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  bytes(): Uint8Array | null {
+    const length = this.zigzag();
+    if (length < 0) return null;
+    const start = this.at;
+    this.jump(start + length);
+    return this.#bytes.subarray(start, this.at);
+  }
+
+  headers(): readonly (readonly [string, Uint8Array])[] {
+    const count = this.zigzag();
+    if (count === 0) return NO_HEADERS;
+    const headers: (readonly [string, Uint8Array])[] = [];
+    for (let i = 0; i < count; i++) {
+      headers.push([decoder.decode(this.bytes() ?? undefined), this.bytes() ?? new Uint8Array()]);
+    }
+    return headers;
+  }
+
+  jump(to: number): void {
+    if (to < this.at || to > this.#bytes.length) throw this.#cutOff(to);
+    this.at = to;
+  }
+
+  #byte(): number {
+    const byte = this.#bytes[this.at];
+    if (byte === undefined) throw this.#cutOff(this.at + 1);
+    this.at += 1;
+    return byte;
+  }
+
+  #cutOff(to: number): MalformedBatchError {
+    return new MalformedBatchError(
+      `Cannot read the record batch at offset ${this.#offset}: a record reaches from byte ` +
+        `${this.at} to ${to}, and the batch has ${this.#bytes.length}`,
+    );
+  }
+}

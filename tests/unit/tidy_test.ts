@@ -1,0 +1,79 @@
+/** Keeps the code tidy, so that nobody has to. */
+import assert from "node:assert/strict";
+import { sourceFiles, withoutComments } from "./source_files.ts";
+
+const LONGEST_FUNCTION_LINES = 70;
+
+/** Functions of a file that `deno fmt` has laid out: first line, name, number of lines. */
+function functionsIn(text: string): { line: number; head: string; lines: number }[] {
+  const lines = text.split("\n");
+  return lines.flatMap((head, at) => {
+    const isFunction = /(\)(: .+)?|=>) \{$/.test(head) &&
+      !/^\s*(\} )?(if|for|while|switch|catch|else|do|class|export class)\b/.test(head) &&
+      !/^\s*(Deno\.test|\}\) ?\.?)/.test(head);
+    if (!isFunction) return [];
+    const indent = /^\s*/.exec(head)![0];
+    const length = lines.slice(at).findIndex((line, below) =>
+      below > 0 && line.startsWith(`${indent}}`)
+    );
+    return [{ line: at + 1, head: head.trim(), lines: length + 1 }];
+  });
+}
+
+Deno.test("a function is measured from its head to its closing brace", () => {
+  const text = "export function f(\n  a: number,\n): number {\n  return a;\n}\nconst x = {\n};\n";
+  assert.deepEqual(functionsIn(text), [{ line: 3, head: "): number {", lines: 3 }]);
+});
+
+Deno.test(`no function is longer than a screen (${LONGEST_FUNCTION_LINES} lines)`, () => {
+  const long = sourceFiles(["shared", "workers", "compose"]).flatMap(({ path, text }) =>
+    functionsIn(text).filter(({ lines }) => lines > LONGEST_FUNCTION_LINES)
+      .map(({ line, head, lines }) => `${path}:${line} ${lines} lines: ${head}`)
+  );
+  assert.deepEqual(long, []);
+});
+
+Deno.test("only workers and compose read the environment, the arguments and the wall clock", () => {
+  const reading =
+    /\b(Deno\.(env|args|exit|cwd)|process\.(env|argv|exit|cwd)|Date\.now|new Date\(\))/g;
+  const found = sourceFiles(["shared"]).flatMap(({ path, text }) =>
+    withoutComments(text).split("\n").flatMap((line, at) =>
+      [...line.matchAll(reading)].map(([what]) => `${path}:${at + 1} ${what}`)
+    )
+  );
+  assert.deepEqual(found, [], "take it as an argument");
+});
+
+Deno.test("every file says at its top what it holds", () => {
+  const silent = sourceFiles(["shared", "workers", "compose"])
+    .filter(({ text }) => !/^(#!.*\n)?\/\*\* /.test(text) && !/^\/\*\*\n/.test(text))
+    .map(({ path }) => path);
+  assert.deepEqual(silent, []);
+});
+
+Deno.test("no file names the host of a package registry", () => {
+  const hosts = [
+    ["registry", "npmjs", "org"],
+    ["repo1", "maven", "org"],
+    ["repo", "maven", "apache", "org"],
+    ["deb", "debian", "org"],
+    ["proxy", "golang", "org"],
+    ["pypi", "org"],
+    ["jsr", "io"],
+  ].map((parts) => parts.join("."));
+  const naming = sourceFiles(["."], [".ts", ".md", ".json", ".yaml", ".yml", ".toml", ".sh"])
+    .flatMap(({ path, text }) =>
+      hosts.filter((host) => text.includes(host)).map((host) => `${path}: ${host}`)
+    );
+  assert.deepEqual(naming, []);
+});
+
+Deno.test("no test is switched off, and none shuts the others out", () => {
+  const pattern = /Deno\.test\.(only|ignore)|\b(only|ignore): (?!false)/;
+  const off = sourceFiles(["tests"])
+    .filter(({ path }) => path !== "tests/unit/tidy_test.ts")
+    .flatMap(({ path, text }) =>
+      text.split("\n").flatMap((line, at) => pattern.test(line) ? [`${path}:${at + 1}`] : [])
+    );
+  assert.deepEqual(off, []);
+});

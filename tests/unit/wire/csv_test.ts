@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { parse } from "csv-parse/sync";
+import fc from "fast-check";
+import { CsvError, type CsvField, csvLine, CsvReader } from "../../../shared/wire/csv.ts";
+
+/** Text with all that hurts in CSV. */
+const text = fc.oneof(
+  fc.string({ unit: "grapheme" }),
+  fc.array(
+    fc.constantFrom('"', ",", "\n", "\r", "\r\n", " ", "a", "", "\\.", "\u00fc", "\u{1f600}"),
+  )
+    .map((parts) => parts.join("")),
+);
+const rows = fc.integer({ min: 2, max: 5 }).chain((width) =>
+  fc.array(fc.array(fc.option(text), { minLength: width, maxLength: width }), { maxLength: 8 })
+);
+
+function written(rows: readonly (string | null)[][]): string {
+  return rows.map(csvLine).join("");
+}
+
+function read(pieces: readonly string[], unavailable_value?: string): CsvField[][] {
+  const reader = new CsvReader({ name: "list.csv", unavailable_value });
+  return [...pieces.flatMap((piece) => reader.read(piece)), ...reader.end()];
+}
+
+/** `text` cut at the given places. */
+function cut(text: string, places: readonly number[]): string[] {
+  const at = [0, ...places.map((place) => place % (text.length + 1)).sort((a, b) => a - b)];
+  return at.map((from, index) => text.slice(from, at[index + 1]));
+}
+
+Deno.test("An independent reader finds the rows that were written, null apart from empty text", () => {
+  fc.assert(
+    fc.property(rows, (rows) => {
+      const found = parse(written(rows), {
+        record_delimiter: "\n",
+        cast: (value, { quoting }) => value === "" && !quoting ? null : value,
+      });
+      assert.deepEqual(found, rows, `written: ${JSON.stringify(written(rows))}`);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("The reader finds the rows that were written, wherever the text is cut", () => {
+  fc.assert(
+    fc.property(rows, fc.array(fc.nat({ max: 1000 })), (rows, places) => {
+      const pieces = cut(written(rows), places);
+      assert.deepEqual(read(pieces), rows, `pieces: ${JSON.stringify(pieces)}`);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("Fields are quoted only where a reader would take them for something else", () => {
+  assert.equal(
+    csvLine(["a", null, "", "b,c", 'd"e', "f\ng", "\\.", " h "]),
+    'a,,"","b,c","d""e","f\ng","\\.", h \n',
+  );
+});
+
+Deno.test("Lines may end in CRLF, and the last one in nothing", () => {
+  assert.deepEqual(read(['a,"b"\r\nc,\r\n,d']), [["a", "b"], ["c", null], [null, "d"]]);
+  assert.deepEqual(read(['a,"b"\r', "\nc,", '""']), [["a", "b"], ["c", ""]]);
+});
+
+Deno.test("A value that was not carried is told from text that says the same", () => {
+  assert.deepEqual(read(['a,gone,"gone"\n'], "gone"), [["a", undefined, "gone"]]);
+});
+
+Deno.test("Text that is not CSV is refused with its place", () => {
+  for (
+    const [text, message] of [
+      ['a,b\nc,"d', "list.csv, line 2: a quoted field that does not end is not CSV"],
+      ['a,b"c\n', "list.csv, line 1: a quote inside an unquoted field is not CSV"],
+      ['"a\n\n"b\n', 'list.csv, line 3: "b" behind the quote that ends a field is not CSV'],
+    ] as const
+  ) {
+    assert.throws(() => read([text]), (error) => {
+      assert(error instanceof CsvError);
+      assert.equal(error.message, message);
+      return true;
+    });
+  }
+});

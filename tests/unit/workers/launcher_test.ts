@@ -1,0 +1,230 @@
+/** The launcher and the frame of a worker, on a target that takes connections and never answers. */
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+
+const TOP = fileURLToPath(new URL("../../../", import.meta.url));
+const DEADLINE_MS = 60_000;
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A process whose log lines can be waited for while it runs. */
+class Running {
+  readonly #child: Deno.ChildProcess;
+  readonly ended: Promise<Ended>;
+  stderr = "";
+  #watchers: (() => void)[] = [];
+
+  constructor(args: string[], env: Record<string, string> = {}) {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args,
+      cwd: TOP,
+      env,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.ended = this.#collect();
+  }
+
+  async #collect(): Promise<Ended> {
+    const stdout = new Response(this.#child.stdout).text();
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      this.stderr += text;
+      for (const look of this.#watchers) look();
+    }
+    const { code } = await this.#child.status;
+    return { code, stdout: await stdout, stderr: this.stderr };
+  }
+
+  /** Resolves when the log holds `text`; rejects with the whole log at the deadline or the end. */
+  async says(text: string): Promise<void> {
+    const said = new Promise<void>((resolve) => {
+      const look = () => this.stderr.includes(text) && resolve();
+      this.#watchers.push(look);
+      look();
+    });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const fail = () => reject(new Error(`never said ${text}; it said:\n${this.stderr}`));
+      timer = setTimeout(fail, DEADLINE_MS);
+      this.ended.then(fail);
+    });
+    await Promise.race([said, late]).finally(() => clearTimeout(timer));
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+}
+
+const run = (args: string[], env?: Record<string, string>) => new Running(args, env).ended;
+const LAUNCHER = [
+  "run",
+  "--no-prompt",
+  "--allow-read",
+  "--allow-env",
+  "--allow-run",
+  "workers/commands/seed.ts",
+];
+
+/** A folder for jobs, and a port that takes connections and says nothing. */
+async function withSilentServer(
+  body: (folder: string, port: number, accepted: () => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const folder = Deno.makeTempDirSync();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const connections: Deno.Conn[] = [];
+  const waiting: (() => void)[] = [];
+  let open = 0;
+  const accepting = (async () => {
+    for await (const connection of listener) {
+      connections.push(connection);
+      open++;
+      waiting.shift()?.();
+    }
+  })();
+  const accepted = () =>
+    new Promise<void>((resolve) => open > 0 ? resolve() : waiting.push(resolve));
+  try {
+    await body(folder, listener.addr.port, accepted);
+  } finally {
+    listener.close();
+    await accepting.catch(() => {});
+    for (const connection of connections) connection.close();
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+function writeJob(folder: string, name: string, port: number, more = ""): string {
+  const path = `${folder}/${name}.yaml`;
+  Deno.writeTextFileSync(
+    path,
+    `job: seed
+name: ${name}
+shutdown_timeout_ms: 300
+database:
+  kind: postgresql
+  host: 127.0.0.1
+  port: ${port}
+  database: shop
+  user: writer
+  password: hunter2
+  connect_timeout_ms: 60000
+${more}`,
+  );
+  return path;
+}
+
+Deno.test("a bad job ends with exit code 2 before anything starts, and shows no password", async () => {
+  await withSilentServer(async (folder, port) => {
+    const path = writeJob(folder, "bad", port, "roes: 5\n");
+    const { code, stderr } = await run([...LAUNCHER, path]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /bad\.yaml:12:1 roes: unknown key; nearest is "rows"/);
+    assert.doesNotMatch(stderr, /worker_started|hunter2/);
+  });
+});
+
+Deno.test("a worker without a grant that its job needs names the job's line and the flag", async () => {
+  await withSilentServer(async (folder, port) => {
+    const path = writeJob(folder, "narrow", port);
+    const flags = ["--no-prompt", `--allow-read=${path}`, "--allow-env"];
+    const { code, stderr } = await run(["run", ...flags, "workers/seed.ts", path]);
+    assert.equal(code, 2, stderr);
+    const { event, error } = JSON.parse(stderr.trim().split("\n").at(-1)!);
+    assert.equal(event, "failed");
+    assert.equal(
+      error,
+      `${path}:6:3 database.host: this process may not connect to 127.0.0.1:${port}. ` +
+        `To mend: start it by \`deno task\`, or add --allow-net=127.0.0.1:${port} to \`deno run\``,
+    );
+  });
+});
+
+Deno.test("a target that does not answer delays the end by shutdown_timeout_ms, and the code says so", async () => {
+  await withSilentServer(async (folder, port, accepted) => {
+    const launcher = new Running([...LAUNCHER, writeJob(folder, "hung", port)]);
+    await accepted();
+    launcher.kill("SIGTERM");
+    const { code, stderr } = await launcher.ended;
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /"event":"stopping","signal":"SIGTERM","shutdown_timeout_ms":300/);
+    assert.match(stderr, /"event":"shutdown_timeout"/);
+  });
+});
+
+Deno.test("a second signal ends the workers at once", async () => {
+  await withSilentServer(async (folder, port, accepted) => {
+    const path = writeJob(folder, "stubborn", port);
+    Deno.writeTextFileSync(
+      path,
+      Deno.readTextFileSync(path).replace(
+        "shutdown_timeout_ms: 300",
+        "shutdown_timeout_ms: 600000",
+      ),
+    );
+    const launcher = new Running([...LAUNCHER, path]);
+    await accepted();
+    launcher.kill("SIGINT");
+    await launcher.says('"event":"stopping"');
+    launcher.kill("SIGINT");
+    const { code, stderr } = await launcher.ended;
+    assert.notEqual(code, 0);
+    assert.match(stderr, /"event":"worker_ended"/);
+  });
+});
+
+Deno.test("when one job fails the others are stopped, and its exit code is the launcher's", async () => {
+  await withSilentServer(async (folder, port) => {
+    const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const refused = closed.addr.port;
+    closed.close();
+    const jobs = [writeJob(folder, "hung", port), writeJob(folder, "failing", refused)];
+    const { code, stderr } = await run([...LAUNCHER, ...jobs]);
+    assert.equal(code, 1, stderr);
+    const lines = stderr.trim().split("\n").filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line));
+    const ended = lines.filter(({ event }) => event === "worker_ended");
+    assert.deepEqual(ended.map(({ of }) => of), ["failing", "hung"], stderr);
+  });
+});
+
+Deno.test("a worker sees of the environment only what its job names", async () => {
+  await withSilentServer(async (folder, port) => {
+    const path = writeJob(folder, "private", port);
+    const text = Deno.readTextFileSync(path).replace("writer", "${env:SEED_USER}");
+    Deno.writeTextFileSync(path, text);
+    const probe = `
+      import { readJob } from "${TOP}workers/environment.ts";
+      import { grantsOf, workerEnvironment } from "${TOP}workers/grants.ts";
+      const path = ${JSON.stringify(path)};
+      console.log(JSON.stringify(workerEnvironment(grantsOf({ path, loaded: readJob(path) }, []))));
+    `;
+    const script = `${folder}/probe.ts`;
+    Deno.writeTextFileSync(script, probe);
+    const env = { SEED_USER: "someone", OTHER_SECRET: "not for the worker" };
+    const { stdout, stderr } = await run(["run", "-A", "--config=deno.json", script], env);
+    const seen = JSON.parse(stdout || "{}");
+    assert.equal(seen.SEED_USER, "someone", stderr);
+    const allowed = ["DENO_DIR", "DENO_NO_UPDATE_CHECK", "HOME", "SEED_USER", "XDG_CACHE_HOME"];
+    assert.deepEqual(Object.keys(seen).filter((name) => !allowed.includes(name)), []);
+  });
+});
+
+Deno.test("a worker serves metrics and health on its port while it runs", async () => {
+  await withSilentServer(async (folder, port, accepted) => {
+    const path = writeJob(folder, "seen", port, "observe:\n  metrics_port: 0\n");
+    const launcher = new Running([...LAUNCHER, path]);
+    await accepted();
+    await launcher.says('"event":"listening"');
+    const metrics_port = /"event":"listening".*?"port":(\d+)/.exec(launcher.stderr)![1];
+    const live = await fetch(`http://127.0.0.1:${metrics_port}/health/live`);
+    assert.deepEqual([live.status, await live.json()], [200, { live: true }]);
+    launcher.kill("SIGTERM");
+    await launcher.ended;
+  });
+});

@@ -1,0 +1,4 @@
+/** `deno task consume JOB…`. */
+import { launch } from "../launcher.ts";
+
+if (import.meta.main) await launch("consume");

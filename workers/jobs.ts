@@ -1,0 +1,192 @@
+/** The kinds of jobs: what each may say, which worker runs it, and what that worker needs. */
+import { z } from "zod";
+import type { Path } from "../shared/jobs/document.ts";
+import { address, type Grant, type Needs, NO_NEEDS } from "../shared/jobs/permissions.ts";
+import { fetchOptions, kafkaOptions, produceOptions } from "../shared/kafka/options.ts";
+import { observeOptions } from "../shared/observe/options.ts";
+import { captureOptions, captureTopicOptions } from "../shared/pipeline/capture.ts";
+import { consumeOptions } from "../shared/pipeline/consume.ts";
+import { choiceProblem } from "../shared/pipeline/topics.ts";
+import { seedOptions } from "../shared/seed/options.ts";
+import { type CsvOptions, csvOptions } from "../shared/sinks/csv.ts";
+import { noneOptions } from "../shared/sinks/none.ts";
+import { mysqlOptions } from "../shared/sources/mysql/options.ts";
+import { postgresOptions } from "../shared/sources/postgres/options.ts";
+import { scratchFolder, verifyOptions } from "../shared/verify/options.ts";
+
+/** What every job says, whatever its kind. */
+function everyJob<Kind extends string>(kind: Kind) {
+  return {
+    job: z.literal(kind).describe("Kind of the job."),
+    name: z.string().regex(
+      /^[a-z0-9_-]{1,63}$/,
+      "1 to 63 of: lower-case letters, digits, _ and -",
+    ).describe(
+      "Name of the job: 1 to 63 lower-case letters, digits, `_` and `-`. Topics, slots and groups are named after it.",
+    ),
+    observe: observeOptions.prefault({}).describe("Log, metrics and health."),
+    // Below the 10 s that container engines wait by default between SIGTERM and SIGKILL.
+    shutdown_timeout_ms: z.int().min(100).default(8_000).describe(
+      "After SIGTERM or SIGINT, how long to wait for brokers and targets before giving up unacknowledged work.",
+    ),
+  };
+}
+
+/** A kind of job. */
+export interface JobKindSpec {
+  /** One sentence for the reference. */
+  readonly summary: string;
+  readonly schema: z.ZodType;
+  /** The task that starts it. */
+  readonly command: "capture" | "consume" | "seed" | "verify";
+  /** Its file in workers/. */
+  readonly worker: string;
+  /** Top-level fields that may also be given on the command line. */
+  readonly overrides: readonly string[];
+  /** V8 options that measurements found worth having. */
+  readonly v8_flags?: readonly string[];
+  // deno-lint-ignore no-explicit-any -- each kind reads its own job; the table only passes it on
+  readonly needs: (job: any) => Needs;
+}
+
+const captureKafka = z.strictObject({
+  ...kafkaOptions.shape,
+  ...produceOptions.shape,
+  ...captureTopicOptions,
+}).describe("The brokers, and the topics that are written.");
+
+const capturePgJob = z.strictObject({
+  ...everyJob("capture-pg"),
+  source: postgresOptions.describe("The PostgreSQL server and what is captured of it."),
+  kafka: captureKafka,
+  ...captureOptions,
+});
+
+const captureMysqlJob = z.strictObject({
+  ...everyJob("capture-mysql"),
+  source: mysqlOptions.describe("The MySQL server and what is captured of it."),
+  kafka: captureKafka,
+  ...captureOptions,
+});
+
+const seedJob = z.strictObject({ ...everyJob("seed"), ...seedOptions.shape });
+
+const consumeCsvJob = z.strictObject({
+  ...everyJob("consume-csv"),
+  kafka: z.strictObject({ ...kafkaOptions.shape, ...fetchOptions.shape })
+    .describe("The brokers, and how records are fetched."),
+  ...consumeOptions,
+  sink: z.union([csvOptions, noneOptions])
+    .describe("Where the rows go; `none` reads and counts, and writes nothing."),
+}).superRefine((job, context) => {
+  const problem = choiceProblem(job);
+  if (problem) {
+    context.addIssue({ code: "custom", path: [problem.field], message: problem.message });
+  }
+});
+
+const verifyJob = z.strictObject({ ...everyJob("verify"), ...verifyOptions.shape });
+
+/** All kinds by the name that stands in `job:`. Adding one is an entry here. */
+export const jobKinds = {
+  "capture-pg": {
+    summary: "Captures the changes of PostgreSQL tables into Kafka topics.",
+    schema: capturePgJob,
+    command: "capture",
+    worker: "capture-pg.ts",
+    overrides: ["mode"],
+    needs: ({ source, kafka }: z.infer<typeof capturePgJob>): Needs => ({
+      net: [server(source, ["source", "host"])],
+      brokers: brokerGrants(kafka),
+      read: [...tlsFiles(source.tls, ["source", "tls"]), ...tlsFiles(kafka.tls, ["kafka", "tls"])],
+      write: [],
+    }),
+  },
+  "capture-mysql": {
+    summary: "Captures the changes of MySQL tables into Kafka topics.",
+    schema: captureMysqlJob,
+    command: "capture",
+    worker: "capture-mysql.ts",
+    overrides: ["mode"],
+    needs: ({ source, kafka }: z.infer<typeof captureMysqlJob>): Needs => ({
+      net: [server(source, ["source", "host"])],
+      brokers: brokerGrants(kafka),
+      read: tlsFiles(kafka.tls, ["kafka", "tls"]),
+      write: [],
+    }),
+  },
+  "consume-csv": {
+    summary: "Writes the changes of Kafka topics into CSV files.",
+    schema: consumeCsvJob,
+    command: "consume",
+    worker: "consume-csv.ts",
+    overrides: ["mode", "consumer_id"],
+    needs: ({ sink, kafka }: z.infer<typeof consumeCsvJob>): Needs => ({
+      net: [],
+      brokers: brokerGrants(kafka),
+      read: [...tlsFiles(kafka.tls, ["kafka", "tls"]), ...outputFolder(sink)],
+      write: outputFolder(sink),
+    }),
+  },
+  "seed": {
+    summary: "Writes invented changes into a table.",
+    schema: seedJob,
+    command: "seed",
+    worker: "seed.ts",
+    overrides: ["rows", "mix", "batch", "rate", "seed", "connections"],
+    needs: ({ database }: z.infer<typeof seedJob>): Needs => ({
+      ...NO_NEEDS,
+      net: [server(database, ["database", "host"])],
+    }),
+  },
+  "verify": {
+    summary: "Compares the list rebuilt from a consumer's CSV files with the table.",
+    schema: verifyJob,
+    command: "verify",
+    worker: "verify.ts",
+    overrides: ["differences", "memory_bytes"],
+    needs: (job: z.infer<typeof verifyJob>): Needs => ({
+      ...NO_NEEDS,
+      net: [server(job.database, ["database", "host"])],
+      read: [
+        { value: job.files.output, path: ["files", "output"] },
+        { value: scratchFolder(job), path: ["scratch"] },
+      ],
+      write: [{ value: scratchFolder(job), path: ["scratch"] }],
+    }),
+  },
+} as const satisfies Record<string, JobKindSpec>;
+
+/** The name of a kind. */
+export type JobKind = keyof typeof jobKinds;
+
+/** A validated job of the kind `Kind`. */
+export type JobOf<Kind extends JobKind> = z.output<(typeof jobKinds)[Kind]["schema"]>;
+
+/** The kind's entry, as the launcher and the reference read it. */
+export function jobKind(kind: JobKind): JobKindSpec {
+  return jobKinds[kind];
+}
+
+function server(at: { host: string; port: number }, path: Path): Grant {
+  return { value: address(at.host, at.port), path };
+}
+
+function brokerGrants({ brokers }: { brokers: readonly string[] }): Grant[] {
+  return brokers.map((value, index) => ({ value, path: ["kafka", "brokers", index] }));
+}
+
+function outputFolder(sink: CsvOptions | "none"): Grant[] {
+  return sink === "none" ? [] : [{ value: sink.output, path: ["sink", "output"] }];
+}
+
+/** The files that a `tls` part names. */
+function tlsFiles(
+  tls: boolean | Readonly<Record<string, string | undefined>>,
+  path: Path,
+): Grant[] {
+  if (typeof tls === "boolean") return [];
+  return Object.entries(tls).flatMap(([name, value]) =>
+    name.endsWith("_file") && value !== undefined ? [{ value, path: [...path, name] }] : []
+  );
+}

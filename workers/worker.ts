@@ -1,0 +1,234 @@
+/** How every worker begins and ends: arguments, job, log, metrics, health, signals, exit code. */
+import { ConfigError, describe } from "../shared/errors.ts";
+import type { Path } from "../shared/jobs/document.ts";
+import type { Grant, Needs } from "../shared/jobs/permissions.ts";
+import {
+  createHealth,
+  type Health,
+  type HealthServer,
+  serveHealth,
+} from "../shared/observe/health.ts";
+import { createLog, type Log } from "../shared/observe/log.ts";
+import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
+import { type CommandSpec, type OptionValue, parseCommand } from "./cli/arguments.ts";
+import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "./cli/main.ts";
+import { readJob } from "./environment.ts";
+import { type JobKind, jobKind, type JobOf } from "./jobs.ts";
+import { overrideOptions, readOverrides } from "./overrides.ts";
+import { VERSION } from "./version.ts";
+
+/** What a worker's own code is given. */
+export interface WorkerContext<Kind extends JobKind> {
+  readonly job: JobOf<Kind>;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Not ready until the worker says `health.ready("start")`. */
+  readonly health: Health;
+  /** Aborts at SIGINT or SIGTERM: drain and return. */
+  readonly signal: AbortSignal;
+  /** The time, milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  readonly version: string;
+  /** `--json`: results go to stdout as one JSON object. */
+  readonly json: boolean;
+  /** Where in the job file a value stands: `jobs/orders.yaml:12:3`. */
+  readonly where: (path: Path) => string;
+  /** Whether the process may connect to `host:port`. */
+  readonly mayConnect: (address: string) => boolean;
+}
+
+/** Exit codes after a clean drain, as shells number signals. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/**
+ * Runs a worker of one kind with the job named on the command line, and ends the process. `work`
+ * answers the exit code; when it returns 0 after a signal the code says which signal it was. Errors
+ * it throws are logged; a ConfigError gives exit code 2, any other 1. When a drain takes longer than
+ * `shutdown_timeout_ms`, and at a second signal, the process ends at once with 1.
+ */
+export function runWorker<Kind extends JobKind>(
+  kind: Kind,
+  work: (context: WorkerContext<Kind>) => Promise<number>,
+): Promise<never> {
+  return run(async () => {
+    const parsed = parseCommand(workerSpec(kind), Deno.args);
+    if (parsed === "help") return EXIT_DONE;
+    const loaded = load(kind, parsed.positionals[0]!, parsed.options);
+    const { job, where } = loaded;
+    const log = createLog({
+      job: job.name,
+      format: logFormat(parsed.options.log),
+      level: job.observe.log_level,
+      write: writeToStderr,
+      now: Date.now,
+      secrets: loaded.secrets,
+    });
+    const metrics = createMetrics();
+    const health = createHealth();
+    const signal = stopAtSignals(log, job.shutdown_timeout_ms);
+    tellStrayErrors(log);
+
+    let server: HealthServer | undefined;
+    try {
+      requireGrants(jobKind(kind).needs(job), where);
+      server = listen(job.observe, metrics, health, log, where);
+      log.info("started", { kind, version: VERSION, pid: Deno.pid });
+      const code = await work({
+        job: job as JobOf<Kind>,
+        log,
+        metrics,
+        health,
+        signal,
+        now: Date.now,
+        version: VERSION,
+        json: parsed.options.json === true,
+        where,
+        mayConnect,
+      });
+      const ended = code === EXIT_DONE && signal.aborted ? SIGNALS[stoppedBy(signal)] : code;
+      log.info("ended", { exit_code: ended });
+      return ended;
+    } catch (error) {
+      const name = error instanceof Error ? error.name : "other";
+      metrics.errors.add(1, { kind: name });
+      log.error("failed", { error, kind: name, stack: stackOf(error) });
+      return error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
+    } finally {
+      await server?.close();
+    }
+  });
+}
+
+/** The command line of a worker; the launcher passes the same options on. */
+export function workerSpec(kind: JobKind): CommandSpec {
+  const { summary, worker, command } = jobKind(kind);
+  return {
+    name: worker.replace(/\.ts$/, ""),
+    summary,
+    usage: `deno task ${command} [options] JOB`,
+    example: `deno task ${command} jobs/${kind}.yaml`,
+    options: {
+      "log": {
+        type: "string",
+        value: "json|text",
+        help: "Form of the log lines.",
+        default: "json",
+      },
+      "json": { type: "boolean", help: "Write the result as one JSON object on stdout." },
+      ...overrideOptions(kind),
+    },
+    positionals: { name: "JOB", help: "The job file: .yaml or .toml.", min: 1, max: 1 },
+  };
+}
+
+function load(kind: JobKind, path: string, options: Record<string, OptionValue>) {
+  const loaded = readJob(path, readOverrides(kind, options));
+  if (loaded.kind === kind) return loaded;
+  const { command } = jobKind(loaded.kind);
+  throw new ConfigError(
+    `${loaded.where(["job"])} job: this worker runs ${kind}; found ${loaded.kind}.`,
+    { cure: `deno task ${command} ${path}` },
+  );
+}
+
+/** The form of the log lines that `--log` asks for. */
+export function logFormat(option: OptionValue): "json" | "text" {
+  if (option === "json" || option === "text") return option;
+  throw new ConfigError(`--log: found ${JSON.stringify(option)}. Allowed: json, text.`);
+}
+
+function writeToStderr(line: string): void {
+  const bytes = new TextEncoder().encode(line);
+  for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
+}
+
+function stopAtSignals(log: Log, shutdown_timeout_ms: number): AbortSignal {
+  const controller = new AbortController();
+  const endNow = (event: string, fields: Record<string, unknown>) => {
+    log.error(event, fields);
+    Deno.exit(EXIT_FAILED);
+  };
+  for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
+    Deno.addSignalListener(name, () => {
+      if (controller.signal.aborted) return endNow("stopped_by_second_signal", { signal: name });
+      log.info("stopping", { signal: name, shutdown_timeout_ms });
+      controller.abort(name);
+      const timer = setTimeout(
+        () => endNow("shutdown_timeout", { shutdown_timeout_ms }),
+        shutdown_timeout_ms,
+      );
+      Deno.unrefTimer(timer);
+    });
+  }
+  return controller.signal;
+}
+
+function stoppedBy(signal: AbortSignal): keyof typeof SIGNALS {
+  return signal.reason as keyof typeof SIGNALS;
+}
+
+/** Errors that nobody awaits, in libraries too, end the worker with a log line of its form. */
+function tellStrayErrors(log: Log): void {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    log.error("failed", { error: event.reason, stack: stackOf(event.reason) });
+    Deno.exit(EXIT_FAILED);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    log.error("failed", { error: event.error, stack: stackOf(event.error) });
+    Deno.exit(EXIT_FAILED);
+  });
+}
+
+/** The stack of an error that no person is expected to mend by the job. */
+function stackOf(error: unknown): string[] | undefined {
+  if (error instanceof ConfigError || !(error instanceof Error)) return undefined;
+  return error.stack?.split("\n").slice(1, 9).map((line) => line.trim());
+}
+
+function mayConnect(address: string): boolean {
+  return Deno.permissions.querySync({ name: "net", host: address }).state === "granted";
+}
+
+/**
+ * Compares what the job needs with what the process may do, before anything is tried: a client
+ * library tells a refusal as a failed connection.
+ */
+function requireGrants(needs: Needs, where: (path: Path) => string): void {
+  const refuse = (what: string, grant: Grant, flag: string) => {
+    throw new ConfigError(
+      `${where(grant.path)} ${grant.path.join(".")}: this process may not ${what} ${grant.value}.`,
+      { cure: `start it by \`deno task\`, or add ${flag}=${grant.value} to \`deno run\`` },
+    );
+  };
+  for (const grant of [...needs.net, ...needs.brokers]) {
+    if (!mayConnect(grant.value)) refuse("connect to", grant, "--allow-net");
+  }
+  for (const grant of needs.read) {
+    const { state } = Deno.permissions.querySync({ name: "read", path: grant.value });
+    if (state !== "granted") refuse("read", grant, "--allow-read");
+  }
+  for (const grant of needs.write) {
+    const { state } = Deno.permissions.querySync({ name: "write", path: grant.value });
+    if (state !== "granted") refuse("write", grant, "--allow-write");
+  }
+}
+
+function listen(
+  observe: { metrics_host: string; metrics_port?: number },
+  metrics: Metrics,
+  health: Health,
+  log: Log,
+  where: (path: Path) => string,
+): HealthServer | undefined {
+  const { metrics_host: host, metrics_port: port } = observe;
+  if (port === undefined) return undefined;
+  try {
+    const server = serveHealth({ host, port, metrics, health });
+    log.info("listening", { host, port: server.port });
+    return server;
+  } catch (error) {
+    throw new ConfigError(`${where(["observe", "metrics_port"])} ${describe(error)}`);
+  }
+}
