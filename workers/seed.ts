@@ -6,16 +6,22 @@ import { count, duration, ProgressBoard } from "./cli/progress.ts";
 import { table } from "./cli/table.ts";
 import { runWorker } from "./worker.ts";
 
-await runWorker("seed", async ({ job, log, health, signal, json }) => {
+await runWorker("seed", async ({ job, log, metrics, health, signal, json }) => {
   const board = new ProgressBoard();
   const progress = board.begin(`seed ${job.name}`, job.rows);
+  let done = 0;
   let summary;
   try {
     health.ready("start");
     summary = await seed(job, {
       open: () => writers[job.database.kind](job),
       now: () => performance.now(),
-      progress: (changes) => progress.update(changes),
+      progress: ({ inserts, updates, deletes }) => {
+        metrics.changes.add(inserts, { op: "c" });
+        metrics.changes.add(updates, { op: "u" });
+        metrics.changes.add(deletes, { op: "d" });
+        progress.update(done += inserts + updates + deletes);
+      },
       signal,
     });
   } finally {
@@ -25,7 +31,9 @@ await runWorker("seed", async ({ job, log, health, signal, json }) => {
   const changes_per_second = Math.round(changes / summary.seconds);
   log.info("seeded", { ...summary, changes_per_second });
   if (json) {
-    console.log(JSON.stringify({ job: job.name, table: job.table, ...summary, changes_per_second }));
+    console.log(
+      JSON.stringify({ job: job.name, table: job.table, ...summary, changes_per_second }),
+    );
   } else {
     console.log(table(
       ["table", "inserted", "updated", "deleted", "time", "changes/s"],

@@ -74,7 +74,9 @@ function report(name: string, result: VerifyResult, seconds: number): string {
     ? `${name}: the list rebuilt from ${count(result.files_read)} files` +
       ` (${count(result.lines_read)} lines) equals the table;` +
       ` ${count(result.rows_compared)} rows compared in ${duration(seconds)}`
-    : `${name}: ${count(difference_count)} differences, ${count(result.repetitions)} of them repetitions` +
+    : `${name}: ${count(difference_count)} differences, ${
+      count(result.repetitions)
+    } of them repetitions` +
       (difference_count > differences.length ? `; the first ${differences.length}:` : ":");
   return [text, verdict, ...differences.map(lineOf)].join("\n");
 }

@@ -92,10 +92,11 @@ function serverArguments(software: Unpacked, data: string): string[] {
 }
 
 /**
+ * Statements that make the database and its accounts, one a line.
  * Each statement may run twice, should the first start be cut short.
  * `writer` may do with the tables of the database what their owner may do on PostgreSQL.
  */
-function accountStatements(accounts: Accounts): string {
+export function accountStatements(accounts: Accounts): string {
   const name = (user: string) => `'${user}'@'${ADDRESS}'`;
   const { admin, replicator, writer } = accounts;
   const create = [admin, replicator, writer].map(({ user, password }) =>

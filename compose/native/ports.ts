@@ -26,29 +26,51 @@ export function demandFree(server: string, ports: number[]): void {
   }
 }
 
+/** The largest port below those that systems give to outgoing connections (ip_local_port_range). */
+const LAST_PORT = 32_767;
+
+/** A random port offset at which all of these ports are free now. */
+export function freePortOffset(ports: readonly number[]): number {
+  const step = 10;
+  const steps = Math.floor((LAST_PORT - Math.max(...ports)) / step);
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const offset = step * (1 + Math.floor(Math.random() * steps));
+    if (ports.every((port) => listenerOf(port + offset) === undefined)) return offset;
+  }
+  throw new Error(`No port offset with ports ${ports.join(", ")} free in 100 attempts.`);
+}
+
 /** Who listens on a port of this machine; undefined when nobody does. */
 export function listenerOf(port: number): Listener | undefined {
-  const inodes = new Set<string>();
-  for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-    for (const socket of parseSockets(readOrEmpty(table))) {
-      if (socket.listening && socket.port === port) inodes.add(socket.inode);
-    }
-  }
+  const inodes = new Set(listeningSockets(port).map(({ inode }) => inode));
   if (inodes.size === 0) return undefined;
   return { port, ...holderOf(inodes) };
 }
 
-/** Reads the lines of /proc/net/tcp and tcp6 (proc(5)): local address in hex, state, inode. */
-export function parseSockets(
-  table: string,
-): { port: number; listening: boolean; inode: string }[] {
+/** The sockets that listen on a port, of both protocol versions. */
+export function listeningSockets(port: number): Socket[] {
+  return ["/proc/net/tcp", "/proc/net/tcp6"]
+    .flatMap((table) => parseSockets(readOrEmpty(table)))
+    .filter((socket) => socket.listening && socket.port === port);
+}
+
+/** A socket of /proc/net/tcp or tcp6. `address` is hex, its 32-bit words in the machine's byte order. */
+export interface Socket {
+  address: string;
+  port: number;
+  listening: boolean;
+  inode: string;
+}
+
+/** Reads the lines of /proc/net/tcp and tcp6 (proc(5)). */
+export function parseSockets(table: string): Socket[] {
   return table.split("\n").slice(1).flatMap((line) => {
     const fields = line.trim().split(/\s+/);
     const [, local = "", , state] = fields;
     const inode = fields[9];
     if (inode === undefined) return [];
-    const port = parseInt(local.slice(local.lastIndexOf(":") + 1), 16);
-    return [{ port, listening: state === TCP_LISTEN, inode }];
+    const [address = "", port = ""] = local.split(":");
+    return [{ address, port: parseInt(port, 16), listening: state === TCP_LISTEN, inode }];
   });
 }
 

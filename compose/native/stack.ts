@@ -85,6 +85,13 @@ export interface StackStatus {
   servers: (ServerInfo & { running: boolean })[];
 }
 
+/** Every port that a stack without an offset listens on. */
+export const STACK_PORTS: readonly number[] = [
+  ...KAFKA_PORTS.flatMap(({ broker, controller }) => [broker, controller]),
+  POSTGRES_PORT,
+  MYSQL_PORT,
+];
+
 const DEFAULT_NAME = "default";
 /** A cold start of everything takes 10 s on two cores; a loaded machine may need several times that. */
 const READY_PATIENCE_MS = 90_000;
@@ -141,14 +148,7 @@ async function stateFor(name: string, options: UpOptions): Promise<StackInfo> {
     const engine = await engineFor(options.docker);
     return { name, engine, dir, port_offset: offset, versions: {}, servers: [] };
   }
-  if (offset !== known.port_offset) {
-    throw new ConfigError(
-      `Stack ${name} has the port offset ${known.port_offset}, not ${offset}.`,
-      {
-        cure: `leave --port-offset out, choose another --name, or \`deno task stack down --wipe\``,
-      },
-    );
-  }
+  if (offset !== known.port_offset) movePorts(known, offset);
   if (options.docker === true && known.engine !== "docker") {
     throw new ConfigError(`Stack ${name} runs natively, not in containers.`, {
       cure: "choose another --name",

@@ -17,7 +17,7 @@ export const METRICS = {
     type: "counter",
     labels: ["op"],
     help: "Changes whose way is complete: acknowledged by all in-sync replicas (capture), " +
-      "durable in the sink (consume).",
+      "durable in the sink (consume), committed in the table (seed).",
   },
   records: {
     name: "list_sync_records_total",

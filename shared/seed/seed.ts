@@ -22,8 +22,8 @@ export interface SeedContext {
   open: () => Promise<SeedWriter>;
   /** A clock that never goes back, milliseconds. */
   now: () => number;
-  /** Told after every transaction: changes committed so far. */
-  progress: (changes: number) => void;
+  /** Told after every transaction: what it committed. */
+  progress: (committed: Counts) => void;
   /** When aborted, running transactions are completed and no further one begins. */
   signal: AbortSignal;
 }
@@ -130,7 +130,7 @@ class Seeding {
     this.#done.inserts += counts.inserts;
     this.#done.updates += counts.updates;
     this.#done.deletes += counts.deletes;
-    this.context.progress(this.#done.inserts + this.#done.updates + this.#done.deletes);
+    this.context.progress(counts);
   }
 
   /** Changes `count` rows; in several statements only where there are fewer rows than that. */

@@ -228,7 +228,7 @@ export function decodeText(decoder: TextDecoder, bytes: Uint8Array, charset: str
 }
 
 function hexStart(bytes: Uint8Array): string {
-  return bufferOf(bytes).hexSlice(0, 16) + (bytes.length > 16 ? "…" : "");
+  return bufferOf(bytes).hexSlice(0, Math.min(16, bytes.length)) + (bytes.length > 16 ? "…" : "");
 }
 
 function bufferOf(bytes: Uint8Array): Buffer & {

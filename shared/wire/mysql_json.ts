@@ -185,7 +185,8 @@ export function doubleText(value: number): string {
   const digits = mantissa.replace(".", "");
   const point = Number(exponent) + 1; // digits before the decimal point; negative: zeros behind it
   const sign = value < 0 ? "-" : "";
-  if (point > FIXED_DIGITS || point < -FIXED_DIGITS + 1) {
+  const long = point > FIXED_DIGITS && digits.length <= point; // all 17 digits with a fraction stay fixed
+  if (long || point < -FIXED_DIGITS + 1) {
     const fraction = digits.length > 1 ? `.${digits.slice(1)}` : "";
     return `${sign}${digits[0]}${fraction}e${point - 1}`;
   }

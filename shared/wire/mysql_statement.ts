@@ -31,9 +31,13 @@ const DML = new Set([
   "VALUES",
 ]);
 
+/** Characters of a statement that are looked at: what tells its kind stands at its start. */
+const LOOKED_AT = 65_536;
+
 /** Reads a statement that ran in database `db`. */
 export function readStatement(text: string, db: string): Statement {
-  const bare = stripComments(text);
+  if (text === "BEGIN") return { kind: "begin" }; // nearly every transaction
+  const bare = stripComments(text.slice(0, LOOKED_AT));
   const [, verb = "", second = ""] =
     /^[\s(]*([a-z]+)\s*([a-z]*)/i.exec(bare)?.map((word) => word.toUpperCase()) ?? [];
   switch (verb) {
@@ -54,7 +58,7 @@ export function readStatement(text: string, db: string): Statement {
     case "TRUNCATE":
       return truncated(bare, db);
     case "CREATE":
-      return created(bare);
+      return created(bare, text);
     case "ALTER":
     case "DROP":
     case "RENAME":
@@ -63,9 +67,11 @@ export function readStatement(text: string, db: string): Statement {
   return DML.has(verb) ? { kind: "dml", verb } : { kind: "ddl", table: false };
 }
 
-function created(text: string): Statement {
+function created(text: string, whole: string): Statement {
   if (!/^\s*CREATE\s+(TEMPORARY\s+)?TABLE\b/i.test(text)) return { kind: "ddl", table: false };
-  if (/\bSTART\s+TRANSACTION\s*;?\s*$/i.test(text)) return { kind: "create_with_rows" };
+  if (/\bSTART\s+TRANSACTION\s*;?\s*$/i.test(whole.slice(-100))) {
+    return { kind: "create_with_rows" };
+  }
   const unquoted = text.replace(/'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`/gs, " ");
   return /\bSELECT\b/i.test(unquoted)
     ? { kind: "dml", verb: "CREATE TABLE … SELECT" }
@@ -74,7 +80,8 @@ function created(text: string): Statement {
 
 const NAME = String.raw`(\`(?:[^\`]|\`\`)+\`|"(?:[^"]|"")+"|[0-9A-Za-z$_\u0080-\uffff]+)`;
 const TRUNCATE = new RegExp(
-  String.raw`^\s*TRUNCATE(?:\s+TABLE\s*|\s+|(?=[\`"]))${NAME}(?:\s*\.\s*${NAME})?\s*;?\s*$`,
+  String
+    .raw`^\s*TRUNCATE(?:\s+TABLE(?=[\s\`"])\s*|\s+|(?=[\`"]))${NAME}(?:\s*\.\s*${NAME})?\s*;?\s*$`,
   "i",
 );
 

@@ -86,6 +86,8 @@ const SKIPPED: Wal2jsonRecord = { action: "skipped" };
 /** Reads records; remembers nothing but how the columns of each table looked last. */
 export class Wal2jsonDecoder {
   readonly #frames = new Map<string, readonly Frame[]>();
+  /** What the last row said of its transaction: all rows of one say the same. */
+  #stamp = "";
 
   /** Reads one whole record. */
   decode(text: string): Wal2jsonRecord {
@@ -113,7 +115,7 @@ export class Wal2jsonDecoder {
   }
 
   #row(scanner: Scanner, action: Action): Wal2jsonRecord {
-    skipStamp(scanner);
+    this.#skipStamp(scanner);
     const { schema, table } = tableName(scanner);
     const name = `${schema}.${table}`;
     let after: Cells | null = null;
@@ -129,13 +131,23 @@ export class Wal2jsonDecoder {
     return { action, schema, table, after, identity, primary_key };
   }
 
+  #skipStamp(scanner: Scanner): void {
+    if (this.#stamp !== "" && scanner.take(this.#stamp)) {
+      scanner.upTo('"');
+      return;
+    }
+    const start = scanner.at;
+    const end = skipStamp(scanner);
+    this.#stamp = scanner.text.slice(start, end);
+  }
+
   /** The columns of a row up to the closing bracket; `complete`: none can be left out. */
   #cells(scanner: Scanner, name: string, complete: boolean): Cells {
     const known = this.#frames.get(name) ?? [];
     const frames: Frame[] = [];
     const tokens: Token[] = [];
     let next = 0;
-    if (!scanner.take("]")) {
+    if (!scanner.takeSign(BRACKET)) {
       do {
         const found = nextFrame(scanner, known, next);
         const frame = found < 0 ? undefined : known[found]!;
@@ -151,8 +163,8 @@ export class Wal2jsonDecoder {
           tokens.push(scanner.token(frame.type_oid));
           frames.push(scanner.take(frame.suffix) ? frame : columnTail(scanner, frame, frame.prefix));
         }
-      } while (scanner.take(","));
-      scanner.expect("]");
+      } while (scanner.takeSign(COMMA));
+      if (!scanner.takeSign(BRACKET)) throw scanner.malformed('"," or "]"');
     }
     const same = frames.length === known.length && frames.every((frame, at) => frame === known[at]);
     if (same) return { cells: known, tokens };
@@ -216,14 +228,19 @@ function stamp(scanner: Scanner): { xid: number; commit_us: number } {
   return { xid, commit_us };
 }
 
-/** Rows repeat what begin has said: xid, time and their own LSN, which the stream's header has too. */
-function skipStamp(scanner: Scanner): void {
+/**
+ * Rows repeat what begin has said, xid and time, and their own LSN, which the stream's header has
+ * too. Answers where the LSN begins.
+ */
+function skipStamp(scanner: Scanner): number {
   scanner.expect(',"xid":');
   scanner.integer();
   scanner.expect(',"timestamp":"');
   scanner.upTo('"');
   scanner.expect(',"lsn":"');
+  const lsn_at = scanner.at;
   scanner.upTo('"');
+  return lsn_at;
 }
 
 function tableName(scanner: Scanner): { schema: string; table: string } {
@@ -306,6 +323,11 @@ function keyNames(scanner: Scanner): string[] {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const BRACKET = 0x5d;
+const LETTER_N = 0x6e;
+const LETTER_T = 0x74;
+const LETTER_F = 0x66;
 
 class Scanner {
   readonly text: string;
@@ -319,6 +341,13 @@ class Scanner {
   take(part: string): boolean {
     if (!this.text.startsWith(part, this.at)) return false;
     this.at += part.length;
+    return true;
+  }
+
+  /** The same for one sign, which is met often. */
+  takeSign(sign: number): boolean {
+    if (this.text.charCodeAt(this.at) !== sign) return false;
+    this.at++;
     return true;
   }
 
@@ -387,9 +416,9 @@ class Scanner {
       const text = this.string();
       return type_oid === OID.bytea ? `\\x${text}` : text; // wal2json leaves its prefix out
     }
-    if (this.take("null")) return null;
-    if (this.take("true")) return true;
-    if (this.take("false")) return false;
+    if (sign === LETTER_N && this.take("null")) return null;
+    if (sign === LETTER_T && this.take("true")) return true;
+    if (sign === LETTER_F && this.take("false")) return false;
     return this.#number();
   }
 

@@ -18,7 +18,7 @@ function run(database: DatabaseOptions, plan: Plan): Promise<SeedSummary & { tol
   return seed(options, {
     open: () => writers[database.kind](options),
     now: () => performance.now(),
-    progress: (changes) => told.push(changes),
+    progress: ({ inserts, updates, deletes }) => told.push(inserts + updates + deletes),
     signal: new AbortController().signal,
   }).then((summary) => ({ ...summary, told }));
 }
@@ -69,7 +69,7 @@ for (const { name, database, qualified } of databases()) {
       assert.ok(seconds > 0);
       assert.equal(await count(database, table), 10_001 - 5_000);
       assert.equal(told.length, 41, "one message of progress a transaction");
-      assert.equal(told.at(-1), 20_001);
+      assert.equal(told.reduce((sum, changes) => sum + changes, 0), 20_001);
     });
   });
 

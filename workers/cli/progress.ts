@@ -152,7 +152,7 @@ function payload(label: string, done: number, total: number, seconds: number) {
   const rate = seconds > 0 ? done / seconds : 0;
   const parts = [total > 0 ? `${count(done)} of ${count(total)}` : count(done)];
   if (total > 0) parts[0] += ` (${Math.floor(done / total * 100)} %)`;
-  if (done > 0) parts.push(`${count(Math.round(rate))}/s`);
+  if (rate >= 1) parts.push(`${count(Math.round(rate))}/s`);
   if (total > 0 && done >= total) parts.push(`took ${duration(seconds)}`);
   else if (total > 0 && rate > 0) parts.push(`${duration((total - done) / rate)} left`);
   return { label: label.padEnd(18), text: parts.join(", ") };

@@ -15,8 +15,11 @@ import type { Settings } from "../options.ts";
 import { partitionId, type TopicPartition } from "../port.ts";
 import { loadTls } from "../security.ts";
 
-/** Connections are kept apart by use: a broker answers one connection's requests in their order. */
-export type Lane = "main" | "fetch" | "group";
+/**
+ * Connections are kept apart by use: a broker answers one connection's requests in their order, and
+ * it holds a fetch and a join back for long.
+ */
+export type Lane = "main" | "fetch" | "group" | "join";
 
 /** A topic's place in the cluster. */
 export interface TopicPlace {
@@ -62,7 +65,6 @@ export class Cluster {
     const tls = await loadTls(settings.tls);
     const cluster = new Cluster(settings, {
       connectTimeout: settings.connect_timeout_ms,
-      requestTimeout: settings.request_timeout_ms,
       ...tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? true },
       ...sasl === undefined ? {} : {
         sasl: {
@@ -256,7 +258,7 @@ export class Cluster {
   ): Promise<Response> {
     this.signal.throwIfAborted();
     const key = `${lane} ${address}`;
-    const link = this.#links.get(key) ?? this.#connect(key, address);
+    const link = this.#links.get(key) ?? this.#connect(lane, key, address);
     try {
       await link.ready;
       return await api.async(link.connection, ...args);
@@ -270,10 +272,20 @@ export class Cluster {
     }
   }
 
-  #connect(key: string, address: string): Link {
+  /** How long a broker may hold the lane's answers back, in milliseconds. */
+  #heldBackMs(lane: Lane): number {
+    if (lane === "fetch") return this.settings.fetch_wait_ms;
+    if (lane === "join") return this.settings.rebalance_timeout_ms;
+    return 0;
+  }
+
+  #connect(lane: Lane, key: string, address: string): Link {
     const colon = address.lastIndexOf(":");
     const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
-    const connection = new Connection(this.settings.client_id, this.#connection);
+    const connection = new Connection(this.settings.client_id, {
+      ...this.#connection,
+      requestTimeout: this.settings.request_timeout_ms + this.#heldBackMs(lane),
+    });
     // An event without a listener would end the process; the request's own error tells the fault.
     connection.on("error", () => {});
     const ready = connection.connect(host, Number(address.slice(colon + 1))) as Promise<void>;

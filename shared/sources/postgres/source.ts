@@ -291,6 +291,7 @@ export class PostgresSource implements Source {
     const stop = () => stream.wake();
     signal.addEventListener("abort", stop);
     let told_ms = this.#context.now();
+    let pinged_ms = 0;
     try {
       while (!signal.aborted) {
         const changes = await this.#collect(running, signal);
@@ -305,7 +306,10 @@ export class PostgresSource implements Source {
           if (!ended) continue;
         }
         if (ended) return;
-        if (to_end) stream.sendStatus(true);
+        if (to_end && this.#context.now() - pinged_ms >= PING_INTERVAL_MS) {
+          pinged_ms = this.#context.now();
+          stream.sendStatus(true);
+        }
         const wait = to_end ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
         await stream.arrival(wait);
       }

@@ -59,7 +59,7 @@ export class Wal2jsonReader implements PluginReader {
   }
 
   read(reader: WireReader): Promise<void> | undefined {
-    const { assembler, committed, wanted } = this.#context;
+    const { assembler, committed } = this.#context;
     const record = this.#decoder.decode(reader.bytes.toString("utf8", reader.at, reader.end));
     switch (record.action) {
       case "begin":
@@ -72,10 +72,14 @@ export class Wal2jsonReader implements PluginReader {
       case "skipped":
         return undefined;
       case "truncate":
-        return wanted(record.schema, record.table) ? this.#truncate(record) : undefined;
+        return this.#wanted(record) ? this.#truncate(record) : undefined;
       default:
-        return wanted(record.schema, record.table) ? this.#row(record) : undefined;
+        return this.#wanted(record) ? this.#row(record) : undefined;
     }
+  }
+
+  #wanted(record: RowRecord | TruncateRecord): boolean {
+    return this.#tables.has(tableKey(record)) || this.#context.wanted(record.schema, record.table);
   }
 
   #row(record: RowRecord): Promise<void> | undefined {

@@ -25,6 +25,9 @@ function plain(change: Change): Change {
   };
 }
 
+const textOf = (data: string | Uint8Array) =>
+  typeof data === "string" ? data : new TextDecoder().decode(data);
+
 const knowing = (table: TableSchema) => () => table;
 
 for (const name of Object.keys(formats) as FormatName[]) {
@@ -141,7 +144,8 @@ const EXAMPLE: Change = {
 
 Deno.test("json: the envelope has Debezium's keys in Debezium's order, and ours in source", async () => {
   const { format } = await formats.json();
-  assert.deepStrictEqual(format.encode(EXAMPLE), {
+  const { key, value } = format.encode(EXAMPLE);
+  assert.deepStrictEqual({ key, value: textOf(value) }, {
     key: '{"id":42}',
     value: '{"before":null,"after":{"id":42,"category":"news","note":null},' +
       '"source":{"connector":"mysql","name":"orders","version":"0.1.0","ts_us":1795255200123456,' +
@@ -157,7 +161,7 @@ Deno.test("json: every 64-bit integer keeps all its digits", async () => {
   for (const id of [2n ** 63n - 1n, -(2n ** 63n), 2n ** 64n - 1n, 9007199254740993n]) {
     const sent = { ...EXAMPLE, after: [id, "a", null, undefined] };
     const encoded = format.encode(sent);
-    assert.match(encoded.value as string, new RegExp(`"id":${id},`));
+    assert.match(textOf(encoded.value), new RegExp(`"id":${id},`));
     assert.deepStrictEqual(plain(format.decode(received(encoded), knowing(sent.table))), sent);
   }
 });

@@ -11,6 +11,9 @@ export interface LogLine {
 /** How long to wait for something that must come; a loaded machine takes seconds, a fault for ever. */
 const DEADLINE_MS = 120_000;
 
+/** The kernel keeps the peak: only the time since the last look can be missed. */
+const MEMORY_INTERVAL_MS = 100;
+
 /** A started worker. */
 export class WorkerProcess {
   readonly pid: number;
@@ -20,7 +23,10 @@ export class WorkerProcess {
   readonly #lines: LogLine[] = [];
   readonly #watchers = new Set<() => void>();
   readonly #reading: Promise<void>;
+  readonly #memory: ReturnType<typeof setInterval>;
   #stdout = "";
+  /** The most memory that the process held, in bytes (VmHWM), as last looked at. */
+  peak_bytes = 0;
   #code: number | undefined;
 
   /** Writes `job` into `folder` and starts `workers/<worker>.ts` with it. */
@@ -31,7 +37,7 @@ export class WorkerProcess {
     Deno.writeTextFileSync(`${base}.yaml`, JSON.stringify(job, null, 2));
     const script = worker.endsWith(".ts")
       ? worker
-      : fileURLToPath(new URL(`../../workers/${worker}.ts`, import.meta.url));
+      : fileURLToPath(new URL(`../workers/${worker}.ts`, import.meta.url));
     this.#child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", "-A", script, ...args, `${base}.yaml`],
       stdin: "null",
@@ -39,6 +45,7 @@ export class WorkerProcess {
       stderr: "piped",
     }).spawn();
     this.pid = this.#child.pid;
+    this.#memory = setInterval(() => this.#lookAtMemory(), MEMORY_INTERVAL_MS);
     this.#reading = this.#read();
   }
 
@@ -60,9 +67,20 @@ export class WorkerProcess {
       }
     };
     const [status] = await Promise.all([this.#child.status, collect(), follow()]);
+    clearInterval(this.#memory);
     log.close();
     this.#code = status.code;
     this.#wake();
+  }
+
+  #lookAtMemory(): void {
+    try {
+      const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
+      const found = /^VmHWM:\s+(\d+) kB$/m.exec(status);
+      if (found !== null) this.peak_bytes = Number(found[1]) * 1024;
+    } catch {
+      // The process has just ended: what was seen last stands.
+    }
   }
 
   #wake(): void {

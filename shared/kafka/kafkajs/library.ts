@@ -1,0 +1,129 @@
+/** kafkajs made ready: its codecs, its log, its errors, and a timer of it that Deno warns about. */
+import { Buffer } from "node:buffer";
+import kafkajs, { type Kafka as KafkaType, type KafkaConfig, type SASLOptions } from "kafkajs";
+import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
+import { ConfigError, RetryableError } from "../../errors.ts";
+import type { Log } from "../../observe/log.ts";
+import { codecs, type Compression } from "../codecs.ts";
+import { brokerFault, connectionFault } from "../faults.ts";
+import type { Settings } from "../options.ts";
+import { loadTls } from "../security.ts";
+
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs;
+
+/** kafkajs's number of each compression. */
+export const compressionTypes: Readonly<Record<Compression, number>> = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+};
+
+for (const name of ["gzip", "snappy", "lz4", "zstd"] as const) {
+  const codec = {
+    compress: async (encoder: { buffer: Buffer }) =>
+      Buffer.from(codecs[name].compress(encoder.buffer)),
+    decompress: async (buffer: Buffer) => Buffer.from(codecs[name].decompress(buffer)),
+  };
+  CompressionCodecs[compressionTypes[name]] = () => codec;
+}
+
+interface Queue {
+  pending: unknown[];
+  throttledUntil: number;
+  throttleCheckTimeoutId: unknown;
+  checkPendingRequests(): void;
+}
+
+/**
+ * kafkajs sets a timer of a negative length after every answer while nothing waits, at which Deno
+ * prints TimeoutNegativeWarning; this sets one only when a request waits.
+ */
+RequestQueue.prototype.scheduleCheckPendingRequests = function (this: Queue): void {
+  if (this.throttleCheckTimeoutId || this.pending.length === 0) return;
+  const throttled_ms = this.throttledUntil - Date.now();
+  this.throttleCheckTimeoutId = setTimeout(() => {
+    this.throttleCheckTimeoutId = null;
+    this.checkPendingRequests();
+  }, throttled_ms > 0 ? throttled_ms : 10);
+};
+
+/** What both the library's client and its parts are made with. */
+export async function config(settings: Settings, log: Log): Promise<KafkaConfig> {
+  const tls = await loadTls(settings.tls);
+  const { sasl } = settings;
+  return {
+    brokers: settings.brokers,
+    clientId: settings.client_id,
+    ...tls === undefined ? {} : { ssl: { ...tls } },
+    // The union of mechanisms is told apart by a literal that a variable does not keep.
+    ...sasl === undefined ? {} : { sasl: { ...sasl } as SASLOptions },
+    connectionTimeout: settings.connect_timeout_ms,
+    requestTimeout: settings.request_timeout_ms,
+    // One round over the brokers; what fails then is repeated by us, and told.
+    retry: {
+      initialRetryTime: 50,
+      maxRetryTime: 1_000,
+      retries: settings.brokers.length + 1,
+    },
+    logLevel: logLevel.WARN,
+    logCreator: () => ({ level, log: { message, ...rest } }) => {
+      const fields = { message, broker: rest.broker, error: rest.error };
+      // What matters comes back as an error and is told by us; these lines are for the curious.
+      log.debug(level === logLevel.ERROR ? "kafkajs_error" : "kafkajs", fields);
+    },
+  };
+}
+
+/** The library's client. */
+export async function library(settings: Settings, log: Log): Promise<KafkaType> {
+  return new Kafka(await config(settings, log));
+}
+
+/** An error of kafkajs as far as we look at it. */
+interface LibraryError extends Error {
+  readonly type?: unknown;
+  readonly broker?: unknown;
+}
+
+/** Names of the library's errors that the network or an election explains. */
+const NETWORK =
+  /Connection|Timeout|NoBrokerAvailable|BrokerNotFound|MetadataNotLoaded|CoordinatorNotFound/;
+
+/** Kafka's name of the broker's refusal that `error` carries; undefined: it is no refusal. */
+export function refusalOf(error: unknown): string | undefined {
+  for (const one of chain(error)) if (typeof one.type === "string") return one.type;
+  return undefined;
+}
+
+/**
+ * An error of kafkajs as an error of list-sync.
+ * @param what what was tried, as the start of a sentence.
+ */
+export function libraryFault(error: unknown, what: string, settings: Settings): Error {
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return brokerFault(refusal, what);
+  const all = chain(error);
+  const message = all.map(({ message }) => message).join(": ");
+  const login = all.some(({ name }) => name.includes("SASL"));
+  const network = all.find(({ name }) => NETWORK.test(name));
+  if (login || network !== undefined || /Requires net access/.test(message)) {
+    const at = all.map(({ broker }) => broker).find((broker) => typeof broker === "string");
+    return connectionFault(error, (at as string | undefined) ?? settings.brokers.join(", "));
+  }
+  if (error instanceof RetryableError || error instanceof ConfigError) return error;
+  return error instanceof Error ? error : new Error(`${what}: ${error}`);
+}
+
+function chain(error: unknown, depth = 0): LibraryError[] {
+  if (!(error instanceof Error) || depth > 8) return [];
+  const inner = (error as { errors?: unknown }).errors;
+  const groups = (error as { groups?: readonly { error?: unknown }[] }).groups ?? [];
+  return [
+    error as LibraryError,
+    ...(Array.isArray(inner) ? inner : []).flatMap((one) => chain(one, depth + 1)),
+    ...groups.flatMap((group) => chain(group.error, depth + 1)),
+    ...chain(error.cause, depth + 1),
+  ];
+}

@@ -1,0 +1,185 @@
+/**
+ * An idempotent producer of kafkajs. Each partition is sent by calls of its own: when a call
+ * covers several brokers and a leader moves in the middle, kafkajs leaves records out unsaid.
+ */
+import { Buffer } from "node:buffer";
+import type { Message, Producer as LibraryProducer } from "kafkajs";
+import { RetryableError } from "../../errors.ts";
+import type { Log } from "../../observe/log.ts";
+import { isTooLarge } from "../faults.ts";
+import type { Settings } from "../options.ts";
+import {
+  type Acknowledged,
+  type Bytes,
+  type OutBatch,
+  type OutRecord,
+  partitionId,
+  type Producer,
+} from "../port.ts";
+import { backoffMs, closedError, FaultLog, pause } from "../retry.ts";
+import { compressionTypes, library, libraryFault, refusalOf } from "./library.ts";
+
+/** kafkajs waits for all in-sync replicas. */
+const ACKS_ALL = -1;
+/** Length, attributes, deltas and lengths of a record at their longest but for giant ones. */
+const RECORD_OVERHEAD = 30;
+
+/** The producer of the `kafkajs` client. */
+export class KafkajsProducer implements Producer {
+  readonly #producer: LibraryProducer;
+  readonly #settings: Settings;
+  readonly #fault: FaultLog;
+  readonly #stop = new AbortController();
+  #sending = false;
+  #spent: Error | undefined;
+
+  private constructor(producer: LibraryProducer, settings: Settings, log: Log) {
+    this.#producer = producer;
+    this.#settings = settings;
+    this.#fault = new FaultLog(log, "produce");
+  }
+
+  /** Connects and takes a producer id. Older producers are not shut out: kafkajs cannot. */
+  static async open(settings: Settings, log: Log): Promise<KafkajsProducer> {
+    const kafka = await library(settings, log);
+    const producer = kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      // The fewest it allows: `send` below repeats, with the same sequence numbers.
+      retry: { retries: 1, initialRetryTime: 50 },
+      createPartitioner: () => ({ message }) => message.partition!,
+    });
+    try {
+      await producer.connect();
+    } catch (error) {
+      await producer.disconnect().catch(() => {});
+      throw libraryFault(error, "Opening a producer", settings);
+    }
+    return new KafkajsProducer(producer, settings, log);
+  }
+
+  async send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
+    if (this.#sending) throw new Error("send was called again before the last send ended");
+    if (this.#spent !== undefined) {
+      throw new RetryableError("The producer is spent by an earlier error", {
+        cause: this.#spent,
+      });
+    }
+    this.#sending = true;
+    try {
+      const acknowledged: Acknowledged[] = [];
+      const lanes = [...Map.groupBy(batches.map((batch, index) => ({ batch, index })), (one) =>
+        partitionId(one.batch)).values()];
+      const ends = await Promise.allSettled(lanes.map(async (lane) => {
+        for (const { batch, index } of lane) acknowledged[index] = await this.#send(batch);
+      }));
+      const failed = ends.find((end) => end.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
+      return acknowledged;
+    } catch (error) {
+      this.#spent = error as Error;
+      throw error;
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#stop.signal.aborted) this.#stop.abort(closedError("producer"));
+    await this.#producer.disconnect();
+  }
+
+  async #send(batch: OutBatch): Promise<Acknowledged> {
+    const { topic, partition, records } = batch;
+    if (records.length === 0) {
+      throw new RangeError(`Cannot send a batch without records to ${partitionId(batch)}`);
+    }
+    let next_offset = -1;
+    let limit = Infinity;
+    for (let from = 0; from < records.length;) {
+      const count = Math.min(limit, countWithin(records, from, this.#settings.batch_bytes));
+      const base = await this.#repeat(batch, from, count);
+      if (base === "too large") {
+        limit = Math.ceil(count / 2);
+        continue;
+      }
+      next_offset = base + count;
+      from += count;
+    }
+    return { topic, partition, next_offset };
+  }
+
+  /** Offset of the first of `count` records, however often it takes; "too large": they must be split. */
+  async #repeat(batch: OutBatch, from: number, count: number): Promise<number | "too large"> {
+    const { topic, partition } = batch;
+    const messages = batch.records.slice(from, from + count).map((record) =>
+      toMessage(record, partition)
+    );
+    const what = `Writing ${count === 1 ? "a record" : `${count} records`} to ${partitionId(batch)}`;
+    for (let failures = 0;; failures++) {
+      this.#stop.signal.throwIfAborted();
+      try {
+        const [written] = await this.#producer.send({
+          topic,
+          messages,
+          acks: ACKS_ALL,
+          timeout: Math.ceil(this.#settings.request_timeout_ms * 0.8),
+          compression: compressionTypes[this.#settings.compression],
+        });
+        this.#fault.over();
+        return Number(written!.baseOffset);
+      } catch (error) {
+        this.#stop.signal.throwIfAborted();
+        const refusal = refusalOf(error);
+        if (refusal !== undefined && isTooLarge(refusal) && count > 1) return "too large";
+        const fault = libraryFault(error, what, this.#settings);
+        if (!isRepeatable(fault, refusal)) throw fault;
+        this.#fault.met(fault);
+      }
+      await pause(backoffMs(failures), this.#stop.signal);
+    }
+  }
+}
+
+/** A sequence error is passing for the owner, who opens another producer, but not for this one. */
+function isRepeatable(fault: Error, refusal: string | undefined): boolean {
+  return fault instanceof RetryableError && fault.cure === undefined || refusal === undefined &&
+      fault instanceof RetryableError;
+}
+
+function toMessage(record: OutRecord, partition: number): Message {
+  return {
+    key: record.key as string | Buffer,
+    value: record.value as string | Buffer | null,
+    partition,
+    timestamp: String(record.timestamp_ms),
+    ...record.headers === undefined ? {} : { headers: toHeaders(record.headers) },
+  };
+}
+
+function toHeaders(headers: NonNullable<OutRecord["headers"]>): Message["headers"] {
+  const all: Record<string, Buffer | Buffer[]> = {};
+  for (const [name, value] of headers) {
+    const bytes = Buffer.from(value as string);
+    const before = all[name];
+    all[name] = before === undefined ? bytes : [...[before].flat(), bytes];
+  }
+  return all;
+}
+
+/** How many records from `from` on fit into `limit_bytes`, at least one. */
+function countWithin(records: readonly OutRecord[], from: number, limit_bytes: number): number {
+  let bytes = 0;
+  for (let at = from; at < records.length; at++) {
+    const { key, value, headers } = records[at]!;
+    bytes += RECORD_OVERHEAD + bytesOf(key) + (value === null ? 0 : bytesOf(value));
+    for (const [name, content] of headers ?? []) bytes += 10 + bytesOf(name) + bytesOf(content);
+    if (bytes > limit_bytes && at > from) return at - from;
+  }
+  return records.length - from;
+}
+
+function bytesOf(value: Bytes): number {
+  return typeof value === "string" ? Buffer.byteLength(value) : value.length;
+}

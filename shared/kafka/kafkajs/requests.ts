@@ -1,0 +1,220 @@
+/**
+ * Two requests that kafkajs has no public call for, over its own connections: metadata with topic
+ * ids, and a fetch without a group. The module paths are those of the pinned version.
+ */
+import { Buffer } from "node:buffer";
+import Cluster from "kafkajs/src/cluster/index.js";
+import { createLogger } from "kafkajs/src/loggers/index.js";
+import socketFactory from "kafkajs/src/network/socketFactory.js";
+import Encoder from "kafkajs/src/protocol/encoder.js";
+import type { Log } from "../../observe/log.ts";
+import { brokerFault } from "../faults.ts";
+import {
+  decodeFetch,
+  encodeFetch,
+  FETCH_KEY,
+  FETCH_VERSION,
+  type Fetched,
+  type FetchLimits,
+  type Wanted,
+} from "../fetch.ts";
+import type { Settings } from "../options.ts";
+import { config } from "./library.ts";
+
+/** A topic in the answer to a metadata request. */
+export interface TopicMetadata {
+  readonly name: string;
+  readonly error_code: number;
+  readonly id: string;
+  readonly replication_factor: number;
+  /** Leader's node id by partition; −1: none. */
+  readonly leaders: readonly number[];
+}
+
+/** A request of kafkajs's own shape. */
+interface Request<Answer> {
+  readonly name: string;
+  readonly key: number;
+  readonly version: number;
+  readonly body: Buffer;
+  readonly decode: (body: Buffer) => Answer;
+}
+
+const METADATA_KEY = 3;
+/** The first version that can ask for all topics and answers their ids: brokers from 3.0 on. */
+const METADATA_VERSION = 12;
+/** Empty header tags; all topics; no auto-creation; no authorizations; empty tags. */
+const ALL_TOPICS = Buffer.from([0, 0, 0, 0, 0]);
+
+/** Sends single requests to brokers. */
+export class Requests {
+  // The library gives its inner modules no types.
+  // deno-lint-ignore no-explicit-any
+  readonly #cluster: any;
+
+  private constructor(cluster: unknown) {
+    this.#cluster = cluster;
+  }
+
+  /** Connects to the first broker that answers. */
+  static async open(settings: Settings, log: Log): Promise<Requests> {
+    const { logCreator, brokers, logLevel, ...rest } = await config(settings, log);
+    const cluster = new Cluster({
+      ...rest,
+      brokers,
+      socketFactory: socketFactory(),
+      logger: createLogger({ level: logLevel, logCreator }),
+      metadataMaxAge: 300_000,
+      enforceRequestTimeout: true,
+      allowAutoTopicCreation: false,
+    });
+    await cluster.connect();
+    return new Requests(cluster);
+  }
+
+  /** Every topic of the cluster. */
+  async topics(): Promise<TopicMetadata[]> {
+    await this.#cluster.connect();
+    await this.#cluster.refreshMetadata();
+    const [node] = this.#cluster.getNodeIds();
+    return await this.#send(node, {
+      name: "Metadata",
+      key: METADATA_KEY,
+      version: METADATA_VERSION,
+      body: ALL_TOPICS,
+      decode: decodeTopics,
+    });
+  }
+
+  /** Fetches from the broker that leads what is wanted. */
+  async fetch(leader: number, wanted: readonly Wanted[], limits: FetchLimits): Promise<Fetched[]> {
+    const { error_code, partitions } = await this.#send(leader, {
+      name: "Fetch",
+      key: FETCH_KEY,
+      version: FETCH_VERSION,
+      body: encodeFetch(wanted, limits),
+      decode: decodeFetch,
+    });
+    if (error_code !== 0) throw brokerFault(`error ${error_code}`, `Fetching from broker ${leader}`);
+    return partitions;
+  }
+
+  async close(): Promise<void> {
+    await this.#cluster.disconnect();
+  }
+
+  async #send<Answer>(node: number | string, request: Request<Answer>): Promise<Answer> {
+    const broker = await this.#cluster.findBroker({ nodeId: String(node) });
+    return await broker.connectionPool.send({
+      request: {
+        apiKey: request.key,
+        apiVersion: request.version,
+        apiName: request.name,
+        encode: async () => {
+          const encoder = new Encoder();
+          encoder.writeBufferInternal(request.body);
+          return encoder;
+        },
+      },
+      response: {
+        // The decoded value travels in an object: the library reads its throttle time.
+        decode: async (body: Buffer) => ({
+          clientSideThrottleTime: 0,
+          answer: request.decode(body),
+        }),
+        parse: async ({ answer }: { answer: Answer }) => answer,
+      },
+    });
+  }
+}
+
+/** Reads a metadata response of version 12, header tags included. */
+export function decodeTopics(body: Buffer): TopicMetadata[] {
+  const cursor = new Cursor(body);
+  cursor.tags();
+  cursor.at += 4; // throttle time
+  cursor.array(() => {
+    cursor.at += 4; // node id
+    cursor.string();
+    cursor.at += 4; // port
+    cursor.string();
+    cursor.tags();
+  });
+  cursor.string(); // cluster id
+  cursor.at += 4; // controller id
+  return cursor.array(() => {
+    const error_code = cursor.int16();
+    const name = cursor.string() ?? "";
+    const id = cursor.uuid();
+    cursor.at += 1; // internal
+    const leaders: number[] = [];
+    let replication_factor = 0;
+    cursor.array(() => {
+      cursor.at += 2; // error code: a missing leader is −1 already
+      const index = cursor.int32();
+      leaders[index] = cursor.int32();
+      cursor.at += 4; // leader epoch
+      replication_factor = cursor.array(() => cursor.int32()).length;
+      cursor.array(() => cursor.int32()); // in sync
+      cursor.array(() => cursor.int32()); // offline
+      cursor.tags();
+    });
+    cursor.at += 4; // authorized operations
+    cursor.tags();
+    return { name, error_code, id, replication_factor, leaders };
+  });
+}
+
+/** Reads Kafka's compact encoding. */
+class Cursor {
+  readonly #body: Buffer;
+  at = 0;
+
+  constructor(body: Buffer) {
+    this.#body = body;
+  }
+
+  int16(): number {
+    this.at += 2;
+    return this.#body.readInt16BE(this.at - 2);
+  }
+
+  int32(): number {
+    this.at += 4;
+    return this.#body.readInt32BE(this.at - 4);
+  }
+
+  varint(): number {
+    let value = 0;
+    for (let shift = 0;; shift += 7) {
+      const byte = this.#body.readUInt8(this.at++);
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  string(): string | null {
+    const length = this.varint() - 1;
+    if (length < 0) return null;
+    this.at += length;
+    return this.#body.toString("utf8", this.at - length, this.at);
+  }
+
+  uuid(): string {
+    this.at += 16;
+    const hex = this.#body.toString("hex", this.at - 16, this.at);
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  }
+
+  array<Entry>(entry: () => Entry): Entry[] {
+    return Array.from({ length: Math.max(0, this.varint() - 1) }, entry);
+  }
+
+  tags(): void {
+    for (let count = this.varint(); count > 0; count--) {
+      this.varint();
+      const length = this.varint();
+      this.at += length;
+    }
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * A consumer in a group, on the library's requests. The library's own consumer joins the next
+ * generation while its streams still hold records; here a rebalance waits for the handlers, so that
+ * no two members ever own one partition while both are alive.
+ */
+import { classify, RetryableError } from "../../errors.ts";
+import {
+  type Consumer,
+  type ConsumerOptions,
+  partitionId,
+  type TopicPartition,
+} from "../port.ts";
+import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
+import { committedOffsets } from "./admin.ts";
+import type { Cluster } from "./cluster.ts";
+import { Fetcher } from "./fetcher.ts";
+import { Membership } from "./membership.ts";
+
+/** Three heartbeats must be lost before the session ends. */
+const HEARTBEATS_PER_SESSION = 3;
+/** Kafka's own heartbeat.interval.ms: longer makes every rebalance slower. */
+const LONGEST_HEARTBEAT_MS = 3_000;
+/** How often the group's leader looks whether topics have got partitions. */
+const METADATA_MS = 30_000;
+/** How long leaving may take before the session's own end is left to do it. */
+const LEAVE_MS = 2_000;
+
+/** Why an ownership ends. */
+type Interruption = "rebalance" | "lost" | "closed";
+
+/** The consumer of the `platformatic` client; owns its cluster. */
+export class PlatformaticConsumer implements Consumer {
+  readonly #cluster: Cluster;
+  readonly #options: ConsumerOptions;
+  readonly #membership: Membership;
+  readonly #closing = new AbortController();
+  #fetcher: Fetcher | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(cluster: Cluster, options: ConsumerOptions) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#membership = new Membership(cluster, options);
+  }
+
+  /** Joins the group as soon as the caller has the consumer in its hands. */
+  start(): void {
+    this.#running = new Promise((resolve) => setTimeout(resolve, 0)).then(() => this.#run());
+  }
+
+  async commit(
+    offsets: readonly (TopicPartition & { readonly next_offset: number })[],
+  ): Promise<void> {
+    if (offsets.length === 0) return;
+    await this.#membership.commit(offsets);
+  }
+
+  pause(partitions: readonly TopicPartition[]): void {
+    this.#fetcher?.pause(partitions);
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    this.#fetcher?.resume(partitions);
+  }
+
+  seek(at: TopicPartition, offset: number): void {
+    this.#fetcher?.seek(at, offset);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort("closed" satisfies Interruption);
+    await this.#running;
+    await this.#cluster.close(closedError("consumer"));
+  }
+
+  async #run(): Promise<void> {
+    const fault = new FaultLog(this.#cluster.log, `join group ${this.#options.group_id}`);
+    const { signal } = this.#closing;
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        const partitions = await unlessAborted(this.#membership.join(), signal);
+        failures = 0;
+        fault.over();
+        await this.#own(partitions);
+      } catch (error) {
+        if (signal.aborted) break;
+        if (classify(error) === "stop") {
+          this.#options.handlers.failed(error);
+          break;
+        }
+        fault.met(error);
+        await pause(backoffMs(failures++), signal).catch(() => {});
+      }
+    }
+    const leaving = this.#membership.leave().catch(() => {}); // the session's end does it, too
+    await Promise.race([leaving, pause(LEAVE_MS, AbortSignal.timeout(LEAVE_MS)).catch(() => {})]);
+  }
+
+  /** From one assignment to its revocation; the heartbeat goes on to the very end of it. */
+  async #own(partitions: readonly TopicPartition[]): Promise<void> {
+    const interrupt = new AbortController();
+    const stop = () => interrupt.abort("closed" satisfies Interruption);
+    this.#closing.signal.addEventListener("abort", stop, { once: true });
+    if (this.#closing.signal.aborted) stop();
+    const over = new AbortController();
+    const beating = this.#beat(interrupt, over.signal);
+    const { handlers, group_id, fetch_bytes } = this.#options;
+    const names = partitions.map(partitionId);
+    this.#cluster.log.info("partitions_assigned", { group_id, partitions: names });
+    const fetcher = new Fetcher(this.#cluster, handlers, fetch_bytes);
+    this.#fetcher = fetcher;
+    try {
+      const answers = partitions.length === 0 ? [] : await handlers.assigned(partitions);
+      const offsets = await this.#offsets(partitions, answers, interrupt.signal);
+      if (offsets !== undefined) await fetcher.start(partitions, offsets);
+      await aborted(interrupt.signal);
+    } catch (error) {
+      handlers.failed(error);
+      await aborted(interrupt.signal);
+    } finally {
+      await fetcher.stop();
+      this.#fetcher = undefined;
+      try {
+        if (partitions.length > 0) await handlers.revoked(partitions);
+      } catch (error) {
+        handlers.failed(error);
+      }
+      const reason = interrupt.signal.reason as Interruption;
+      this.#cluster.log.info("partitions_revoked", { group_id, partitions: names, reason });
+      this.#closing.signal.removeEventListener("abort", stop);
+      over.abort();
+      await beating;
+    }
+  }
+
+  /** Where each partition begins; undefined when the assignment ended before it was known. */
+  async #offsets(
+    partitions: readonly TopicPartition[],
+    answers: readonly (number | undefined)[],
+    signal: AbortSignal,
+  ): Promise<number[] | undefined> {
+    const open = partitions.filter((_, index) => answers[index] === undefined);
+    const found = new Map(partitions.map((at, index) => [partitionId(at), answers[index]]));
+    const { group_id, auto_offset_reset } = this.#options;
+    const { log } = this.#cluster;
+    try {
+      if (open.length > 0) {
+        await retrying({ log, what: `find the offsets of group ${group_id}`, signal }, async () => {
+          const committed = await committedOffsets(this.#cluster, group_id, open);
+          open.forEach((at, index) => found.set(partitionId(at), committed[index]));
+          const fresh = open.filter((_, index) => committed[index] === undefined);
+          const which = auto_offset_reset === "earliest" ? "first" : "end";
+          const reset = await this.#cluster.offsets(fresh, which);
+          fresh.forEach((at, index) => found.set(partitionId(at), reset[index]));
+        });
+      }
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      throw error;
+    }
+    return signal.aborted ? undefined : partitions.map((at) => found.get(partitionId(at))!);
+  }
+
+  /** Beats until `over`; a group that goes on without this member interrupts. */
+  async #beat(interrupt: AbortController, over: AbortSignal): Promise<void> {
+    const { session_timeout_ms, group_id } = this.#options;
+    const interval_ms = Math.min(LONGEST_HEARTBEAT_MS, session_timeout_ms / HEARTBEATS_PER_SESSION);
+    const fault = new FaultLog(this.#cluster.log, `heartbeat to group ${group_id}`);
+    let since_metadata_ms = 0;
+    while (!over.aborted) {
+      await pause(interval_ms, over).catch(() => {});
+      if (over.aborted) return;
+      try {
+        const pulse = await this.#membership.heartbeat();
+        fault.over();
+        if (pulse !== "ok") interrupt.abort(pulse satisfies Interruption);
+        if (pulse === "lost") return;
+        since_metadata_ms += interval_ms;
+        if (since_metadata_ms >= METADATA_MS) {
+          since_metadata_ms = 0;
+          if (await this.#membership.outdated()) interrupt.abort("rebalance" satisfies Interruption);
+        }
+      } catch (error) {
+        if (over.aborted) return;
+        if (error instanceof RetryableError) {
+          fault.met(error);
+          continue;
+        }
+        this.#options.handlers.failed(error);
+        return;
+      }
+    }
+  }
+}
+
+/** Resolves when the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** `work`, or the signal's reason if that comes first; what `work` throws later is dropped. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {});
+  const stopped = aborted(signal).then(() => Promise.reject(signal.reason));
+  stopped.catch(() => {});
+  return await Promise.race([work, stopped]);
+}

@@ -1,0 +1,273 @@
+/** Fetches the assigned partitions and hands their batches over, one at a time for each partition. */
+import { RetryableError } from "../../errors.ts";
+import { brokerFault, isPassing } from "../faults.ts";
+import { type Fetched, toBatch } from "../fetch.ts";
+import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
+import { nextOffset } from "../../wire/record_batch.ts";
+import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
+import { type Cluster, errorName } from "./cluster.ts";
+import { fetchFrom } from "./reader.ts";
+
+/** Most bytes of one fetch over all partitions: Kafka's fetch.max.bytes is 50 MiB, a third is enough on one core. */
+const RESPONSE_BYTES = 16 << 20;
+/** While a partition of the broker is being handled, an idle one must not hold its next fetch back. */
+const BUSY_WAIT_MS = 10;
+
+/** One assigned partition. */
+interface Slot {
+  readonly at: TopicPartition;
+  readonly id: string;
+  /** Where the next fetch begins. */
+  offset: number;
+  /** The topic as it was when this offset was meant. */
+  topic_id: string;
+  paused: boolean;
+  /** Fetched and not handed over yet: at most one, undecoded. */
+  held: { readonly fetched: Fetched; readonly from: number } | undefined;
+  /** The handler at work. */
+  handling: Promise<void> | undefined;
+  /** Being asked where to go on. */
+  lost: boolean;
+  /** The broker that was last asked for it. */
+  leader: number;
+  /** A fetch is under way. */
+  asked: boolean;
+  /** Counts seeks, so that an answer to an older fetch is dropped. */
+  version: number;
+}
+
+/** What the fetcher tells. */
+export type FetchHandlers = Pick<ConsumerHandlers, "batch" | "failed" | "out_of_range">;
+
+/** The fetching of one assignment, from `start` to `stop`. */
+export class Fetcher {
+  readonly #cluster: Cluster;
+  readonly #handlers: FetchHandlers;
+  readonly #fetch_bytes: number;
+  readonly #slots = new Map<string, Slot>();
+  readonly #busy = new Set<number>();
+  readonly #stop = new AbortController();
+  readonly #fault: FaultLog;
+  #failures = 0;
+
+  constructor(cluster: Cluster, handlers: FetchHandlers, fetch_bytes: number) {
+    this.#cluster = cluster;
+    this.#handlers = handlers;
+    this.#fetch_bytes = fetch_bytes;
+    this.#fault = new FaultLog(cluster.log, "fetch");
+  }
+
+  /** Begins to fetch the partitions from the offsets given, in the same order. */
+  async start(partitions: readonly TopicPartition[], offsets: readonly number[]): Promise<void> {
+    for (const [index, at] of partitions.entries()) {
+      const id = partitionId(at);
+      this.#slots.set(id, {
+        at,
+        id,
+        offset: offsets[index]!,
+        topic_id: (await this.#cluster.topic(at.topic)).id,
+        paused: false,
+        held: undefined,
+        handling: undefined,
+        lost: false,
+        leader: -1,
+        asked: false,
+        version: 0,
+      });
+    }
+    this.#pump();
+  }
+
+  /** Hands nothing over any more; resolves when the handlers at work have ended. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.allSettled([...this.#slots.values()].map(({ handling }) => handling));
+  }
+
+  pause(partitions: readonly TopicPartition[]): void {
+    for (const slot of this.#find(partitions)) slot.paused = true;
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    for (const slot of this.#find(partitions)) {
+      slot.paused = false;
+      this.#hand(slot);
+    }
+    this.#pump();
+  }
+
+  seek(at: TopicPartition, offset: number): void {
+    for (const slot of this.#find([at])) move(slot, offset);
+    this.#pump();
+  }
+
+  #find(partitions: readonly TopicPartition[]): Slot[] {
+    return partitions.map((at) => this.#slots.get(partitionId(at)))
+      .filter((slot) => slot !== undefined);
+  }
+
+  /** Starts a fetch at every broker that has none and leads a partition that is ready for one. */
+  #pump(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#launch().catch((error) => this.#fail(error));
+  }
+
+  async #launch(): Promise<void> {
+    const ready = [...this.#slots.values()].filter(isReady);
+    if (ready.length === 0) return;
+    const groups = new Map<number, Slot[]>();
+    for (const slot of ready) {
+      const leader = await this.#leader(slot);
+      if (leader === undefined || this.#busy.has(leader) || !isReady(slot)) continue;
+      groups.set(leader, [...groups.get(leader) ?? [], slot]);
+    }
+    if (this.#stop.signal.aborted) return;
+    for (const [leader, slots] of groups) {
+      if (this.#busy.has(leader)) continue;
+      this.#busy.add(leader);
+      slots.forEach((slot) => slot.asked = true);
+      this.#fetch(leader, slots).catch((error) => this.#fail(error));
+    }
+  }
+
+  /** The partition's leader; undefined while it cannot be told: then it is tried again later. */
+  async #leader(slot: Slot): Promise<number | undefined> {
+    try {
+      const leader = await this.#cluster.leader(slot.at);
+      const { id } = await this.#cluster.topic(slot.at.topic);
+      if (id === slot.topic_id) return leader;
+      this.#relocate(slot);
+    } catch (error) {
+      this.#later(error);
+    }
+    return undefined;
+  }
+
+  async #fetch(leader: number, slots: readonly Slot[]): Promise<void> {
+    const versions = slots.map(({ version }) => version);
+    const wanted = slots.map(({ at, offset }) => ({ ...at, offset, max_bytes: this.#fetch_bytes }));
+    slots.forEach((slot) => slot.leader = leader);
+    const others = [...this.#slots.values()].some((slot) =>
+      slot.leader === leader && slot.held !== undefined && !slot.paused
+    );
+    try {
+      const fetched = await fetchFrom(this.#cluster, leader, wanted, {
+        wait_ms: others
+          ? Math.min(BUSY_WAIT_MS, this.#cluster.settings.fetch_wait_ms)
+          : this.#cluster.settings.fetch_wait_ms,
+        max_bytes: Math.min(RESPONSE_BYTES, this.#fetch_bytes * slots.length),
+      });
+      slots.forEach((slot) => slot.asked = false);
+      this.#busy.delete(leader);
+      for (const one of fetched) {
+        const index = slots.findIndex(({ id }) => id === partitionId(one));
+        const slot = slots[index];
+        if (slot !== undefined && slot.version === versions[index]) this.#take(slot, one);
+      }
+    } catch (error) {
+      slots.forEach((slot) => slot.asked = false);
+      this.#busy.delete(leader);
+      slots.forEach(({ at }) => this.#cluster.forget(at.topic));
+      this.#later(error);
+      return;
+    }
+    this.#pump();
+  }
+
+  #take(slot: Slot, fetched: Fetched): void {
+    const name = errorName(fetched.error_code);
+    if (fetched.error_code === 0) {
+      this.#failures = 0;
+      this.#fault.over();
+      if (fetched.bytes.length === 0) return;
+      const next = nextOffset(fetched.bytes, slot.offset);
+      if (next === slot.offset) return;
+      slot.held = { fetched, from: slot.offset };
+      slot.offset = next;
+      this.#hand(slot);
+    } else if (name === "OFFSET_OUT_OF_RANGE") {
+      this.#relocate(slot);
+    } else {
+      this.#cluster.forget(slot.at.topic);
+      const error = brokerFault(name, `Fetching ${slot.id}`);
+      if (!isPassing(name)) this.#fail(error);
+      else this.#later(error);
+    }
+  }
+
+  /** Hands the held batch over unless the partition is paused or its handler is at work. */
+  #hand(slot: Slot): void {
+    const { held } = slot;
+    const idle = slot.handling === undefined && !slot.paused && !slot.lost;
+    if (held === undefined || !idle || this.#stop.signal.aborted) return;
+    slot.held = undefined;
+    const work = async () => {
+      await this.#handlers.batch(toBatch(held.fetched, held.from));
+    };
+    slot.handling = work().then(() => {
+      slot.handling = undefined;
+      this.#hand(slot);
+      this.#pump();
+    }, (error) => {
+      slot.handling = undefined;
+      this.#fail(error);
+    });
+    this.#pump();
+  }
+
+  /** The offset is gone or the topic is another: asks the owner where to go on. */
+  #relocate(slot: Slot): void {
+    if (slot.lost) return;
+    slot.lost = true;
+    const work = async () => {
+      await slot.handling;
+      const { first, end, topic_id } = await retrying({
+        log: this.#cluster.log,
+        what: `find the offsets of ${slot.id}`,
+        signal: AbortSignal.any([this.#stop.signal, this.#cluster.signal]),
+      }, async () => {
+        this.#cluster.forget(slot.at.topic);
+        const [first] = await this.#cluster.offsets([slot.at], "first");
+        const [end] = await this.#cluster.offsets([slot.at], "end");
+        const { id } = await this.#cluster.topic(slot.at.topic);
+        return { first: first!, end: end!, topic_id: id };
+      });
+      const asked = slot.held?.from ?? slot.offset;
+      const same = topic_id === slot.topic_id;
+      // A follower that became the leader may have been behind for a moment.
+      if (!same || asked < first || asked > end) {
+        move(slot, await this.#handlers.out_of_range(slot.at, asked, first, end));
+        slot.topic_id = topic_id;
+      }
+      slot.lost = false;
+      this.#hand(slot);
+      this.#pump();
+    };
+    work().catch((error) => this.#fail(error));
+  }
+
+  /** Tries again after a while. */
+  #later(error: unknown): void {
+    if (!(error instanceof RetryableError)) return this.#fail(error);
+    if (this.#stop.signal.aborted) return;
+    this.#fault.met(error);
+    pause(backoffMs(this.#failures++), this.#stop.signal).then(() => this.#pump(), () => {});
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    this.#handlers.failed(error);
+  }
+}
+
+function isReady(slot: Slot): boolean {
+  return !slot.paused && !slot.lost && !slot.asked && slot.held === undefined;
+}
+
+function move(slot: Slot, offset: number): void {
+  slot.version++;
+  slot.offset = offset;
+  slot.held = undefined;
+}
+

@@ -1,0 +1,99 @@
+/** Bytes written one after another into large chunks, so that many small values cost no allocation each. */
+
+/** Size of a chunk: hundreds of values, and little to throw away with the last one. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** Below it a loop over the characters beats a call into the runtime. */
+const SHORT_TEXT = 80;
+
+const encoder = new TextEncoder();
+
+/** Writes values; each is `begin`, any number of writes, `end`. */
+export class ByteArena {
+  #chunk = new Uint8Array(CHUNK_BYTES);
+  #at = 0;
+  #start = 0;
+
+  /** Begins a value. */
+  begin(): void {
+    this.#start = this.#at;
+  }
+
+  /** The value's bytes: a view that stays as it is, whatever is written later. */
+  end(): Uint8Array {
+    return this.#chunk.subarray(this.#start, this.#at);
+  }
+
+  /** Bytes as they are. */
+  bytes(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#chunk.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  /** Text as UTF-8. */
+  text(text: string): void {
+    const { length } = text;
+    this.#reserve(length * 3); // UTF-8 takes at most three bytes for a UTF-16 unit
+    if (length > SHORT_TEXT || !this.#ascii(text)) {
+      this.#at += encoder.encodeInto(text, this.#chunk.subarray(this.#at)).written;
+    }
+  }
+
+  /** An integer within ±(2^53−1), in decimal. */
+  integer(value: number): void {
+    if (value > 0x7fff_ffff || value < 0 || Object.is(value, -0)) return this.text(String(value));
+    this.#reserve(10);
+    let width = 1;
+    for (let rest = value; rest >= 10; rest = Math.trunc(rest / 10)) width++;
+    let at = this.#at += width;
+    do {
+      this.#chunk[--at] = 48 + value % 10;
+      value = Math.trunc(value / 10);
+    } while (value > 0);
+  }
+
+  /** A JSON string literal, if its text needs no escapes and is ASCII; otherwise nothing, and false. */
+  plainQuoted(text: string): boolean {
+    const { length } = text;
+    if (length > SHORT_TEXT) return false;
+    this.#reserve(length + 2);
+    const chunk = this.#chunk;
+    let at = this.#at;
+    chunk[at++] = QUOTE;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code < 0x20 || code > 0x7e || code === QUOTE || code === BACKSLASH) return false;
+      chunk[at++] = code;
+    }
+    chunk[at++] = QUOTE;
+    this.#at = at;
+    return true;
+  }
+
+  #ascii(text: string): boolean {
+    const chunk = this.#chunk;
+    const at = this.#at;
+    const { length } = text;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7e) return false;
+      chunk[at + index] = code;
+    }
+    this.#at = at + length;
+    return true;
+  }
+
+  /** Makes room; a value that has begun moves into the new chunk, those before it stay where they are. */
+  #reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#chunk.length) return;
+    const begun = this.#chunk.subarray(this.#start, this.#at);
+    this.#chunk = new Uint8Array(Math.max(CHUNK_BYTES, (begun.length + bytes) * 2));
+    this.#chunk.set(begun);
+    this.#start = 0;
+    this.#at = begun.length;
+  }
+}
+
+const QUOTE = 34;
+const BACKSLASH = 92;

@@ -1,0 +1,203 @@
+/** One table of one database on its way to CSV files, each step a process of its own. */
+import assert from "node:assert/strict";
+import pg from "pg";
+import type { FormatName } from "../shared/formats/mod.ts";
+import { formats } from "../shared/formats/mod.ts";
+import { openKafka } from "../shared/kafka/mod.ts";
+import { kafkaOptions } from "../shared/kafka/options.ts";
+import type { Log } from "../shared/observe/log.ts";
+import { SchemaReader } from "../shared/pipeline/schemas.ts";
+import { writers } from "../shared/seed/mod.ts";
+import { seedOptions } from "../shared/seed/options.ts";
+import type { SeedSummary } from "../shared/seed/seed.ts";
+import type { VerifyResult } from "../shared/verify/result.ts";
+import type { TestDatabase } from "./databases.ts";
+import { testStack } from "./stack.ts";
+import { WorkerProcess } from "./worker_process.ts";
+
+/** What differs between scenarios. */
+export interface ScenarioOptions {
+  readonly format: FormatName;
+  readonly mode: "stream" | "batch";
+  readonly replica_identity?: "default" | "full";
+}
+
+export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Changes made, by operation. */
+interface Made {
+  c: number;
+  u: number;
+  d: number;
+}
+
+/** A scenario with names and a folder of its own. */
+export class Scenario {
+  readonly name = `e2e_${crypto.randomUUID().slice(0, 8)}`;
+  readonly folder = Deno.makeTempDirSync({ dir: testStack().dir, prefix: `${this.name}_` });
+  readonly topic: string;
+  readonly made: Made = { c: 0, u: 0, d: 0 };
+  readonly #db: TestDatabase;
+  readonly #options: ScenarioOptions;
+
+  constructor(db: TestDatabase, options: ScenarioOptions) {
+    this.#db = db;
+    this.#options = options;
+    const schema = db.name === "MySQL" ? db.database.database : "public";
+    this.topic = `${this.name}.${schema}.${this.name}`;
+  }
+
+  /** Makes the table, empty, and the publication: with the least grants the capture may not. */
+  async createTable(): Promise<void> {
+    const { host, port, database, user, password, kind } = this.#db.database;
+    const writer = await writers[kind](seedOptions.parse(this.#seedPart()));
+    await writer.create();
+    await writer.close();
+    if (kind === "mysql") return;
+    const owner = new pg.Client({ host, port, database, user, password });
+    await owner.connect();
+    await owner.query(`CREATE PUBLICATION list_sync_${this.name} FOR TABLE public.${this.name}`);
+    await owner.end();
+  }
+
+  #seedPart() {
+    return {
+      database: this.#db.database,
+      table: this.#db.qualified(this.name),
+      replica_identity: this.#options.replica_identity ?? "default",
+    };
+  }
+
+  #kafka() {
+    return { brokers: testStack().kafka.brokers };
+  }
+
+  /** The capture's job. */
+  captureJob(): { name: string } & Record<string, unknown> {
+    const { host, port, database, user, password } = this.#db.reader;
+    const isMysql = this.#db.name === "MySQL";
+    const source = isMysql
+      ? { host, port, user, password, tables: [`${database}.${this.name}`] }
+      : { host, port, database, user, password, tables: [`public.${this.name}`] };
+    return {
+      job: isMysql ? "capture-mysql" : "capture-pg",
+      name: this.name,
+      source,
+      kafka: this.#kafka(),
+      format: this.#options.format,
+      mode: this.#options.mode,
+    };
+  }
+
+  /** Starts the capture; `worker` may be a script that breaks it on purpose. */
+  capture(worker?: string): WorkerProcess {
+    const job = this.captureJob();
+    return new WorkerProcess(this.folder, worker ?? String(job.job), job, ["--json"]);
+  }
+
+  /** Starts a consumer of the scenario's group. */
+  consume(consumer_id = "1", worker = "consume-csv"): WorkerProcess {
+    const job = {
+      job: "consume-csv",
+      name: this.name,
+      kafka: this.#kafka(),
+      topics: [this.topic],
+      consumer_id,
+      format: this.#options.format,
+      mode: this.#options.mode,
+      flush_interval_ms: 200,
+      sink: { output: `${this.folder}/out` },
+    };
+    return new WorkerProcess(this.folder, worker, job, ["--json"]);
+  }
+
+  /** Makes `rows` changes and adds them to `made` when the worker ends. */
+  async seed(rows: number): Promise<void> {
+    await using worker = this.startSeed(rows);
+    this.count(await worker.result<SeedSummary>());
+  }
+
+  startSeed(rows: number, more: Record<string, unknown> = {}): WorkerProcess {
+    const job = { job: "seed", name: this.name, rows, ...more, ...this.#seedPart() };
+    return new WorkerProcess(this.folder, "seed", job, ["--json"]);
+  }
+
+  count({ inserted, updated, deleted }: SeedSummary): void {
+    this.made.c += inserted;
+    this.made.u += updated;
+    this.made.d += deleted;
+  }
+
+  /** Compares the files with the table; `expected` is the exit code. */
+  async verify(): Promise<VerifyResult> {
+    const job = {
+      job: "verify",
+      name: this.name,
+      database: this.#db.reader,
+      table: this.#db.qualified(this.name),
+      topic: this.topic,
+      files: { output: `${this.folder}/out` },
+    };
+    await using worker = new WorkerProcess(this.folder, "verify", job, ["--json"]);
+    return await worker.result<VerifyResult>();
+  }
+
+  /** All changes that were made are in the topic exactly once, each partition's positions growing. */
+  async checkTopic(): Promise<void> {
+    const found = await this.#readTopic();
+    assert.deepStrictEqual(found, { ...this.made, disorder: [] }, `topic ${this.topic}: c, u, d`);
+  }
+
+  async #readTopic() {
+    const { format } = await formats[this.#options.format]();
+    const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), "consume", SILENT);
+    const admin = await kafka.admin();
+    const found = { c: 0, u: 0, d: 0, disorder: [] as string[] };
+    try {
+      const schemas = new SchemaReader(admin);
+      await schemas.refresh();
+      for (const [partition, { first, end }] of (await admin.offsets(this.topic)).entries()) {
+        let last = "";
+        for await (const batch of admin.read({ topic: this.topic, partition }, first, end)) {
+          for (const record of batch.records) {
+            const { op, position } = format.decode(record, schemas.lookup);
+            if (position <= last) found.disorder.push(`${partition}@${record.offset} ${position}`);
+            last = position;
+            found[op as keyof Made]++;
+          }
+        }
+      }
+    } finally {
+      await admin.close();
+    }
+    return found;
+  }
+
+  /** Waits until the group has committed all that the topic holds. */
+  async consumed(consumers: readonly WorkerProcess[]): Promise<void> {
+    const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), "consume", SILENT);
+    const admin = await kafka.admin();
+    const total = this.made.c + this.made.u + this.made.d;
+    try {
+      const deadline = Date.now() + 120_000;
+      for (;;) {
+        const ends = await admin.offsets(this.topic).catch(() => []);
+        const committed = await admin.committed(this.name, this.topic).catch(() => []);
+        const isThere = ends.reduce((sum, { end }) => sum + end, 0) >= total;
+        if (isThere && ends.every(({ end }, index) => end === 0 || committed[index] === end)) {
+          return;
+        }
+        if (Date.now() > deadline) {
+          throw new Error(
+            `the group ${this.name} stands at ${committed.join(", ")} of ${
+              ends.map(({ end }) => end).join(", ")
+            } (${total} changes). Logs: ${consumers.map((c) => c.log_file).join(", ")}`,
+          );
+        }
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    } finally {
+      await admin.close();
+    }
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * Whatever bytes come, a decoder answers a value or its own error: no crash, no endless loop, no value
+ * from beyond the message. `deno task fuzz` runs the same for longer.
+ */
+import { Buffer } from "node:buffer";
+import fc from "fast-check";
+import { ConfigError, RecordError } from "../../../shared/errors.ts";
+import {
+  EventType,
+  readEvent,
+  readFormatDescription,
+  readGtid,
+  readHeartbeatV2,
+  readIncident,
+  readQuery,
+  readRotate,
+  readTaggedGtid,
+  readTransactionPayload,
+} from "../../../shared/wire/binlog_event.ts";
+import { BinlogReader } from "../../../shared/wire/binlog_reader.ts";
+import { readRows, readRowsHead, ROWS_EVENTS } from "../../../shared/wire/binlog_rows.ts";
+import { readTableId, readTableMap } from "../../../shared/wire/binlog_table_map.ts";
+import { CsvError, CsvReader } from "../../../shared/wire/csv.ts";
+import { GtidSet } from "../../../shared/wire/gtid_set.ts";
+import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts";
+import { readDecimal } from "../../../shared/wire/mysql_decimal.ts";
+import { readJson } from "../../../shared/wire/mysql_json.ts";
+import { readStatement } from "../../../shared/wire/mysql_statement.ts";
+import { decodePgoutput } from "../../../shared/wire/pgoutput.ts";
+import { parseArray } from "../../../shared/wire/postgres_array.ts";
+import { parseLsn } from "../../../shared/wire/postgres_lsn.ts";
+import { WireReader } from "../../../shared/wire/postgres_reader.ts";
+import { conversionOf, OID } from "../../../shared/wire/postgres_value.ts";
+import { MalformedBatchError, readRecordBatches } from "../../../shared/wire/record_batch.ts";
+import { Wal2jsonDecoder } from "../../../shared/wire/wal2json.ts";
+
+import fixture from "./binlog_fixture.json" with { type: "json" };
+
+const RUNS = Number(Deno.env.get("LIST_SYNC_FUZZ_RUNS") ?? 2_000);
+
+/** Bytes that look like something: small counts, text, and runs of the extremes. */
+const byte = fc.oneof(
+  { weight: 3, arbitrary: fc.nat(8) },
+  { weight: 2, arbitrary: fc.integer({ min: 32, max: 126 }) },
+  { weight: 2, arbitrary: fc.nat(255) },
+  fc.constantFrom(0, 0x7f, 0x80, 0xfb, 0xfc, 0xfd, 0xfe, 0xff),
+);
+const bytes = fc.array(byte, { maxLength: 200 }).map((list) => Uint8Array.from(list));
+
+/** Runs `decode` on many inputs; errors other than `own` fail with the input that made them. */
+function survives<T>(
+  input: fc.Arbitrary<T>,
+  decode: (input: T) => unknown,
+  ...own: (new (...args: never[]) => Error)[]
+): void {
+  const property = fc.property(input, (value) => {
+    try {
+      decode(value);
+    } catch (error) {
+      if (!own.some((kind) => error instanceof kind)) throw error;
+    }
+  });
+  fc.assert(property, { numRuns: RUNS });
+}
+
+const BINLOG_READERS = {
+  readFormatDescription: (reader: BinlogReader) =>
+    readFormatDescription(reader.bytes, 0, reader.bytes.length),
+  readRotate,
+  readHeartbeatV2,
+  readTaggedGtid,
+  readQuery,
+  readIncident,
+  readTransactionPayload,
+  readTableMap,
+  lenenc: (reader: BinlogReader) => reader.lenenc(),
+};
+
+for (const [name, read] of Object.entries(BINLOG_READERS)) {
+  Deno.test(`binlog: ${name} survives any bytes`, () => {
+    survives(bytes, (value) => read(new BinlogReader(value)), RecordError);
+  });
+}
+
+Deno.test("binlog: whole events of any type and length survive, with and without checksums", () => {
+  const event = fc.tuple(
+    bytes,
+    fc.constantFrom(...Object.values(EventType)),
+    fc.boolean(),
+    fc.boolean(),
+  );
+  survives(event, ([body, type, checksums, isHonest]) => {
+    const whole = new Uint8Array(19 + body.length);
+    whole.set(body, 19);
+    whole[4] = type;
+    if (isHonest) new DataView(whole.buffer).setUint32(9, whole.length, true);
+    const read = readEvent(whole, 0, whole.length, checksums);
+    if (type === EventType.GTID) return readGtid(read);
+    readTableId(read);
+    return readTableMap(read.body);
+  }, RecordError);
+});
+
+Deno.test("binlog: rows of any bytes survive under any table map that can be read", () => {
+  survives(fc.tuple(bytes, bytes, fc.constantFrom("c", "u", "d")), ([map, rows, op]) => {
+    const { columns } = readTableMap(new BinlogReader(map));
+    columns.forEach(typeOfColumn);
+    const layout = {
+      readers: columns.map(valueReader),
+      targets: columns.map((_, index) => index),
+      width: columns.length,
+      names: columns.map((_, index) => `c${index}`),
+    };
+    readRows(new BinlogReader(rows), op, layout, () => {});
+  }, RecordError);
+});
+
+Deno.test("binlog: columns of every type survive any bytes", () => {
+  const column = fc.record({
+    type: fc.nat(255),
+    size: fc.nat(70),
+    scale: fc.nat(40),
+    nullable: fc.boolean(),
+    name: fc.constant("c"),
+    unsigned: fc.boolean(),
+    collation: fc.constantFrom(8, 33, 45, 63, 255, 9999, undefined),
+    members: fc.constantFrom(undefined, [], [Uint8Array.of(97)]),
+    geometry: fc.constant(undefined),
+    dimension: fc.constant(undefined),
+    visible: fc.constant(true),
+  });
+  survives(fc.tuple(column, bytes), ([mapped, value]) => {
+    typeOfColumn(mapped);
+    return valueReader(mapped)(new BinlogReader(value));
+  }, RecordError);
+});
+
+Deno.test("binlog: the head of a rows event survives any bytes", () => {
+  survives(bytes, (value) => {
+    const whole = new Uint8Array(19 + value.length);
+    whole.set(value, 19);
+    whole[4] = 30;
+    new DataView(whole.buffer).setUint32(9, whole.length, true);
+    return readRowsHead(readEvent(whole, 0, whole.length, false));
+  }, RecordError);
+});
+
+/** Events as a server sent them, checksums cut off, each with the table map that stands before it. */
+const RECORDED = Object.values<string[]>(fixture.sections).flatMap((events) => {
+  let map: Uint8Array | undefined;
+  return events.map((hex) => {
+    const event = Uint8Array.from(Buffer.from(hex, "hex").subarray(0, -4));
+    new DataView(event.buffer).setUint32(9, event.length, true);
+    if (event[4] === EventType.TABLE_MAP) map = event;
+    return { event, map };
+  });
+});
+
+/** An event with a few bytes changed and its length made to fit what is left of it. */
+const damaged = fc.tuple(
+  fc.constantFrom(...RECORDED),
+  fc.array(fc.tuple(fc.nat(), byte), { maxLength: 4 }),
+  fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(40)),
+).map(([{ event, map }, changes, cut]) => {
+  const changed = event.slice(0, Math.max(19, event.length - cut));
+  const body = changed.length - 19;
+  for (const [at, value] of changes) if (body > 0) changed[19 + at % body] = value;
+  new DataView(changed.buffer).setUint32(9, changed.length, true);
+  return { event: changed, map };
+});
+
+function layoutOf(map: Uint8Array) {
+  const mapped = readEvent(map, 0, map.length, false);
+  readTableId(mapped);
+  const { columns } = readTableMap(mapped.body);
+  columns.forEach(typeOfColumn);
+  return {
+    readers: columns.map(valueReader),
+    targets: columns.map((_, index) => index),
+    width: columns.length,
+    names: columns.map((_, index) => `c${index}`),
+  };
+}
+
+Deno.test("binlog: recorded events with a few bytes changed survive", () => {
+  survives(damaged, ({ event, map }) => {
+    const read = readEvent(event, 0, event.length, false);
+    const op = ROWS_EVENTS.get(read.type);
+    if (read.type === EventType.TABLE_MAP) layoutOf(event);
+    else if (read.type === EventType.QUERY) readQuery(read.body);
+    else if (read.type === EventType.GTID) readGtid(read);
+    else if (op !== undefined && map !== undefined) {
+      readRowsHead(read);
+      readRows(read.body, op, layoutOf(map), () => {});
+    }
+  }, RecordError);
+});
+
+Deno.test("MySQL's JSON and DECIMAL survive any bytes", () => {
+  survives(bytes, readJson, RecordError);
+  survives(
+    fc.tuple(bytes, fc.nat(80), fc.nat(40)),
+    ([value, precision, scale]) => readDecimal(new BinlogReader(value), precision, scale),
+    RecordError,
+  );
+});
+
+Deno.test("GTID sets and statements survive any text", () => {
+  const gtids = fc.string({
+    unit: fc.constantFrom(..."0123456789abcdef-:, x"),
+    maxLength: 80,
+  });
+  survives(gtids, (text) => GtidSet.parse(text), ConfigError);
+  survives(fc.string({ unit: "binary" }), (text) => readStatement(text, "shop"), RecordError);
+});
+
+const CONVERSIONS = Object.values(OID).map(conversionOf);
+
+Deno.test("pgoutput: messages of every letter survive any bytes", () => {
+  const message = fc.tuple(fc.constantFrom(..."BCDIMORTUYKNx"), bytes);
+  survives(message, ([letter, body]) => {
+    const whole = Buffer.concat([Buffer.from(letter), body]);
+    return decodePgoutput(new WireReader(whole), () => CONVERSIONS);
+  }, RecordError);
+});
+
+Deno.test("PostgreSQL's values, arrays and LSNs survive any text", () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.string({ unit: fc.constantFrom(...'0123456789-+.:{},"\\ TZeBCxNaInfity'), maxLength: 60 }),
+  );
+  survives(fc.tuple(text, fc.constantFrom(...CONVERSIONS)), ([value, conversion]) => {
+    conversion.fromText(value);
+  }, RecordError);
+  survives(fc.tuple(text, fc.constantFrom(...CONVERSIONS)), ([value, conversion]) => {
+    const whole = Buffer.from(value);
+    conversion.fromBytes(whole, 0, whole.length);
+  }, RecordError);
+  survives(text, (value) => parseArray(value, ",", (element) => element), RecordError);
+  survives(text, parseLsn, RecordError);
+});
+
+Deno.test("wal2json: any text, and good records with one sign changed, survive", () => {
+  const good =
+    '{"action":"I","xid":7,"timestamp":"2026-11-21 10:00:00.1+00","lsn":"0/16B","nextlsn":' +
+    '"0/16C","schema":"public","table":"list","columns":[{"name":"id","type":"bigint","typeoid":20,' +
+    '"value":42,"optional":false}],"pk":[{"name":"id","type":"bigint"}]}';
+  const changed = fc.tuple(fc.nat(good.length), fc.string({ maxLength: 2 }), fc.nat(3))
+    .map(([at, put, cut]) => good.slice(0, at) + put + good.slice(at + cut));
+  survives(
+    fc.oneof(fc.string(), changed),
+    (text) => new Wal2jsonDecoder().decode(text),
+    RecordError,
+  );
+});
+
+Deno.test("Kafka record batches survive any bytes behind any header", () => {
+  const batch = fc.tuple(bytes, fc.integer({ min: -2, max: 300 }), fc.nat(8), fc.nat(40));
+  survives(batch, ([body, length, attributes, count]) => {
+    const whole = new Uint8Array(61 + body.length);
+    const view = new DataView(whole.buffer);
+    view.setInt32(8, length === 300 ? whole.length - 12 : length);
+    view.setInt8(16, 2);
+    view.setInt16(21, attributes);
+    view.setInt32(23, count);
+    view.setInt32(57, count);
+    whole.set(body, 61);
+    return readRecordBatches(whole, 0, (_, payload) => payload);
+  }, MalformedBatchError);
+});
+
+Deno.test("CSV survives any text in any pieces", () => {
+  const text = fc.string({ unit: fc.constantFrom(...'a,"\r\n '), maxLength: 60 });
+  survives(fc.tuple(text, fc.nat(60)), ([value, cut]) => {
+    const reader = new CsvReader({ name: "a.csv" });
+    reader.read(value.slice(0, cut));
+    reader.read(value.slice(cut));
+    reader.end();
+  }, CsvError);
+});

@@ -1,0 +1,124 @@
+/** `deno task test`: every test, against a stack of its own that is gone afterwards. */
+
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { exists, stackFolder } from "../../compose/native/paths.ts";
+import { freePortOffset } from "../../compose/native/ports.ts";
+import { startTicks } from "../../compose/native/processes.ts";
+import { down, STACK_PORTS, up } from "../../compose/native/stack.ts";
+import { statePath } from "../../compose/native/state.ts";
+import { describe } from "../../shared/errors.ts";
+import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { countTests, type TestCounts } from "../cli/junit.ts";
+import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { StackDisplay } from "../cli/stack_progress.ts";
+
+const SPEC: CommandSpec = {
+  name: "test",
+  summary: "Runs the tests against a stack of its own, on free ports, and takes the stack down.",
+  usage: "deno task test [PATH|FILTER…]",
+  example: "deno task test tests/e2e",
+  positionals: {
+    name: "PATH|FILTER",
+    help: "test files or folders; a word that is no path filters by name",
+    min: 0,
+    max: Infinity,
+  },
+  options: {},
+};
+
+/** Stacks of this command; the number is the pid of the run. */
+const STACK_NAME = /^test-(\d+)$/;
+
+/** A run of the tests that a signal can end early. */
+class Run {
+  readonly #name = `test-${Deno.pid}`;
+  #tests: Deno.ChildProcess | undefined;
+  #signal: Deno.Signal | undefined;
+
+  /** Ends the tests; the stack is then taken down as always. */
+  readonly stop = (signal: Deno.Signal): void => {
+    this.#signal = signal;
+    this.#tests?.kill(signal);
+  };
+
+  /** Brings the stack up, runs the tests, takes the stack down. */
+  async finish(args: string[]): Promise<number> {
+    let counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+    try {
+      await removeStaleStacks();
+      const offset = freePortOffset(STACK_PORTS);
+      const progress = new StackDisplay().tell;
+      await up({ name: this.#name, port_offset: offset, docker: false, progress });
+      if (this.#signal === undefined) counts = await this.#runTests(args);
+    } catch (error) {
+      console.error(describe(error));
+      counts.failed++;
+    } finally {
+      await this.#takeDown(counts);
+    }
+    console.log(`${counts.passed} passed, ${counts.failed} failed`);
+    if (this.#signal !== undefined) return this.#signal === "SIGINT" ? 130 : 143;
+    return counts.failed === 0 && counts.passed > 0 ? EXIT_DONE : EXIT_FAILED;
+  }
+
+  async #runTests(args: string[]): Promise<TestCounts> {
+    const report = join(stackFolder(this.#name), "junit.xml");
+    this.#tests = new Deno.Command(Deno.execPath(), {
+      args: ["test", "--no-prompt", "-A", `--junit-path=${report}`, ...await testArguments(args)],
+      env: { LIST_SYNC_STACK: statePath(this.#name) },
+      stdin: "null",
+    }).spawn();
+    const { code } = await this.#tests.status;
+    this.#tests = undefined;
+    const counts = countTests(await Deno.readTextFile(report).catch(() => ""));
+    // A file that does not load or type-check fails the run without a test of its own.
+    if (code !== 0 && counts.failed === 0) counts.failed = 1;
+    return counts;
+  }
+
+  async #takeDown(counts: TestCounts): Promise<void> {
+    const failed = counts.failed > 0 || counts.passed === 0;
+    const keep_logs = failed && this.#signal === undefined;
+    await down({ name: this.#name, wipe: true, keep_logs });
+    const logs = join(stackFolder(this.#name), "logs");
+    if (keep_logs && await exists(logs)) console.error(`The servers' logs: ${logs}`);
+  }
+}
+
+/** A run that was killed leaves its stack behind; its pid tells that it is over. */
+async function removeStaleStacks(): Promise<void> {
+  const folder = stackFolder(".");
+  if (!await exists(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const pid = STACK_NAME.exec(name)?.[1];
+    if (pid === undefined || startTicks(Number(pid)) !== undefined) continue;
+    if (await exists(statePath(name))) await down({ name, wipe: true });
+  }
+}
+
+async function testArguments(args: string[]): Promise<string[]> {
+  const paths: string[] = [];
+  const filters: string[] = [];
+  for (const arg of args) (await exists(arg) ? paths : filters).push(arg);
+  const filter = filters.length === 0 ? [] : [`--filter=${filterOf(filters)}`];
+  return [...filter, ...(paths.length === 0 ? ["tests"] : paths)];
+}
+
+/** One word as it stands; several as a pattern that matches any of them. */
+function filterOf(words: string[]): string {
+  if (words.length === 1) return words[0]!;
+  return `/${words.map((word) => word.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&")).join("|")}/`;
+}
+
+async function main(args: string[]): Promise<number> {
+  const parsed = parseCommand(SPEC, args);
+  if (parsed === "help") return EXIT_DONE;
+  const tests = new Run();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => tests.stop(signal));
+  }
+  return await tests.finish(parsed.positionals);
+}
+
+if (import.meta.main) await run(() => main(Deno.args));
