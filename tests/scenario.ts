@@ -5,6 +5,7 @@ import type { FormatName } from "../shared/formats/mod.ts";
 import { formats } from "../shared/formats/mod.ts";
 import { openKafka } from "../shared/kafka/mod.ts";
 import { kafkaOptions } from "../shared/kafka/options.ts";
+import type { Admin } from "../shared/kafka/port.ts";
 import type { Log } from "../shared/observe/log.ts";
 import { SchemaReader } from "../shared/pipeline/schemas.ts";
 import { writers } from "../shared/seed/mod.ts";
@@ -173,31 +174,63 @@ export class Scenario {
     return found;
   }
 
+  /** Waits until the topic holds `records` records, whatever offsets say of markers between them. */
+  async written(records: number, capture: WorkerProcess): Promise<void> {
+    await this.#asking(async (admin) => {
+      const ends = await admin.offsets(this.topic).catch(() => []);
+      const total = ends.reduce((sum, { end }) => sum + end, 0);
+      return total >= records ? undefined : `${this.topic} holds ${total} of ${records} records`;
+    }, [capture]);
+  }
+
+  /** Waits until the group has committed `records` records. */
+  async read(records: number, consumer: WorkerProcess): Promise<void> {
+    await this.#asking(async (admin) => {
+      const committed = await admin.committed(this.name, this.topic).catch(() => []);
+      const total = committed.reduce<number>((sum, offset) => sum + (offset ?? 0), 0);
+      return total >= records ? undefined : `${this.name} committed ${total} of ${records} records`;
+    }, [consumer]);
+  }
+
   /** Waits until the group has committed all that the topic holds. */
   async consumed(consumers: readonly WorkerProcess[]): Promise<void> {
+    const made = this.made.c + this.made.u + this.made.d;
+    await this.#asking(async (admin) => {
+      const ends = await admin.offsets(this.topic).catch(() => []);
+      const committed = await admin.committed(this.name, this.topic).catch(() => []);
+      const total = ends.reduce((sum, { end }) => sum + end, 0);
+      const isDone = total >= made &&
+        ends.every(({ end }, at) => end === 0 || committed[at] === end);
+      if (isDone) return undefined;
+      return `the group ${this.name} stands at ${committed.join(", ")} of ${
+        ends.map(({ end }) => end).join(", ")
+      }; ${made} changes were made`;
+    }, consumers);
+  }
+
+  /** Asks until `missing` finds nothing missing any more; fails at the deadline with what it said last. */
+  async #asking(
+    missing: (admin: Admin) => Promise<string | undefined>,
+    workers: readonly WorkerProcess[],
+  ): Promise<void> {
     const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), "consume", SILENT);
     const admin = await kafka.admin();
-    const total = this.made.c + this.made.u + this.made.d;
+    const deadline = Date.now() + DEADLINE_MS;
     try {
-      const deadline = Date.now() + 120_000;
       for (;;) {
-        const ends = await admin.offsets(this.topic).catch(() => []);
-        const committed = await admin.committed(this.name, this.topic).catch(() => []);
-        const isThere = ends.reduce((sum, { end }) => sum + end, 0) >= total;
-        if (isThere && ends.every(({ end }, index) => end === 0 || committed[index] === end)) {
-          return;
-        }
+        const what = await missing(admin);
+        if (what === undefined) return;
+        for (const worker of workers) worker.refuseEnded();
         if (Date.now() > deadline) {
-          throw new Error(
-            `the group ${this.name} stands at ${committed.join(", ")} of ${
-              ends.map(({ end }) => end).join(", ")
-            } (${total} changes). Logs: ${consumers.map((c) => c.log_file).join(", ")}`,
-          );
+          throw new Error(`${what}. Logs: ${workers.map(({ log_file }) => log_file).join(", ")}`);
         }
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await new Promise((resolve) => setTimeout(resolve, 50));
       }
     } finally {
       await admin.close();
     }
   }
 }
+
+/** How long to wait for something that must come. */
+const DEADLINE_MS = 120_000;

@@ -115,6 +115,11 @@ export class WorkerProcess {
     }
   }
 
+  /** Throws when the process has ended by itself. */
+  refuseEnded(): void {
+    if (this.#code !== undefined) throw this.#failure(`ended with ${this.#code} too early`);
+  }
+
   /** Waits for the end; fails with the log's last lines when the exit code is another one. */
   async ended(code = 0): Promise<string> {
     await this.#reading;

@@ -45,16 +45,19 @@ export function workerArguments(file: JobFile, permissions: Permissions): string
  * in this one would hold its memory as long as the workers run. Throws ConfigError with its words.
  */
 export async function askBrokers(file: JobFile): Promise<string[]> {
-  const { brokers } = jobKind(file.loaded.kind).needs(file.loaded.job);
+  const { brokers, read } = jobKind(file.loaded.kind).needs(file.loaded.job);
   if (brokers.length === 0) return [];
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",
-      "--no-prompt",
       // Names that are not known yet are what it is sent to find out.
       "--allow-net",
-      `--allow-read=${[file.path, ...file.loaded.files].join(",")}`,
-      "--allow-env",
+      ...denoFlags({
+        net: [],
+        read: [file.path, ...file.loaded.files, ...read.map((grant) => grant.value)],
+        write: [],
+        env: [],
+      }),
       fileURLToPath(new URL("brokers.ts", import.meta.url)),
       file.path,
     ],

@@ -46,10 +46,8 @@ export function launch(name: JobKindSpec["command"]): Promise<never> {
     const overrides = Object.assign({}, ...kinds.map((kind) => readOverrides(kind, options)));
     const files = positionals.map((path) => checkedFile(name, path, overrides));
     const passed = passedOn(spec, options);
-    const [prepared] = await Promise.all([
-      Promise.all(files.map((file) => prepare(file, passed, log))),
-      cacheModules(files),
-    ]);
+    await cacheModules(files);
+    const prepared = await Promise.all(files.map((file) => prepare(file, passed, log)));
     return await runTogether(prepared, log);
   });
 }

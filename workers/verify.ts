@@ -36,7 +36,7 @@ await runWorker("verify", async ({ job, log, health, signal, json }) => {
     await reader.close();
   }
   const seconds = (performance.now() - began) / 1000;
-  const { differences, ...figures } = result;
+  const { differences: _named, ...figures } = result;
   log[result.verified ? "info" : "error"]("compared", { table: job.table, ...figures, seconds });
   if (json) console.log(JSON.stringify({ job: job.name, table: job.table, ...result, seconds }));
   else console.log(report(job.table, result, seconds));

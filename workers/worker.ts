@@ -73,6 +73,10 @@ export function runWorker<Kind extends JobKind>(
       requireGrants(jobKind(kind).needs(job), where);
       server = listen(job.observe, metrics, health, log, where);
       log.info("started", { kind, version: VERSION, pid: Deno.pid });
+      if (jobKind(kind).checked_at_start) {
+        const { checkAtStart } = await import("./inspect.ts");
+        await checkAtStart(kind, job as JobOf<Kind>, { log, now: Date.now, mayConnect });
+      }
       const code = await work({
         job: job as JobOf<Kind>,
         log,

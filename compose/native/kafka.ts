@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { findJava, type Java } from "./java.ts";
 import { downloadJars } from "./maven.ts";
@@ -69,7 +69,7 @@ export async function startBroker(
   await Deno.writeTextFile(join(folder, "server.properties"), brokerSettings(node, ports, data));
   await giveToServerUser(folder);
   const java = [
-    ...await asServerUser([software.libraries, software.java.home, folder]),
+    ...await asServerUser([software.libraries, software.java.home, dirname(folder)]),
     software.java.command,
     "-Xmx512m",
     // Else Java writes a file of counters into /tmp.

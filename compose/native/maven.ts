@@ -6,6 +6,9 @@ import { cacheFolder, exists } from "./paths.ts";
 import type { Note } from "./packages.ts";
 import { runOrFail } from "./processes.ts";
 
+const REPOSITORY_CURE =
+  "see that Maven reaches its repository (mirrors and proxies stand in ~/.m2/settings.xml), and start again";
+
 /** What to download: coordinates of the form `group:artifact:version`. */
 export interface JarSet {
   /** Folder in the cache, such as `kafka-3.9.1`. */
@@ -29,7 +32,7 @@ export async function downloadJars(set: JarSet, java: Java, note: Note): Promise
       `-Dmaven.repo.local=${join(dirname(folder), "repository")}`,
       "dependency:copy-dependencies",
       `-DoutputDirectory=${join(work, "jars")}`,
-    ], { cwd: work, env: java.mavenEnv });
+    ], { cwd: work, env: java.mavenEnv, cure: REPOSITORY_CURE });
     await Deno.chmod(join(work, "jars"), 0o755);
     await Deno.rename(join(work, "jars"), folder).catch(async (error) => {
       // Another process was first; its jars are as good.

@@ -1,6 +1,6 @@
 /** MySQL from Debian unstable: unpacked, initialised and started with what captures need. */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import mysql from "mysql2/promise";
 import { type Note, runInside, type Unpacked, unpackPackages } from "./packages.ts";
 import { exists } from "./paths.ts";
@@ -32,7 +32,7 @@ export async function startMysql(
   await makePrivateFolder(folder);
   const data = join(folder, "data");
   const server = [
-    ...await asServerUser([software.root, folder]),
+    ...await asServerUser([software.root, dirname(folder)]),
     ...runInside(software, "usr/sbin/mysqld", ["usr/lib/mysql/private"]),
     ...serverArguments(software, data),
   ];

@@ -41,6 +41,7 @@ export interface PackageSet {
 export type Note = (phase: string, done?: number, total?: number) => void;
 
 const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const MIRROR_CURE = "see that `apt-get update` reaches the machine's mirror, and start again";
 /** Unpacking is half waiting for the disk, so a few run at once. */
 const UNPACK_AT_ONCE = 4;
 
@@ -146,7 +147,7 @@ class PrivateApt {
 
   async #run(what: string, command: string, args: string[]): Promise<string> {
     const env = { APT_CONFIG: join(this.#folder, "apt.conf"), LC_ALL: "C.UTF-8" };
-    return await runOrFail(what, command, args, { env });
+    return await runOrFail(what, command, args, { env, cure: MIRROR_CURE });
   }
 
   async update(): Promise<void> {

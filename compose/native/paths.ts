@@ -13,9 +13,12 @@ export function cacheFolder(): string {
   return join(base, "list-sync");
 }
 
+/** Folder of all stacks of this checkout. */
+export const STACKS = join(CHECKOUT, ".stack");
+
 /** Folder of one stack's data, logs and state file: `.stack/NAME` in the checkout. */
 export function stackFolder(name: string): string {
-  return join(CHECKOUT, ".stack", name);
+  return join(STACKS, name);
 }
 
 /** True when something stands at this path. */

@@ -1,6 +1,6 @@
 /** PostgreSQL of the machine's own Debian release, with wal2json: unpacked, initialised and started. */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import pg from "pg";
 import { type Note, type Unpacked, unpackPackages } from "./packages.ts";
 import { exists } from "./paths.ts";
@@ -68,7 +68,7 @@ export async function startPostgres(
   const { folder, log, port, accounts, note } = options;
   await makePrivateFolder(folder);
   const data = join(folder, "data");
-  const prefix = await asServerUser([software.tree.root, folder]);
+  const prefix = await asServerUser([software.tree.root, dirname(folder)]);
   if (!await exists(data)) {
     note("making the data folder");
     await initialise(software, prefix, folder, accounts);

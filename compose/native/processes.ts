@@ -1,6 +1,6 @@
 /** Server processes that outlive the command which starts them, known by pid and start time. */
 
-import { ConfigError } from "../../shared/errors.ts";
+import { ConfigError, RetryableError } from "../../shared/errors.ts";
 
 /** A process that this stack started. The start time tells it from a later process with the same pid. */
 export interface ServerProcess {
@@ -19,7 +19,7 @@ export interface Finished {
 export async function run(
   command: string,
   args: string[],
-  options: { cwd?: string; env?: Record<string, string>; input?: string } = {},
+  options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<Finished> {
   const child = new Deno.Command(command, {
     args,
@@ -34,16 +34,22 @@ export async function run(
   return { code, output: text.decode(stdout) + text.decode(stderr) };
 }
 
-/** Runs a command and returns its output. Throws with the last lines of it when the exit code is not 0. */
+/**
+ * Runs a command and returns its output. Throws with the last lines of it when the exit code is not
+ * 0; with `cure` as a fault that may pass.
+ */
 export async function runOrFail(
   what: string,
   command: string,
   args: string[],
-  options: { cwd?: string; env?: Record<string, string> } = {},
+  options: { cwd?: string; env?: Record<string, string>; cure?: string } = {},
 ): Promise<string> {
   const { code, output } = await run(command, args, options);
   if (code === 0) return output;
-  throw new Error(`${what} failed: ${command} ended with code ${code}.\n${lastLines(output, 15)}`);
+  const message = `${what} failed: ${command} ended with code ${code}.\n${lastLines(output, 15)}`;
+  throw options.cure === undefined
+    ? new Error(message)
+    : new RetryableError(message, { cure: options.cure });
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   probeKafka,
   startBroker,
 } from "./kafka.ts";
-import { withStackLock } from "./lock.ts";
+import { removeStackLock, withStackLock } from "./lock.ts";
 import {
   finishMysql,
   MYSQL_PORT,
@@ -367,7 +367,7 @@ export async function down(options: DownOptions = {}): Promise<number | undefine
     const info = await readState(name);
     const stopped = info === undefined ? undefined : await stopServers(info, options);
     if (options.wipe) await wipe(stackFolder(name), options.keep_logs ?? false);
-    if (options.wipe && !options.keep_logs) await removeIfThere(`${stackFolder(name)}.lock`);
+    if (options.wipe) await removeStackLock(name);
     return stopped;
   });
 }
@@ -389,10 +389,6 @@ async function wipe(dir: string, keepLogs: boolean): Promise<void> {
   for await (const entry of Deno.readDir(dir)) {
     if (entry.name !== "logs") await Deno.remove(join(dir, entry.name), { recursive: true });
   }
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  if (await exists(path)) await Deno.remove(path);
 }
 
 /** What is known of a stack and which of its servers run; undefined when there is no such stack. */

@@ -16,7 +16,8 @@ const PASSING = [
 /**
  * Command line that starts another command as the server user; empty when this is not root anyway.
  * A checkout or cache below a closed home such as /root (mode 0700) cannot be entered by another
- * user; only then the command keeps the one capability to pass such folders.
+ * user; only then the command keeps the one capability to pass such folders. `folders`: what it must
+ * reach and does not own.
  */
 export async function asServerUser(folders: string[]): Promise<string[]> {
   if (Deno.uid() !== 0) return [];

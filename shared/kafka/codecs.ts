@@ -1,12 +1,6 @@
 /** The five compressions of Kafka's record batches, and their checksum. */
 import { Buffer } from "node:buffer";
-import {
-  constants,
-  gunzipSync,
-  gzipSync,
-  zstdCompressSync,
-  zstdDecompressSync,
-} from "node:zlib";
+import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import {
   crc32c as wasmCrc32c,
   lz4Compress,

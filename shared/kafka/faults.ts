@@ -83,7 +83,8 @@ export function brokerFault(name: string, what: string): Error {
   }
   if (TOO_LARGE.has(name) || name === "INVALID_RECORD") {
     return new RecordError(message, {
-      cure: "raise the topic's max.message.bytes (and replica.fetch.max.bytes of the brokers), or " +
+      cure:
+        "raise the topic's max.message.bytes (and replica.fetch.max.bytes of the brokers), or " +
         "leave out the column that makes the record so large",
     });
   }
@@ -118,10 +119,15 @@ export function connectionFault(error: unknown, at: string): Error {
       cure: "check kafka.sasl (mechanism, username, password) and that the listener expects it",
     });
   }
-  if (/certificate|CERT_|TLS|SSL/i.test(all) || chain.some(({ code }) => /CERT|SSL|TLS/.test(code))) {
-    return new ConfigError(`The Kafka broker at ${at} and this worker do not agree on TLS: ${all}`, {
-      cure: "check kafka.tls: whether the listener uses TLS, ca_file, and server_name",
-    });
+  if (
+    /certificate|CERT_|TLS|SSL/i.test(all) || chain.some(({ code }) => /CERT|SSL|TLS/.test(code))
+  ) {
+    return new ConfigError(
+      `The Kafka broker at ${at} and this worker do not agree on TLS: ${all}`,
+      {
+        cure: "check kafka.tls: whether the listener uses TLS, ca_file, and server_name",
+      },
+    );
   }
   const reason = messages.at(-1) ?? String(error);
   return new RetryableError(`Cannot reach the Kafka broker at ${at}: ${reason}`, {

@@ -10,13 +10,19 @@ const broker = z.string()
 
 const tlsOptions = z.strictObject({
   ca_file: z.string().min(1).optional()
-    .describe("PEM file of the authorities that the brokers' certificates must come from; without it, the system's."),
+    .describe(
+      "PEM file of the authorities that the brokers' certificates must come from; without it, the system's.",
+    ),
   cert_file: z.string().min(1).optional()
-    .describe("PEM file of the client's certificate, for brokers that ask for one; needs key_file."),
+    .describe(
+      "PEM file of the client's certificate, for brokers that ask for one; needs key_file.",
+    ),
   key_file: z.string().min(1).optional()
     .describe("PEM file of the client certificate's private key."),
   server_name: z.string().min(1).optional()
-    .describe("Name to expect in the brokers' certificates when it is not the host that is connected to."),
+    .describe(
+      "Name to expect in the brokers' certificates when it is not the host that is connected to.",
+    ),
 }).refine((tls) => (tls.cert_file === undefined) === (tls.key_file === undefined), {
   error: "cert_file and key_file belong together: give both or neither",
 });
@@ -25,7 +31,9 @@ const saslOptions = z.strictObject({
   mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"])
     .describe("How the password is proven; plain sends it, so use it over TLS only."),
   username: z.string().min(1).describe("User that the brokers know."),
-  password: z.string().min(1).describe("Its password: ${env:NAME} or ${file:path}, never the text."),
+  password: z.string().min(1).describe(
+    "Its password: ${env:NAME} or ${file:path}, never the text.",
+  ),
 });
 
 /** Schema of the connection, the same for every job. */
@@ -60,7 +68,9 @@ export const produceOptions = z.strictObject({
     .describe("How record batches are compressed."),
   // Below max.message.bytes (1,048,588 by default) even when compression gains nothing.
   batch_bytes: z.int().min(1_024).max(64 << 20).default(900_000)
-    .describe("Largest record batch in bytes before compression; a single larger record goes alone."),
+    .describe(
+      "Largest record batch in bytes before compression; a single larger record goes alone.",
+    ),
   // Eight batches of the default size: bounds what one send holds encoded.
   send_bytes: z.int().min(1_024).max(256 << 20).default(8 << 20)
     .describe("Bytes of encoded batches on their way to the brokers at once."),
@@ -76,13 +86,17 @@ export const fetchOptions = z.strictObject({
     .describe("How long a broker holds a fetch that finds nothing, in milliseconds."),
   // A crashed member's partitions move after this time; Kafka's brokers allow 6 s to 30 min.
   session_timeout_ms: z.int().min(6_000).max(1_800_000).default(30_000)
-    .describe("Silence after which the group gives a consumer's partitions to others, in milliseconds."),
+    .describe(
+      "Silence after which the group gives a consumer's partitions to others, in milliseconds.",
+    ),
   // Time for a slow target to make durable what it holds before the partitions move.
   rebalance_timeout_ms: z.int().min(6_000).max(1_800_000).default(60_000)
     .describe("How long a rebalance waits for a consumer to hand over, in milliseconds."),
   // Every change that is there, as a list without its beginning is wrong.
   auto_offset_reset: z.enum(["earliest", "latest"]).default("earliest")
-    .describe("Where a partition begins of which neither the target nor the group knows an offset."),
+    .describe(
+      "Where a partition begins of which neither the target nor the group knows an offset.",
+    ),
 });
 
 /** The connection as validated. */

@@ -152,7 +152,7 @@ async function topicFindings(job: Preflight): Promise<Finding[]> {
     findings.push([{
       level: "warning",
       subject,
-      found: "none exists yet: the job waits for them",
+      found: "none exists yet",
       cure: "check the names, or start the capture that writes them",
     }]);
   } else {

@@ -2,7 +2,7 @@
 import { ConfigError } from "../errors.ts";
 import { nearest } from "../jobs/nearest.ts";
 import type { CsvField } from "../wire/csv.ts";
-import { type Cell, type Entry } from "./fold.ts";
+import type { Cell, Entry } from "./fold.ts";
 
 /** Reads the lines of one file. */
 export interface LineReader {

@@ -230,6 +230,9 @@ function packedTemporal(value: BinlogReader): [bigint, string, boolean] {
   return [size >> 24n, `.${micros}`, packed < 0n];
 }
 
+/** The server breaks its base64 into lines, and the line break is escaped like any other in JSON. */
+const BASE64_LINE = /.{76}(?=.)/g;
+
 function base64(bytes: Uint8Array): string {
-  return bytes.toBase64();
+  return bytes.toBase64().replace(BASE64_LINE, "$&\\n");
 }

@@ -87,7 +87,9 @@ class ArrayParser {
     while (this.at < text.length) {
       const sign = text[this.at]!;
       if (sign === this.#delimiter || sign === "}") break;
-      if (sign === "{" || sign === '"' || sign === "\\") throw this.malformed("quotes around a sign");
+      if (sign === "{" || sign === '"' || sign === "\\") {
+        throw this.malformed("quotes around a sign");
+      }
       this.at++;
     }
     if (this.at === from) throw this.malformed("an element");

@@ -84,7 +84,9 @@ const EXACT_DIGITS = 15;
 function integerFromBytes(bytes: Buffer, from: number, to: number): Value {
   const negative = bytes[from] === 0x2d;
   let at = negative ? from + 1 : from;
-  if (to - at > EXACT_DIGITS || at >= to) return integerFromText(bytes.toString("latin1", from, to));
+  if (to - at > EXACT_DIGITS || at >= to) {
+    return integerFromText(bytes.toString("latin1", from, to));
+  }
   let value = 0;
   for (; at < to; at++) {
     const digit = bytes[at]! - 0x30;

@@ -161,7 +161,9 @@ export class Wal2jsonDecoder {
           next = found + 1;
           scanner.at += frame.prefix.length;
           tokens.push(scanner.token(frame.type_oid));
-          frames.push(scanner.take(frame.suffix) ? frame : columnTail(scanner, frame, frame.prefix));
+          frames.push(
+            scanner.take(frame.suffix) ? frame : columnTail(scanner, frame, frame.prefix),
+          );
         }
       } while (scanner.takeSign(COMMA));
       if (!scanner.takeSign(BRACKET)) throw scanner.malformed('"," or "]"');
@@ -255,7 +257,8 @@ function lsnAfter(scanner: Scanner, label: string): bigint {
   return parseLsn(scanner.upTo('"'));
 }
 
-const TIMESTAMP = /^([0-9]{4,6}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?\+00$/;
+const TIMESTAMP =
+  /^([0-9]{4,6}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?\+00$/;
 
 /** Microseconds since the Unix epoch of a time that PostgreSQL writes in UTC. */
 function timestamp(scanner: Scanner, text: string): number {

@@ -114,17 +114,31 @@ async function holder(folder: string): Promise<Deno.ChildProcess> {
   return child;
 }
 
+/** Waits for something that must come soon. */
+async function until<T>(look: () => T | undefined): Promise<T> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const found = look();
+    if (found !== undefined) return found;
+    assert(Date.now() < deadline, `nothing came: ${look}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 Deno.test("csv: a partition that another process holds is waited for, and taken when that one dies", () =>
   inFolder(async (folder) => {
     const child = await holder(folder);
+    let killed = false;
     try {
       const waiting = context();
       const sink = (await sinks.csv()).sink.create(csvOptions.parse({ output: folder }), waiting);
       const stop = new AbortController();
       const refused = sink.open(partition, stop.signal);
-      const [line] = waiting.lines;
-      assert.equal(line?.event, "partition_locked");
-      assert.equal(line?.holder_pid, child.pid);
+      refused.catch(() => {}); // looked at below
+      const locked = await until(() =>
+        waiting.lines.find(({ event }) => event === "partition_locked")
+      );
+      assert.equal(locked.holder_pid, child.pid);
       assert.match(
         JSON.stringify(waiting.health.reasons()),
         new RegExp(`process ${child.pid} holds`),
@@ -134,6 +148,7 @@ Deno.test("csv: a partition that another process holds is waited for, and taken 
 
       const opened = sink.open(partition, never);
       child.kill("SIGKILL");
+      killed = true;
       assert.deepEqual(await opened, standing(1));
       assert.deepEqual(Object.keys(waiting.health.reasons()), ["start"]);
       await sink.write(at, two);
@@ -144,6 +159,7 @@ Deno.test("csv: a partition that another process holds is waited for, and taken 
         ["inserts", "1"],
       ]);
     } finally {
+      if (!killed) child.kill("SIGKILL");
       await child.status;
     }
   }));

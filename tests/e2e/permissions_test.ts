@@ -1,12 +1,14 @@
 /** What workers may do: no more than a list written here, nothing of it in vain, and nowhere else. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import pg from "pg";
 import { testStack } from "../stack.ts";
 
 const TOP = fileURLToPath(new URL("../../", import.meta.url));
 const STACK = testStack();
 const RUN = `perm_${crypto.randomUUID().slice(0, 8)}`;
 const METRICS_PORT = freePort();
+const SEEDED_ROWS = 20;
 
 const PG = `${STACK.pg.host}:${STACK.pg.port}`;
 const MYSQL = `${STACK.mysql.host}:${STACK.mysql.port}`;
@@ -16,6 +18,11 @@ const ENV = {
   PERM_PG_WRITER_PASSWORD: STACK.pg.users.writer.password,
   PERM_MYSQL_PASSWORD: STACK.mysql.users.replicator.password,
 };
+
+/** The Kafka clients' compression, read when it is loaded. */
+const WASM = fileURLToPath(
+  new URL("native.wasm", import.meta.resolve("@platformatic/wasm-utils")),
+);
 
 interface Permissions {
   readonly net: string[];
@@ -60,7 +67,7 @@ function jobs(folder: string) {
   const seed = {
     job: "seed",
     name: `${RUN}_seed`,
-    rows: 20,
+    rows: SEEDED_ROWS,
     table: `public.${RUN}`,
     database: {
       kind: "postgresql",
@@ -129,9 +136,9 @@ function jobs(folder: string) {
   const brokers = STACK.kafka.brokers;
   return [
     listed(seed, { net: [PG], env: ["PERM_PG_WRITER_PASSWORD"] }),
-    listed(capturePg, { net: [PG, ...brokers], env: ["PERM_PG_PASSWORD"] }),
-    listed(captureMysql, { net: [MYSQL, ...brokers], env: ["PERM_MYSQL_PASSWORD"] }),
-    listed(consume, { net: brokers, env: [], read: [output], write: [output] }),
+    listed(capturePg, { net: [PG, ...brokers], env: ["PERM_PG_PASSWORD"], read: [WASM] }),
+    listed(captureMysql, { net: [MYSQL, ...brokers], env: ["PERM_MYSQL_PASSWORD"], read: [WASM] }),
+    listed(consume, { net: brokers, env: [], read: [WASM, output], write: [output] }),
   ];
 }
 
@@ -144,8 +151,25 @@ function without(command: readonly string[], kind: string, value: string): strin
   });
 }
 
+/** Statements by the stack's own administrator: what the capture's role has no right to do. */
+async function sql(...statements: string[]): Promise<void> {
+  const { host, port, database, users } = STACK.pg;
+  const client = new pg.Client({ host, port, database, ...users.admin });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
 const folder = Deno.makeTempDirSync({ prefix: "list-sync-permissions-" });
 const LISTED = jobs(folder);
+const [SEED, CAPTURE_PG, CAPTURE_MYSQL] = LISTED.map(({ path }) => path) as [
+  string,
+  string,
+  string,
+];
 
 for (const { path, allowed } of LISTED) {
   const name = path.slice(folder.length + 1).replace(RUN, "NAME");
@@ -163,8 +187,17 @@ for (const { path, allowed } of LISTED) {
 
   Deno.test(`${name}: the worker does its work with them`, async () => {
     const { command } = await permissionsOf(path);
-    const { code, stderr } = await deno(command.slice(1));
-    assert.equal(code, 0, stderr);
+    const work = async () => {
+      const { code, stdout, stderr } = await deno([...command.slice(1), "--json"]);
+      assert.equal(code, 0, stderr);
+      return JSON.parse(stdout);
+    };
+    const result = await work();
+    if (path === SEED) await sql(`CREATE PUBLICATION list_sync_${RUN} FOR TABLE public.${RUN}`);
+    if (path !== CAPTURE_PG) return;
+    assert.equal(result.changes.c, 0, "it begins at the end of the log");
+    await deno(["run", "-A", "workers/seed.ts", SEED]);
+    assert.equal((await work()).changes.c, SEEDED_ROWS / 2);
   });
 
   Deno.test(`${name}: without any one of them it refuses to start and names it`, async () => {
@@ -203,19 +236,26 @@ for (const { path, allowed } of LISTED) {
 }
 
 Deno.test("offline, only the job's own list of brokers is granted", async () => {
-  const capture = LISTED[1]!;
-  const { net } = await permissionsOf(capture.path, "--offline");
+  const { net } = await permissionsOf(CAPTURE_PG, "--offline");
   assert.deepEqual(net, [PG, STACK.kafka.brokers[0]!, METRICS].sort());
 });
 
 Deno.test("a refused connection names the line of the job that would allow it", async () => {
-  const capture = LISTED[1]!;
-  const { command } = await permissionsOf(capture.path);
+  const { command } = await permissionsOf(CAPTURE_PG);
   const { stderr } = await deno(without(command.slice(1), "net", PG));
-  const line = Deno.readTextFileSync(capture.path).split("\n")
+  const line = Deno.readTextFileSync(CAPTURE_PG).split("\n")
     .findIndex((text) => text.includes('"host"')) + 1;
-  assert.ok(stderr.includes(`${capture.path}:${line}:5 source.host`), stderr);
+  assert.ok(stderr.includes(`${CAPTURE_PG}:${line}:5 source.host`), stderr);
   assert.ok(stderr.includes(`--allow-net=${PG}`), stderr);
 });
 
-addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+Deno.test("what the tests made is dropped again", async () => {
+  for (const path of [CAPTURE_PG, CAPTURE_MYSQL]) {
+    const { code, stderr } = await deno(
+      ["run", "-A", "workers/commands/remove.ts", "--topics", "--yes", path],
+    );
+    assert.equal(code, 0, stderr);
+  }
+  await sql(`DROP PUBLICATION list_sync_${RUN}`, `DROP TABLE public.${RUN}`);
+  Deno.removeSync(folder, { recursive: true });
+});

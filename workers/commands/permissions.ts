@@ -2,7 +2,7 @@
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { readJob } from "../environment.ts";
-import { askBrokers, grantsOf, workerArguments } from "../grants.ts";
+import { askBrokers, cacheModules, grantsOf, workerArguments } from "../grants.ts";
 
 const SPEC: CommandSpec = {
   name: "permissions",
@@ -24,6 +24,7 @@ async function main(): Promise<number> {
   if (parsed === "help") return EXIT_DONE;
   const path = parsed.positionals[0]!;
   const file = { path, loaded: readJob(path) };
+  await cacheModules([file]);
   const advertised = parsed.options.offline ? [] : await askBrokers(file);
   const permissions = grantsOf(file, advertised);
   const command = ["deno", ...workerArguments(file, permissions)];

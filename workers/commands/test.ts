@@ -2,7 +2,7 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { exists, stackFolder } from "../../compose/native/paths.ts";
+import { exists, stackFolder, STACKS } from "../../compose/native/paths.ts";
 import { freePortOffset } from "../../compose/native/ports.ts";
 import { startTicks } from "../../compose/native/processes.ts";
 import { down, STACK_PORTS, up } from "../../compose/native/stack.ts";
@@ -88,9 +88,8 @@ class Run {
 
 /** A run that was killed leaves its stack behind; its pid tells that it is over. */
 async function removeStaleStacks(): Promise<void> {
-  const folder = stackFolder(".");
-  if (!await exists(folder)) return;
-  for (const name of readdirSync(folder)) {
+  if (!await exists(STACKS)) return;
+  for (const name of readdirSync(STACKS)) {
     const pid = STACK_NAME.exec(name)?.[1];
     if (pid === undefined || startTicks(Number(pid)) !== undefined) continue;
     if (await exists(statePath(name))) await down({ name, wipe: true });

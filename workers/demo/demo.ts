@@ -9,7 +9,7 @@ import { StackDisplay } from "../cli/stack_progress.ts";
 import { readJob } from "../environment.ts";
 import type { JobOf } from "../jobs.ts";
 import { leaveDatabase, prepareDatabase } from "./databases.ts";
-import { freePorts, isReady } from "./meter.ts";
+import { freePorts, isUp } from "./meter.ts";
 import { DemoProcess, type DemoProcesses } from "./process.ts";
 import { type DemoReport, type SourceFigures, sourceReport } from "./report.ts";
 import { bringUp, lockDemo, type Servers } from "./servers.ts";
@@ -117,7 +117,7 @@ class Run {
 
   async run(): Promise<DemoReport> {
     const { rows, sources } = this.#options;
-    this.#setEnvironment();
+    this.#setUp();
     const flows = await Promise.all(sources.map((name) => this.#start(name)));
     this.#clock.end("prepare");
     const figures = await Promise.all(flows.map((flow) => this.#flow(flow)));
@@ -142,8 +142,8 @@ class Run {
     this.#board.close();
   }
 
-  /** The names that the demo's jobs ask for. A name of its own keeps runs apart on one stack. */
-  #setEnvironment(): void {
+  /** What the demo's jobs ask for: a folder, and names in the environment. A name of its own keeps runs apart on one stack. */
+  #setUp(): void {
     const sources: readonly DemoSource[] = this.#options.sources.map((name) => SOURCES[name]);
     const names = sources.flatMap((source) => [
       source.capture_port,
@@ -151,16 +151,19 @@ class Run {
       ...source.tables.map((table) => table.seed_port),
     ]);
     const ports = freePorts(names.length);
+    const output = join(this.#servers.info.dir, "out");
+    // The consumers may write in the folder, not make it.
+    Deno.mkdirSync(output, { recursive: true });
     const variables = {
       ...environment(this.#servers.info),
       ...Object.fromEntries(names.map((name, at) => [name, String(ports[at])])),
       DEMO_NAME: `demo-${Math.floor(Date.now() / 1000).toString(36)}`,
-      DEMO_OUTPUT: join(this.#servers.info.dir, "out"),
+      DEMO_OUTPUT: output,
     };
     for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
   }
 
-  /** Makes the tables, starts capture and consumer, and waits until both are ready. */
+  /** Makes the tables, starts capture and consumer, and waits until both are up. */
   async #start(name: SourceName): Promise<SourceFlow> {
     const source: DemoSource = SOURCES[name];
     const seeds = source.tables.map((table) => job<"seed">(table.seed_job));
@@ -171,12 +174,12 @@ class Run {
       capture: this.#worker(source.capture_job),
       consume: this.#worker(source.consume_job),
     });
-    const ports = [flow.capture_port, flow.consume_port];
     await until(
-      `${source.title}: capture and consumer are ready`,
+      `${source.title}: capture and consumer are up`,
       async () => {
         await flow.check();
-        return (await Promise.all(ports.map(isReady))).every(Boolean);
+        // The consumer is ready when its topics exist: the first change makes them.
+        return await isUp(flow.capture_port, "ready") && await isUp(flow.consume_port, "live");
       },
       { signal: this.#signal, patience_ms: READY_PATIENCE_MS },
     );

@@ -5,10 +5,10 @@ const CHANGES = /^list_sync_changes_total\{op="(\w)"\} (\d+)/gm;
 /** Changes by operation. */
 export type Counts = Record<"c" | "u" | "d", number>;
 
-/** Whether the worker on `port` is ready; false while it does not answer. */
-export async function isReady(port: number): Promise<boolean> {
+/** Whether the worker on `port` answers, and, for `ready`, does its work. */
+export async function isUp(port: number, health: "live" | "ready"): Promise<boolean> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/health/ready`);
+    const response = await fetch(`http://127.0.0.1:${port}/health/${health}`);
     await response.body?.cancel();
     return response.ok;
   } catch {

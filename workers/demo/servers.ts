@@ -52,7 +52,9 @@ export async function bringUp(options: ServerOptions): Promise<Servers> {
 
   const fresh = !found_running && is_own;
   const port_offset = options.port_offset ?? (fresh ? freeOffset(parts) : undefined);
-  if (fresh && port_offset) say(`The usual ports are taken: the demo's are ${port_offset} higher.`);
+  if (port_offset && port_offset !== options.port_offset) {
+    say(`The usual ports are taken: the demo's are ${port_offset} higher.`);
+  }
   const info = await up({
     name,
     only: parts,

@@ -2,7 +2,6 @@
 import { Buffer } from "node:buffer";
 import kafkajs, { type Kafka as KafkaType, type KafkaConfig, type SASLOptions } from "kafkajs";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
-import { ConfigError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { codecs, type Compression } from "../codecs.ts";
 import { brokerFault, connectionFault } from "../faults.ts";
@@ -26,7 +25,8 @@ for (const name of ["gzip", "snappy", "lz4", "zstd"] as const) {
       Buffer.from(codecs[name].compress(encoder.buffer)),
     decompress: async (buffer: Buffer) => Buffer.from(codecs[name].decompress(buffer)),
   };
-  CompressionCodecs[compressionTypes[name]] = () => codec;
+  const registry: Record<number, () => unknown> = CompressionCodecs;
+  registry[compressionTypes[name]] = () => codec;
 }
 
 interface Queue {
@@ -102,6 +102,7 @@ export function refusalOf(error: unknown): string | undefined {
  * @param what what was tried, as the start of a sentence.
  */
 export function libraryFault(error: unknown, what: string, settings: Settings): Error {
+  if (error instanceof Error && "cure" in error) return error; // it is one already
   const refusal = refusalOf(error);
   if (refusal !== undefined) return brokerFault(refusal, what);
   const all = chain(error);
@@ -112,7 +113,6 @@ export function libraryFault(error: unknown, what: string, settings: Settings): 
     const at = all.map(({ broker }) => broker).find((broker) => typeof broker === "string");
     return connectionFault(error, (at as string | undefined) ?? settings.brokers.join(", "));
   }
-  if (error instanceof RetryableError || error instanceof ConfigError) return error;
   return error instanceof Error ? error : new Error(`${what}: ${error}`);
 }
 

@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import type { Message, Producer as LibraryProducer } from "kafkajs";
 import { RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
-import { isTooLarge } from "../faults.ts";
+import { isPassing, isTooLarge } from "../faults.ts";
 import type { Settings } from "../options.ts";
 import {
   type Acknowledged,
@@ -69,8 +69,12 @@ export class KafkajsProducer implements Producer {
     this.#sending = true;
     try {
       const acknowledged: Acknowledged[] = [];
-      const lanes = [...Map.groupBy(batches.map((batch, index) => ({ batch, index })), (one) =>
-        partitionId(one.batch)).values()];
+      const lanes = [
+        ...Map.groupBy(
+          batches.map((batch, index) => ({ batch, index })),
+          (one) => partitionId(one.batch),
+        ).values(),
+      ];
       const ends = await Promise.allSettled(lanes.map(async (lane) => {
         for (const { batch, index } of lane) acknowledged[index] = await this.#send(batch);
       }));
@@ -116,7 +120,9 @@ export class KafkajsProducer implements Producer {
     const messages = batch.records.slice(from, from + count).map((record) =>
       toMessage(record, partition)
     );
-    const what = `Writing ${count === 1 ? "a record" : `${count} records`} to ${partitionId(batch)}`;
+    const what = `Writing ${count === 1 ? "a record" : `${count} records`} to ${
+      partitionId(batch)
+    }`;
     for (let failures = 0;; failures++) {
       this.#stop.signal.throwIfAborted();
       try {
@@ -127,14 +133,20 @@ export class KafkajsProducer implements Producer {
           timeout: Math.ceil(this.#settings.request_timeout_ms * 0.8),
           compression: compressionTypes[this.#settings.compression],
         });
+        if (written?.baseOffset === undefined) {
+          // kafkajs leaves a partition without a known leader out, and says nothing.
+          throw new RetryableError(`${what} did nothing: the partition's leader is not known`);
+        }
         this.#fault.over();
-        return Number(written!.baseOffset);
+        return Number(written.baseOffset);
       } catch (error) {
         this.#stop.signal.throwIfAborted();
         const refusal = refusalOf(error);
         if (refusal !== undefined && isTooLarge(refusal) && count > 1) return "too large";
         const fault = libraryFault(error, what, this.#settings);
-        if (!isRepeatable(fault, refusal)) throw fault;
+        // A sequence error passes for the owner, who opens another producer, but not for this one.
+        const passes = refusal === undefined ? fault instanceof RetryableError : isPassing(refusal);
+        if (!passes) throw fault;
         this.#fault.met(fault);
       }
       await pause(backoffMs(failures), this.#stop.signal);
@@ -142,24 +154,24 @@ export class KafkajsProducer implements Producer {
   }
 }
 
-/** A sequence error is passing for the owner, who opens another producer, but not for this one. */
-function isRepeatable(fault: Error, refusal: string | undefined): boolean {
-  return fault instanceof RetryableError && fault.cure === undefined || refusal === undefined &&
-      fault instanceof RetryableError;
-}
-
 function toMessage(record: OutRecord, partition: number): Message {
   return {
-    key: record.key as string | Buffer,
-    value: record.value as string | Buffer | null,
+    key: toBuffer(record.key),
+    value: record.value === null ? null : toBuffer(record.value),
     partition,
     timestamp: String(record.timestamp_ms),
     ...record.headers === undefined ? {} : { headers: toHeaders(record.headers) },
   };
 }
 
+/** kafkajs takes text as it is, and of bytes only its own kind. */
+function toBuffer(value: Bytes): string | Buffer {
+  if (typeof value === "string") return value;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
 function toHeaders(headers: NonNullable<OutRecord["headers"]>): Message["headers"] {
-  const all: Record<string, Buffer | Buffer[]> = {};
+  const all: Record<string, Buffer | Buffer[]> = Object.create(null);
   for (const [name, value] of headers) {
     const bytes = Buffer.from(value as string);
     const before = all[name];

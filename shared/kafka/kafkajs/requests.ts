@@ -95,7 +95,9 @@ export class Requests {
       body: encodeFetch(wanted, limits),
       decode: decodeFetch,
     });
-    if (error_code !== 0) throw brokerFault(`error ${error_code}`, `Fetching from broker ${leader}`);
+    if (error_code !== 0) {
+      throw brokerFault(`error ${error_code}`, `Fetching from broker ${leader}`);
+    }
     return partitions;
   }
 

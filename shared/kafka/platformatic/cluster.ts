@@ -312,4 +312,3 @@ const mechanisms = {
   "scram-sha-256": "SCRAM-SHA-256",
   "scram-sha-512": "SCRAM-SHA-512",
 } as const;
-

@@ -4,12 +4,7 @@
  * no two members ever own one partition while both are alive.
  */
 import { classify, RetryableError } from "../../errors.ts";
-import {
-  type Consumer,
-  type ConsumerOptions,
-  partitionId,
-  type TopicPartition,
-} from "../port.ts";
+import { type Consumer, type ConsumerOptions, partitionId, type TopicPartition } from "../port.ts";
 import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
 import { committedOffsets } from "./admin.ts";
 import type { Cluster } from "./cluster.ts";
@@ -178,7 +173,9 @@ export class PlatformaticConsumer implements Consumer {
         since_metadata_ms += interval_ms;
         if (since_metadata_ms >= METADATA_MS) {
           since_metadata_ms = 0;
-          if (await this.#membership.outdated()) interrupt.abort("rebalance" satisfies Interruption);
+          if (await this.#membership.outdated()) {
+            interrupt.abort("rebalance" satisfies Interruption);
+          }
         }
       } catch (error) {
         if (over.aborted) return;

@@ -270,4 +270,3 @@ function move(slot: Slot, offset: number): void {
   slot.offset = offset;
   slot.held = undefined;
 }
-

@@ -28,7 +28,7 @@ export interface CsvFile {
 }
 
 /**
- * The files of one topic in an output folder, ordered by partition and set. `options` are the
+ * The files of one topic in an output folder, ordered by partition, set and operation. `options` are the
  * sink's. A file that is still being written counts up to what its journal says is durable.
  * Throws ConfigError when the folder holds nothing of the topic.
  */
@@ -66,7 +66,9 @@ export function csvFiles(
       truncated: said.sequence < journal.since_sequence,
     });
   }
-  return files.sort((a, b) => a.partition - b.partition || a.sequence - b.sequence);
+  return files.sort((a, b) =>
+    a.partition - b.partition || a.sequence - b.sequence || (a.operation < b.operation ? -1 : 1)
+  );
 }
 
 function readJournals(disk: Disk, output: string, topic: string): Map<number, Journal> {

@@ -25,6 +25,16 @@ export const META = {
 /** Name of a column about the change. */
 export type MetaName = keyof typeof META;
 
+/** Those whose values are digits and letters: they are never quoted, so nobody looks. */
+const PLAIN: ReadonlySet<MetaName> = new Set<MetaName>([
+  "__op",
+  "__position",
+  "__partition",
+  "__total_order",
+  "__ts_us",
+  "__ts_ms",
+]);
+
 /** Which columns a file has. */
 export interface RowOptions {
   readonly split_files: boolean;
@@ -71,7 +81,8 @@ export function lineWriter(
   const head = (change: Change, op: keyof typeof OP): string => {
     let text = split_files ? "" : OP[op];
     for (const name of meta) {
-      const value = csvText(META[name](change, at));
+      const said = META[name](change, at);
+      const value = PLAIN.has(name) ? said : csvText(said);
       text = text === "" ? value : `${text},${value}`;
     }
     return text;

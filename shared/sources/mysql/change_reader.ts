@@ -240,6 +240,8 @@ export class ChangeReader {
       case EventType.FORMAT_DESCRIPTION:
       case EventType.PREVIOUS_GTIDS:
       case EventType.STOP:
+        if (this.#transaction === undefined) this.#moved();
+        return;
       case EventType.ROWS_QUERY:
       case EventType.IGNORABLE:
       case EventType.INTVAR: // these three come before a statement, which will be seen
@@ -379,12 +381,12 @@ export class ChangeReader {
   }
 
   async #truncate(db: string, table: string): Promise<void> {
-    const { selection, catalogue, lower_case } = this.#options;
+    const { selection, catalogue, lower_case, tinyint1_as_boolean } = this.#options;
     if (lower_case) [db, table] = [db.toLowerCase(), table.toLowerCase()];
     if (selection.has(db, table)) {
       const name = `${db}\0${table}`;
       const schema = this.#schemas.get(name) ??
-        schemaOfCatalogue(db, table, await catalogue.table(db, table));
+        schemaOfCatalogue(db, table, await catalogue.table(db, table), tinyint1_as_boolean);
       this.#emit("t", schema, null, null, 0, this.#options.now());
     }
     this.#endStatement();
@@ -434,6 +436,7 @@ export class ChangeReader {
     }
     if (table.definition === undefined) return;
     const { schema } = table.definition;
+    if (this.#schemas.size >= this.#options.table_cache) this.#schemas.clear();
     this.#schemas.set(`${schema.db}\0${schema.table}`, schema);
   }
 

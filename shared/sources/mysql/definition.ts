@@ -74,11 +74,13 @@ export function schemaOfCatalogue(
   db: string,
   table: string,
   catalogue: CatalogueTable | undefined,
+  tinyint1_as_boolean: boolean,
 ): TableSchema {
   const kept = (catalogue?.columns ?? []).filter(({ generated, name }) =>
     !generated || catalogue!.key.includes(name)
   );
   const columns = kept.map(({ name, type, charset }): Column => {
+    if (tinyint1_as_boolean && type === "tinyint(1)") return { name, type, kind: "boolean" };
     const plain = plainType(type);
     return { name, type: plain, kind: kindOf(plain, charset) };
   });

@@ -183,6 +183,7 @@ async function privileges(
 }
 
 async function capturedTables(session: MysqlSession, selection: TableSelection): Promise<Table[]> {
+  await session.query("SET SESSION information_schema_stats_expiry = 0"); // a day old by default
   const rows = await session.query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES
      WHERE TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_SCHEMA, TABLE_NAME`,

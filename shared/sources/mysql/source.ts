@@ -179,9 +179,16 @@ export class MysqlSource implements Source {
     await opened?.session.close();
   }
 
-  /** Nothing stays on the server. */
-  remove(): Promise<string[]> {
-    return Promise.resolve([]);
+  /** Nothing stays on the server. The lock tells whether a capture of the job runs: then it throws. */
+  async remove(): Promise<string[]> {
+    await this.close();
+    const session = await MysqlSession.connect(this.#options, this.#program);
+    try {
+      await this.#lock(session);
+      return [];
+    } finally {
+      await session.close();
+    }
   }
 
   #reader({ session, facts, start, generation }: Opened): ChangeReader {

@@ -1,6 +1,14 @@
 /** Puts rows of the log together to changes: transaction, order, position, changed keys. */
 import { Buffer } from "node:buffer";
-import type { Change, Coordinates, Op, Row, SourceIdentity, Transaction, Value } from "../../change.ts";
+import type {
+  Change,
+  Coordinates,
+  Op,
+  Row,
+  SourceIdentity,
+  Transaction,
+  Value,
+} from "../../change.ts";
 import { RecordError } from "../../errors.ts";
 import { formatPosition } from "../../position.ts";
 import type { Tuple } from "../../wire/pgoutput.ts";

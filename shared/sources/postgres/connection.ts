@@ -27,6 +27,7 @@ export type TextRow = readonly (string | null)[];
 /** Fields of an error that the server sent. */
 export interface ServerError extends Error {
   readonly code?: string;
+  readonly hint?: string;
 }
 
 /** What both kinds of connection are opened with. */
@@ -126,6 +127,15 @@ export function explain(error: unknown, options: PostgresOptions): unknown {
   if (!broken) return error;
   return new RetryableError(`The connection to ${placeOf(options)} broke: ${message}`, {
     cause: error,
+  });
+}
+
+/** A missing privilege as a fault of the job, with the server's own hint; other errors as `explain`. */
+export function explainRefused(error: unknown, options: PostgresOptions): unknown {
+  const { code, message, hint } = error as ServerError;
+  if (code !== "42501") return explain(error, options);
+  return new ConfigError(`${placeOf(options)} refused user ${options.user}: ${message}`, {
+    cure: hint ?? "grant the role of the job what the message names (deno task check JOB tells)",
   });
 }
 

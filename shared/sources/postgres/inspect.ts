@@ -75,11 +75,10 @@ async function inspectServer(session: Session, options: PostgresOptions): Promis
   const [row] = await session.query(
     `select current_setting('server_version_num'), current_setting('server_version'),
             current_setting('wal_level'), current_setting('server_encoding'),
-            current_setting('output_plugin_libraries', true),
             current_setting('max_wal_senders'),
             (select count(*) from pg_stat_replication)`,
   );
-  const [number, version, wal_level, encoding, plugins, senders, sending] = row!;
+  const [number, version, wal_level, encoding, senders, sending] = row!;
   const findings: Finding[] = [];
   const major = Math.floor(Number(number) / 10_000);
   findings.push(
@@ -120,8 +119,20 @@ async function inspectServer(session: Session, options: PostgresOptions): Promis
         cure: `ALTER SYSTEM SET max_wal_senders = ${Number(senders) + 10}; then restart the server`,
       },
   );
-  if (plugins != null) findings.push(inspectPluginList(plugins, options.plugin));
+  const plugins = await pluginList(session);
+  if (plugins !== undefined) findings.push(inspectPluginList(plugins, options.plugin));
   return findings;
+}
+
+/** The output plugins that the server allows; undefined: it has no such list, or does not show it. */
+async function pluginList(session: Session): Promise<string | undefined> {
+  try {
+    const [row] = await session.query("select current_setting('output_plugin_libraries', true)");
+    return row![0] ?? undefined;
+  } catch (error) {
+    if ((error as ServerError).code !== "42501") throw error; // it takes pg_read_all_settings
+    return undefined;
+  }
 }
 
 function readableEncoding(encoding: string, { plugin }: PostgresOptions): boolean {
@@ -263,7 +274,8 @@ function inspectPatterns(listed: readonly ListedTable[], options: PostgresOption
       level: "error",
       subject,
       found: "no table of this name is there, or all are excluded",
-      cure: "correct source.tables; to see what there is: SELECT schemaname, tablename FROM pg_tables",
+      cure:
+        "correct source.tables; to see what there is: SELECT schemaname, tablename FROM pg_tables",
     };
   });
 }
@@ -275,7 +287,8 @@ function inspectKind(table: ListedTable): Finding[] {
       level: "warning",
       subject,
       found: "is partitioned: its changes come under the names of its partitions",
-      cure: `add a pattern for its partitions to source.tables, such as ${table.schema}.${table.table}_*`,
+      cure:
+        `add a pattern for its partitions to source.tables, such as ${table.schema}.${table.table}_*`,
     }];
   }
   if (!table.unlogged) return [];
@@ -314,7 +327,8 @@ function inspectIdentity(
       return {
         level: "warning",
         subject,
-        found: `default: a delete carries only the key (${columns(table.primary_key)}), an update no` +
+        found:
+          `default: a delete carries only the key (${columns(table.primary_key)}), an update no` +
           ` old row`,
         cure,
       };
@@ -351,7 +365,9 @@ async function countRows(session: Session, table: TableName): Promise<string> {
   ]);
   const estimate = Number(row?.[0] ?? -1);
   if (estimate > COUNT_LIMIT) return `about ${estimate}`;
-  return estimate >= 0 ? `more than ${COUNT_LIMIT} or not readable, estimated ${estimate}` : "unknown";
+  return estimate >= 0
+    ? `more than ${COUNT_LIMIT} or not readable, estimated ${estimate}`
+    : "unknown";
 }
 
 // Publication -------------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ const tlsOptions = z.strictObject({
 });
 
 /** Names of slots and publications as they need no quoting anywhere. */
-const objectName = z.string().regex(/^[a-z0-9_]{1,63}$/, "1 to 63 of: lower-case letters, digits, _");
+const objectName = z.string().regex(
+  /^[a-z0-9_]{1,63}$/,
+  "1 to 63 of: lower-case letters, digits, _",
+);
 
 const tablePattern = z.string().regex(
   /^[^.]+\.[^.]+$/,
@@ -36,7 +39,9 @@ export const postgresOptions = z.strictObject({
   connect_timeout_ms: z.int().min(1).default(10_000)
     .describe("Longest wait for a connection, in milliseconds."),
   tables: z.array(tablePattern).min(1)
-    .describe("Tables to capture, `schema.table`; `*` stands for any run of characters, `?` for one."),
+    .describe(
+      "Tables to capture, `schema.table`; `*` stands for any run of characters, `?` for one.",
+    ),
   exclude_tables: z.array(tablePattern).default([])
     .describe("Tables to leave out although `tables` names them; the same patterns."),
   // pgoutput comes with the server, is the faster one, and carries NaN and Infinity.

@@ -4,8 +4,9 @@
  * `pg` connects, authenticates and speaks TLS; from START_REPLICATION on this file reads the socket
  * itself. pg-logical-replication makes an event, a buffer and an object of every row and hands them
  * on whether anyone has asked or not; here rows stay bytes in the socket's chunks until the consumer
- * pulls, so the bytes held have a bound, and a row costs no object before it is a change. (Measured:
- * see the README, benchmarks.)
+ * pulls, so the bytes held have a bound, and a row costs no object before it is a change. Measured on
+ * 300,000 changes, processor time of the whole process a change: the library's rows alone 2.6 to
+ * 3.0 µs, whole changes with positions here 1.9 to 2.6 µs.
  */
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";

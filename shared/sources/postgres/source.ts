@@ -9,7 +9,7 @@ import { Assembler } from "./assembler.ts";
 import { type TableName, TypeCatalog } from "./catalog.ts";
 import {
   connect,
-  explain,
+  explainRefused,
   placeOf,
   quoteIdentifier,
   quoteLiteral,
@@ -199,7 +199,7 @@ export class PostgresSource implements Source {
       return resumePoint(server, start);
     } catch (error) {
       await client.end();
-      throw explain(error, options);
+      throw explainRefused(error, options);
     }
   }
 
@@ -337,7 +337,9 @@ export class PostgresSource implements Source {
       }
       if (frame === "keepalive") {
         // Inside a transaction it says how far the server has read, not what has been sent whole.
-        if (!assembler.open && stream.sent_lsn > running.done_lsn) running.done_lsn = stream.sent_lsn;
+        if (!assembler.open && stream.sent_lsn > running.done_lsn) {
+          running.done_lsn = stream.sent_lsn;
+        }
         continue;
       }
       if (linger_ms === 0 || assembler.length === 0 || signal.aborted) break;
@@ -480,7 +482,9 @@ function checkHistory(resume: ResumePoint, server: Server, options: PostgresOpti
   }
   if (parseLsn(String(resume["lsn"])) > server.flushed_lsn) {
     throw new HistoryLostError(
-      `The log of ${place} ends at ${formatLsn(server.flushed_lsn)}, before ${resume["lsn"]}, up to` +
+      `The log of ${place} ends at ${formatLsn(server.flushed_lsn)}, before ${
+        resume["lsn"]
+      }, up to` +
         ` where it was captured: an older copy of the server was restored`,
       { cure },
     );

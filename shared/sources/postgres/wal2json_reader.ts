@@ -310,51 +310,53 @@ function keysOf(
   names: readonly string[],
   full: boolean,
 ): { key: readonly number[]; identity: readonly number[] } {
-  const place = (name: string) => names.indexOf(name);
-  const present = (index: number) => index >= 0;
-  const primary = primaryKey(record, catalog).map(place).filter(present);
-  if (full) return { key: primary, identity: [...names.keys()] };
+  const places = (names_then: readonly string[]) =>
+    names_then.map((name) => names.indexOf(name)).filter((index) => index >= 0);
+  const then = catalog && namesThen(record, catalog);
+  if (full) return { key: places(primaryKey(record, then)), identity: [...names.keys()] };
   const carried = record.action === "truncate" ? undefined : record.identity?.cells;
-  const identity = (carried?.map((cell) => cell.name) ?? identityNames(catalog) ??
-    (record.action === "truncate" ? [] : record.primary_key)).map(place).filter(present);
-  return { key: inCatalogOrder(identity, catalog, place), identity };
-}
-
-/** Names of the columns that old rows carry by the table's replica identity as it is now. */
-function identityNames(catalog: CatalogTable | undefined): string[] | undefined {
-  if (catalog === undefined) return undefined;
-  const { replica_identity, primary_key, identity_index } = catalog;
-  const numbers = replica_identity === "i" ? identity_index : primary_key;
-  return replica_identity === "n" ? [] : namesOf(numbers, catalog);
-}
-
-function namesOf(numbers: readonly number[], catalog: CatalogTable): string[] {
-  return numbers.map((number) =>
-    catalog.columns.find((column) => column.number === number)?.name ?? ""
+  const identity = places(
+    carried?.map((cell) => cell.name) ?? then?.identity ?? primaryKey(record, then),
   );
+  const ordered = [then?.primary_key ?? [], then?.identity_index ?? []].map(places)
+    .find((key) => sameMembers(key, identity));
+  return { key: ordered ?? identity, identity };
+}
+
+/** Names of columns in the order of their key. */
+interface KeyNames {
+  readonly primary_key: readonly string[];
+  readonly identity_index: readonly string[];
+  /** The columns that old rows carry by the table's replica identity, unless that is FULL. */
+  readonly identity: readonly string[];
+}
+
+/** The catalogue's keys in the names that the columns had in the record. */
+function namesThen(record: RowRecord | TruncateRecord, catalog: CatalogTable): KeyNames {
+  const cells = record.action === "truncate" ? [] : record.after?.cells ?? [];
+  const names = (numbers: readonly number[]) =>
+    numbers.map((number) =>
+      cells.find((cell) => cell.position === number)?.name ??
+        catalog.columns.find((column) => column.number === number)?.name ?? ""
+    );
+  const primary_key = names(catalog.primary_key);
+  const identity_index = names(catalog.identity_index);
+  const identity = catalog.replica_identity === "n"
+    ? []
+    : catalog.replica_identity === "i"
+    ? identity_index
+    : primary_key;
+  return { primary_key, identity_index, identity };
 }
 
 /** The primary key as the record names it, in the key's own order if the catalogue still agrees. */
 function primaryKey(
   record: RowRecord | TruncateRecord,
-  catalog: CatalogTable | undefined,
+  then: KeyNames | undefined,
 ): readonly string[] {
-  const now = catalog === undefined ? [] : namesOf(catalog.primary_key, catalog);
-  if (record.action === "truncate") return now;
-  return sameMembers(now, record.primary_key) ? now : record.primary_key;
-}
-
-function inCatalogOrder(
-  identity: readonly number[],
-  catalog: CatalogTable | undefined,
-  place: (name: string) => number,
-): readonly number[] {
-  if (catalog === undefined) return identity;
-  for (const numbers of [catalog.primary_key, catalog.identity_index]) {
-    const ordered = namesOf(numbers, catalog).map(place);
-    if (sameMembers(ordered, identity)) return ordered;
-  }
-  return identity;
+  const ordered = then?.primary_key ?? [];
+  if (record.action === "truncate") return ordered;
+  return sameMembers(ordered, record.primary_key) ? ordered : record.primary_key;
 }
 
 // Errors ------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ const T: CatalogueTable = {
     name,
     type,
     generated: name === "twice",
-    charset: undefined,
+    charset: type.startsWith("varchar") ? "utf8mb4" : undefined,
   })),
   key: ["id"],
 };

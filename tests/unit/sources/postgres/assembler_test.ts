@@ -9,13 +9,13 @@ import { conversionOf, OID } from "../../../../shared/wire/postgres_value.ts";
 
 const SOURCE = { connector: "postgresql", name: "orders", version: "0" } as const;
 
-function table({ key = [0], identity = key, full = false }) {
+function table({ key = [0], full = false }: { key?: number[]; full?: boolean }) {
   return new TableFactory("shop").make({
     schema: "public",
     table: "list",
     columns: ["id", "a", "b"].map((name) => ({ name, type: "text", conversion: conversionOf(25) })),
     key,
-    identity,
+    identity: key,
     full,
   });
 }

@@ -1,0 +1,248 @@
+/** Topics, offsets and groups through kafkajs's admin; what it has no call for through `Requests`. */
+import type { Admin as LibraryAdmin } from "kafkajs";
+import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
+import type { Log } from "../../observe/log.ts";
+import { brokerFault } from "../faults.ts";
+import { below, toBatch } from "../fetch.ts";
+import type { Settings } from "../options.ts";
+import {
+  type Admin,
+  type InBatch,
+  type NewTopic,
+  partitionId,
+  type TopicInfo,
+  type TopicPartition,
+} from "../port.ts";
+import { closedError, retrying } from "../retry.ts";
+import { library, libraryFault, refusalOf } from "./library.ts";
+import { Requests, type TopicMetadata } from "./requests.ts";
+
+/** kafkajs's number of the resource kind. */
+const TOPIC = 2;
+const OFFSET_OUT_OF_RANGE = 1;
+/** Fetch errors that tell of an election: the leader is looked up again. */
+const MOVED: Readonly<Record<number, string>> = {
+  3: "UNKNOWN_TOPIC_OR_PARTITION",
+  5: "LEADER_NOT_AVAILABLE",
+  6: "NOT_LEADER_OR_FOLLOWER",
+  9: "REPLICA_NOT_AVAILABLE",
+  56: "KAFKA_STORAGE_ERROR",
+  74: "FENCED_LEADER_EPOCH",
+  75: "UNKNOWN_LEADER_EPOCH",
+  78: "OFFSET_NOT_AVAILABLE",
+};
+
+/** The admin of the `kafkajs` client. */
+export class KafkajsAdmin implements Admin {
+  readonly #admin: LibraryAdmin;
+  readonly #requests: Requests;
+  readonly #settings: Settings;
+  readonly #log: Log;
+  readonly #stop = new AbortController();
+  readonly #leaders = new Map<string, readonly number[]>();
+
+  private constructor(admin: LibraryAdmin, requests: Requests, settings: Settings, log: Log) {
+    this.#admin = admin;
+    this.#requests = requests;
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  /** Connects to the first broker that answers. */
+  static async open(settings: Settings, log: Log): Promise<KafkajsAdmin> {
+    const admin = (await library(settings, log)).admin();
+    try {
+      await admin.connect();
+      return new KafkajsAdmin(admin, await Requests.open(settings, log), settings, log);
+    } catch (error) {
+      await admin.disconnect().catch(() => {});
+      throw libraryFault(error, "Connecting", settings);
+    }
+  }
+
+  async brokers(): Promise<string[]> {
+    return await this.#retrying("Listing the brokers", async () => {
+      const { brokers } = await this.#admin.describeCluster();
+      return brokers.sort((a, b) => a.nodeId - b.nodeId).map(({ host, port }) => `${host}:${port}`);
+    });
+  }
+
+  async topics(match: (name: string) => boolean): Promise<TopicInfo[]> {
+    const all = await this.#retrying("Listing the topics", () => this.#requests.topics());
+    return all.filter(({ error_code, name }) => error_code === 0 && match(name))
+      .map(({ name, id, leaders, replication_factor }) => ({
+        name,
+        id,
+        partitions: leaders.length,
+        replication_factor,
+      }));
+  }
+
+  async topic_config(topic: string): Promise<ReadonlyMap<string, string>> {
+    return await this.#retrying(`Describing topic ${topic}`, async () => {
+      const { resources } = await this.#admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: TOPIC, name: topic }],
+      });
+      return new Map(
+        resources[0]!.configEntries.filter(({ configValue }) => configValue !== null)
+          .map(({ configName, configValue }) => [configName, configValue]),
+      );
+    });
+  }
+
+  async create_topics(topics: readonly NewTopic[]): Promise<void> {
+    const present = new Set(
+      (await this.topics((name) => topics.some((topic) => topic.name === name)))
+        .map(({ name }) => name),
+    );
+    const missing = topics.filter(({ name }) => !present.has(name));
+    for (const topic of missing) {
+      await this.#retrying(`Creating topic ${topic.name}`, () => this.#create(topic));
+    }
+    await this.#retrying("Waiting for the leaders of new topics", async () => {
+      const known = new Map((await this.#requests.topics()).map((topic) => [topic.name, topic]));
+      for (const { name } of missing) {
+        const { leaders } = leaderful(known.get(name), name);
+        this.#leaders.set(name, leaders);
+        for (const partition of leaders.keys()) await this.#ask({ topic: name, partition }, 0);
+      }
+    });
+  }
+
+  async delete_topics(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      await this.#retrying(`Deleting topic ${name}`, async () => {
+        this.#leaders.delete(name);
+        const present = await this.topics((other) => other === name);
+        if (present.length === 0) return;
+        await this.#admin.deleteTopics({
+          topics: [name],
+          timeout: this.#settings.request_timeout_ms,
+        }).catch((error) => {
+          if (refusalOf(error) !== "UNKNOWN_TOPIC_OR_PARTITION") throw error;
+        });
+      });
+    }
+  }
+
+  async offsets(topic: string): Promise<{ readonly first: number; readonly end: number }[]> {
+    return await this.#retrying(`Asking for the offsets of ${topic}`, async () => {
+      const offsets: { first: number; end: number }[] = [];
+      for (const { partition, low, high } of await this.#admin.fetchTopicOffsets(topic)) {
+        offsets[partition] = { first: Number(low), end: Number(high) };
+      }
+      return offsets;
+    });
+  }
+
+  async committed(group_id: string, topic: string): Promise<(number | undefined)[]> {
+    return await this.#retrying(`Asking for the offsets of group ${group_id}`, async () => {
+      const [found] = await this.#admin.fetchOffsets({ groupId: group_id, topics: [topic] });
+      const offsets: (number | undefined)[] = [];
+      for (const { partition, offset } of found?.partitions ?? []) {
+        offsets[partition] = Number(offset) >= 0 ? Number(offset) : undefined;
+      }
+      return offsets;
+    });
+  }
+
+  async delete_groups(group_ids: readonly string[]): Promise<void> {
+    for (const group_id of group_ids) {
+      await this.#retrying(`Deleting group ${group_id}`, async () => {
+        await this.#admin.deleteGroups([group_id]).catch((error) => {
+          if (refusalOf(error) !== "GROUP_ID_NOT_FOUND") throw error;
+        });
+      });
+    }
+  }
+
+  async *read(at: TopicPartition, from: number, to: number): AsyncIterable<InBatch> {
+    for (let next = from; next < to;) {
+      const batch = await this.#retrying(`Reading ${partitionId(at)}`, () => this.#ask(at, next));
+      if (batch.next_offset === next) continue;
+      yield below(batch, to);
+      next = batch.next_offset;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#stop.signal.aborted) this.#stop.abort(closedError("admin client"));
+    await Promise.allSettled([this.#admin.disconnect(), this.#requests.close()]);
+  }
+
+  async #ask(at: TopicPartition, offset: number): Promise<InBatch> {
+    const { fetch_bytes, fetch_wait_ms } = this.#settings;
+    const leader = await this.#leader(at);
+    const wanted = [{ ...at, offset, max_bytes: fetch_bytes }];
+    const limits = { wait_ms: fetch_wait_ms, max_bytes: fetch_bytes };
+    try {
+      const [fetched] = await this.#requests.fetch(leader, wanted, limits);
+      const { error_code } = fetched!;
+      if (error_code === OFFSET_OUT_OF_RANGE) {
+        const range = (await this.offsets(at.topic))[at.partition]!;
+        throw new HistoryLostError(
+          `Offset ${offset} of ${partitionId(at)} is gone: it holds ${range.first} to ${range.end}`,
+        );
+      }
+      if (error_code !== 0) {
+        throw brokerFault(MOVED[error_code] ?? `error ${error_code}`, `Reading ${partitionId(at)}`);
+      }
+      return toBatch(fetched!, offset);
+    } catch (error) {
+      this.#leaders.delete(at.topic);
+      throw error;
+    }
+  }
+
+  async #leader(at: TopicPartition): Promise<number> {
+    if (!this.#leaders.has(at.topic)) {
+      const topics = await this.#requests.topics();
+      const found = topics.find(({ name }) => name === at.topic);
+      this.#leaders.set(at.topic, leaderful(found, at.topic).leaders);
+    }
+    const leader = this.#leaders.get(at.topic)![at.partition];
+    if (leader !== undefined) return leader;
+    throw new ConfigError(`Topic ${at.topic} has no partition ${at.partition}`);
+  }
+
+  async #create({ name, partitions, replication_factor, config }: NewTopic): Promise<void> {
+    try {
+      await this.#admin.createTopics({
+        timeout: this.#settings.request_timeout_ms,
+        topics: [{
+          topic: name,
+          numPartitions: partitions,
+          replicationFactor: replication_factor,
+          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+        }],
+      });
+    } catch (error) {
+      if (refusalOf(error) === "TOPIC_ALREADY_EXISTS") return;
+      throw error;
+    }
+  }
+
+  #retrying<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+    return retrying({
+      log: this.#log,
+      what,
+      signal: this.#stop.signal,
+      give_up_ms: this.#settings.retry_timeout_ms,
+    }, async () => {
+      try {
+        return await attempt();
+      } catch (error) {
+        throw libraryFault(error, what, this.#settings);
+      }
+    });
+  }
+}
+
+/** `topic` when every partition has a leader; else a passing fault. */
+function leaderful(topic: TopicMetadata | undefined, name: string): TopicMetadata {
+  const ready = topic !== undefined && topic.error_code === 0 && topic.leaders.length > 0 &&
+    topic.leaders.every((leader) => leader >= 0);
+  if (ready) return topic;
+  throw new RetryableError(`Topic ${name} has no leaders yet`);
+}

@@ -1,0 +1,212 @@
+/** A MySQL source where the server's settings and history change: on a server of the test's own. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { Connection } from "mysql2/promise";
+import { finishMysql, MYSQL_PORT, mysqlSoftware, startMysql } from "../../compose/native/mysql.ts";
+import { freePortOffset } from "../../compose/native/ports.ts";
+import { type ServerProcess, stop, waitUntil } from "../../compose/native/processes.ts";
+import { type DatabaseInfo, newDatabase } from "../../compose/native/state.ts";
+import type { Change } from "../../shared/change.ts";
+import { connectMysql } from "../../shared/database/mysql.ts";
+import { classify, HistoryLostError } from "../../shared/errors.ts";
+import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
+import { MysqlSource } from "../../shared/sources/mysql/source.ts";
+import type { ResumePoint } from "../../shared/sources/source.ts";
+
+const DEADLINE_MS = 30_000;
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
+interface Server {
+  readonly info: DatabaseInfo;
+  run(sql: string): Promise<string[][]>;
+  restart(): Promise<void>;
+}
+
+/** A fresh server for `body`, ended and wiped afterwards. */
+async function withServer(body: (server: Server) => Promise<void>): Promise<void> {
+  const software = await mysqlSoftware(() => {});
+  const dir = await Deno.makeTempDir({ prefix: "list-sync-mysql-" });
+  await Deno.chmod(dir, 0o755);
+  const info = newDatabase(MYSQL_PORT + freePortOffset([MYSQL_PORT]));
+  const folder = join(dir, "mysql");
+  const start = () =>
+    startMysql(software, {
+      folder,
+      log: join(dir, "mysql.log"),
+      port: info.port,
+      accounts: info.users,
+      note: () => {},
+    });
+  let process: ServerProcess | undefined = await start();
+  let connection: Connection | undefined;
+  const connect = async () => {
+    const deadline = Date.now() + DEADLINE_MS;
+    for (;;) {
+      try {
+        return await connectMysql({
+          kind: "mysql",
+          host: info.host,
+          port: info.port,
+          database: info.database,
+          ...info.users.admin,
+          tls: false,
+          connect_timeout_ms: 5_000,
+        });
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100)); // asked again until it answers
+      }
+    }
+  };
+  try {
+    connection = await connect();
+    await finishMysql(folder);
+    await body({
+      info,
+      run: async (sql) => (await connection!.query(sql))[0] as unknown as string[][],
+      async restart() {
+        connection!.destroy();
+        await stop(process!, "SIGTERM", DEADLINE_MS);
+        process = await start();
+        connection = await connect();
+      },
+    });
+  } finally {
+    connection?.destroy();
+    if (process) await stop(process, "SIGKILL", DEADLINE_MS);
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+let made = 0;
+
+function newSource({ info }: Server): MysqlSource {
+  const options = mysqlOptions.parse({
+    host: info.host,
+    port: info.port,
+    ...info.users.replicator,
+    tables: ["shop.*"],
+    heartbeat_interval_ms: 500,
+  });
+  return new MysqlSource(options, {
+    name: `history-${++made}`,
+    version: "0.0.0",
+    log: SILENT,
+    now: Date.now,
+  });
+}
+
+async function here(server: Server): Promise<ResumePoint> {
+  const source = newSource(server);
+  try {
+    return await source.open({ resume: undefined, generation: 1 });
+  } finally {
+    await source.close();
+  }
+}
+
+/** Changes from `resume` to the end, and where a next start would be. */
+async function toEnd(server: Server, resume: ResumePoint): Promise<[Change[], ResumePoint]> {
+  const source = newSource(server);
+  const changes: Change[] = [];
+  let last = await source.open({ resume, generation: 1 });
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  try {
+    for await (const batch of source.batches({ to_end: true, signal })) {
+      changes.push(...batch.changes);
+      last = batch.resume;
+    }
+  } finally {
+    await source.close();
+  }
+  assert.ok(!signal.aborted, "the end did not come");
+  return [changes, last];
+}
+
+const ids = (changes: readonly Change[]) => changes.map(({ after }) => after?.[0]);
+
+async function assertLost(server: Server, resume: ResumePoint, message: RegExp): Promise<void> {
+  await assert.rejects(toEnd(server, resume), (error) => {
+    assert.ok(error instanceof HistoryLostError, String(error));
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+Deno.test("a MySQL source where the server's settings and history change", async (t) => {
+  await withServer(async (server) => {
+    await t.step("a server that goes away is a passing fault", async () => {
+      const source = newSource(server);
+      await source.open({ resume: undefined, generation: 1 });
+      const signal = AbortSignal.timeout(DEADLINE_MS);
+      const ended = (async () => {
+        for await (const _ of source.batches({ to_end: false, signal }));
+      })().then(() => undefined, (error) => error);
+      await waitUntil(
+        async () =>
+          (await server.run("SHOW PROCESSLIST")).some(({ 4: command }) => /^Binlog/.test(command!)),
+        DEADLINE_MS,
+        25,
+      );
+      await server.restart();
+      const error = await ended;
+      await source.close();
+      assert.equal(classify(error), "retry", `${(error as { code?: string })?.code} ${error}`);
+    });
+    await t.step(
+      "a restart of the server is gone through; purged, reset and foreign logs are not",
+      async () => {
+        await server.run("CREATE TABLE shop.t (id INT PRIMARY KEY)");
+        const start = await here(server);
+        await server.run("INSERT INTO shop.t VALUES (1)");
+        const [first, middle] = await toEnd(server, start);
+        assert.deepEqual(ids(first), [1]);
+
+        await server.restart();
+        await server.run("INSERT INTO shop.t VALUES (2)");
+        const [second, end] = await toEnd(server, middle);
+        assert.deepEqual(ids(second), [2]);
+        assert.ok(second[0]!.position > first[0]!.position, "positions rise over files");
+
+        // All that was captured may go; what was not may not.
+        await server.run("FLUSH BINARY LOGS");
+        const [[file]] = await server.run("SHOW BINARY LOG STATUS") as [[string]];
+        await server.run(`PURGE BINARY LOGS TO '${file}'`);
+        const [nothing, after] = await toEnd(server, end);
+        assert.deepEqual(ids(nothing), []);
+        await assertLost(server, middle, /has purged .* which this capture has not seen/);
+
+        await server.run("RESET BINARY LOGS AND GTIDS");
+        await assertLost(server, after, /never executed/);
+        // The same numbers are given again to other transactions.
+        for (let id = 10; id < 30; id++) await server.run(`INSERT INTO shop.t VALUES (${id})`);
+        await assertLost(server, after, /the binlog was reset/);
+      },
+    );
+    await t.step("without GTIDs a capture goes on by file and offset", async () => {
+      for (const mode of ["ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF"]) {
+        await server.run(`SET GLOBAL gtid_mode = ${mode}`);
+      }
+      await server.run("CREATE TABLE shop.plain (id INT PRIMARY KEY)");
+      const start = await here(server);
+      await server.run("INSERT INTO shop.plain VALUES (1), (2)");
+      const [first, middle] = await toEnd(server, start);
+      await server.run("FLUSH BINARY LOGS");
+      await server.run("INSERT INTO shop.plain VALUES (3)");
+      const [second, end] = await toEnd(server, middle);
+      assert.deepEqual([ids(first), ids(second)], [[1, 2], [3]]);
+      assert.equal(first[0]!.coordinates.gtid, null);
+      assert.match(first[0]!.transaction.id, /^binlog\.\d+:\d+$/);
+      assert.deepEqual(ids((await toEnd(server, end))[0]), []);
+
+      const [[file]] = await server.run("SHOW BINARY LOG STATUS") as [[string]];
+      await server.run(`PURGE BINARY LOGS TO '${file}'`);
+      await assertLost(server, start, /no longer has binlog\.\d+/);
+      const findings = await newSource(server).inspect();
+      assert.deepEqual(
+        findings.filter(({ subject }) => subject === "gtid_mode").map(({ level }) => level),
+        ["warning"],
+      );
+    });
+  });
+});

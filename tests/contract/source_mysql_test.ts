@@ -1,0 +1,885 @@
+/** MySQL as a source, on a real server. */
+import { Buffer } from "node:buffer";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import assert from "node:assert/strict";
+import ZongJi from "@vlasky/zongji";
+import type { Connection } from "mysql2/promise";
+import type { Change, Value } from "../../shared/change.ts";
+import { connectMysql } from "../../shared/database/mysql.ts";
+import { classify, ConfigError, HistoryLostError, RetryableError } from "../../shared/errors.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
+import { MysqlSource } from "../../shared/sources/mysql/source.ts";
+import type { ResumePoint, SourceBatch } from "../../shared/sources/source.ts";
+import { charsetByName, charsetOf, READABLE_CHARSETS } from "../../shared/wire/mysql_charset.ts";
+import { BinlogReader } from "../../shared/wire/binlog_reader.ts";
+import { GtidSet } from "../../shared/wire/gtid_set.ts";
+import { doubleText } from "../../shared/wire/mysql_json.ts";
+import { testStack } from "../stack.ts";
+
+const DB = "ls_source_mysql";
+const DEADLINE_MS = 30_000;
+const server = testStack().mysql;
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+let made = 0;
+
+function newSource(more: Partial<MysqlOptions> = {}, name = `test-${++made}`): MysqlSource {
+  const { user, password } = server.users.admin;
+  const options = mysqlOptions.parse({
+    host: server.host,
+    port: server.port,
+    user,
+    password,
+    tables: [`${DB}.*`],
+    heartbeat_interval_ms: 500,
+    ...more,
+  });
+  return new MysqlSource(options, { name, version: "0.0.0", log: SILENT, now: Date.now });
+}
+
+/** A connection in the test's own, empty database. */
+async function client(): Promise<Connection & { run(sql: string): Promise<string[][]> }> {
+  const { host, port } = server;
+  const connection = await connectMysql({
+    kind: "mysql",
+    host,
+    port,
+    database: server.database,
+    ...server.users.admin,
+    tls: false,
+    connect_timeout_ms: 5_000,
+  });
+  const run = async (sql: string) => (await connection.query(sql))[0] as unknown as string[][];
+  await run(`CREATE DATABASE IF NOT EXISTS ${DB}`);
+  await run(`USE ${DB}`);
+  await run("SET time_zone = '+00:00'");
+  await run("SET SESSION sql_mode = ''");
+  return Object.assign(connection, { run });
+}
+
+/** All batches from `resume` to the end of the log as it stands. */
+async function batchesToEnd(source: MysqlSource, resume: ResumePoint): Promise<SourceBatch[]> {
+  await source.open({ resume, generation: 1 });
+  const batches: SourceBatch[] = [];
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  try {
+    for await (const batch of source.batches({ to_end: true, signal })) batches.push(batch);
+  } finally {
+    await source.close();
+  }
+  assert.ok(!signal.aborted, `the end did not come within ${DEADLINE_MS} ms`);
+  return batches;
+}
+
+/** Where the log ends now. */
+async function here(): Promise<ResumePoint> {
+  const source = newSource();
+  try {
+    return await source.open({ resume: undefined, generation: 1 });
+  } finally {
+    await source.close();
+  }
+}
+
+/** The changes that `statements` make. */
+async function changesOf(
+  statements: readonly string[],
+  more: Partial<MysqlOptions> = {},
+): Promise<Change[]> {
+  const connection = await client();
+  try {
+    const start = await here();
+    for (const statement of statements) await connection.run(statement);
+    const batches = await batchesToEnd(newSource(more), start);
+    return batches.flatMap(({ changes }) => changes);
+  } finally {
+    connection.destroy();
+  }
+}
+
+const shape = (changes: readonly Change[]) =>
+  changes.map(({ op, before, after }) => [op, before, after]);
+
+/** Column type, values to insert, and how the server's own text becomes ours. */
+interface TypeCase {
+  readonly type: string;
+  readonly values: readonly string[];
+  /** What to select, `c` being the column. */
+  readonly select?: string;
+  readonly text?: (server: string) => string;
+}
+
+const iso = (text: string) => /-00|^0000/.test(text) ? text : text.replace(" ", "T");
+const HEX = { select: "HEX(c)" };
+const utc = (text: string) => text.startsWith("0000") ? text : `${text.replace(" ", "T")}Z`;
+
+const TYPES: readonly TypeCase[] = [
+  ...["tinyint", "smallint", "mediumint", "int", "bigint"].flatMap((type): TypeCase[] => {
+    const bits = { tinyint: 8n, smallint: 16n, mediumint: 24n, int: 32n, bigint: 64n }[type]!;
+    const top = 1n << (bits - 1n);
+    return [
+      { type, values: [`${-top}`, `${top - 1n}`, "0", "-1"] },
+      { type: `${type} unsigned`, values: [`${2n * top - 1n}`, "0", `${top}`] },
+    ];
+  }),
+  {
+    type: "bigint",
+    values: ["9007199254740991", "9007199254740992", "-9007199254740991", "-9007199254740992"],
+  },
+  { type: "bigint unsigned", values: ["9007199254740991", "9007199254740992"] },
+  {
+    type: "decimal(65,30)",
+    values: ["-12345678901234567890123456789012345.123456789012345678901234567890", "0"],
+  },
+  { type: "decimal(5,0)", values: ["-99999", "7"] },
+  { type: "decimal(9,9)", values: ["0.000000001", "-0.999999999"] },
+  { type: "decimal(12,2) unsigned", values: ["12.50", "9999999999.99"] },
+  {
+    type: "float",
+    values: ["0.1", "-3.4e38", "1e-40", "16777217"],
+    select: "CAST(c AS DOUBLE)",
+    text: (t) => String(Number(t)),
+  },
+  {
+    type: "double",
+    values: ["0.1", "-1.7976931348623157e308", "5e-324", "123456789.123"],
+    text: (t) => String(Number(t)),
+  },
+  { type: "bit(1)", values: ["b'1'", "b'0'"], select: "LPAD(BIN(c), 1, '0')" },
+  { type: "bit(11)", values: ["b'10000000001'", "b'101'"], select: "LPAD(BIN(c), 11, '0')" },
+  { type: "bit(64)", values: ["b'1'", "~0"], select: "LPAD(BIN(c), 64, '0')" },
+  { type: "year", values: ["1901", "2155", "0"] },
+  { type: "date", values: ["'1000-01-01'", "'9999-12-31'", "'0000-00-00'", "'2026-11-00'"] },
+  ...[0, 1, 2, 3, 4, 5, 6].flatMap((digits): TypeCase[] => {
+    const of = digits === 0 ? "" : `(${digits})`;
+    return [
+      {
+        type: `datetime${of}`,
+        values: [
+          "'2026-11-21 10:00:00.123456'",
+          "'0000-00-00 00:00:00'",
+          "'2026-00-21 01:02:03.5'",
+          "'9999-12-31 23:59:59'",
+        ],
+        text: iso,
+      },
+      {
+        type: `timestamp${of}`,
+        values: [
+          "'2026-11-21 10:00:00.123456'",
+          "'1970-01-01 00:00:01'",
+          "'2038-01-19 03:14:07'",
+          "'0000-00-00 00:00:00'",
+        ],
+        text: utc,
+      },
+      {
+        type: `time${of}`,
+        values: [
+          "'-838:59:59'",
+          "'838:59:59'",
+          "'-00:00:00.654321'",
+          "'-00:00:01.5'",
+          "'12:34:56.789012'",
+          "'00:00:00'",
+        ],
+      },
+    ];
+  }),
+  { type: "char(10)", values: ["'hé'", "''", "'spaces  '"] },
+  { type: "char(255)", values: ["REPEAT('ü', 255)", "'x'"] },
+  { type: "varchar(10)", values: ["'😀'", "'spaces  '", "'\\0\\n'"] },
+  { type: "varchar(400)", values: ["REPEAT('ü', 400)"] },
+  { type: "varchar(10) character set latin1", values: ["'€ü'", "'abc'"] },
+  { type: "varchar(10) character set utf16", values: ["'😀ü'"] },
+  { type: "varchar(10) character set utf32", values: ["'😀ü'"] },
+  { type: "varchar(10) character set ucs2", values: ["'ü中'"] },
+  { type: "varchar(10) character set gbk", values: ["'中文'"] },
+  { type: "varchar(10) character set sjis", values: ["'日本 ‖'"] },
+  { type: "tinytext", values: ["'ü'"] },
+  { type: "text", values: ["REPEAT('ü', 300)"] },
+  { type: "mediumtext", values: ["REPEAT('x', 70000)"] },
+  { type: "longtext", values: ["REPEAT('x', 70000)", "''"] },
+  { type: "binary(5)", values: ["x'0102'", "x'0000000000'", "''"], ...HEX },
+  { type: "binary(255)", values: ["x'01'"], ...HEX },
+  { type: "varbinary(300)", values: ["x'0100'", "''"], ...HEX },
+  { type: "tinyblob", values: ["x'ff00'"], ...HEX },
+  { type: "blob", values: ["x'ff00'", "''"], ...HEX },
+  { type: "longblob", values: ["REPEAT(x'fe', 70000)"], ...HEX },
+  { type: "enum('a','it''s','ü','')", values: ["'it''s'", "3", "''", "'wrong'"] },
+  { type: "set('a','b','ü')", values: ["'a,ü'", "''", "7"] },
+  { type: "enum('ü','b') character set latin1", values: ["'ü'"] },
+  {
+    type: "json",
+    values: [
+      String
+        .raw`'{"b": 1.0, "a": [1, 2.50, "x\\"y\\n", null, true, false, 18446744073709551615, -9223372036854775808, 1e300]}'`,
+      `'[]'`,
+      `'{}'`,
+      `'"é😀\\\\u0001\\\\/"'`,
+      "'null'",
+      "'-0.0'",
+      "'[0, 32767, 32768, 65536, 4294967296, -1, -32769, -2147483649]'",
+      "JSON_OBJECT('dec', CAST('12.50' AS DECIMAL(10,2)), 'at', CAST('2026-11-21 10:00:00.5' AS DATETIME(6)), 'd', CAST('2026-11-21' AS DATE), 't', CAST('-12:30:00.25' AS TIME(3)))",
+      "JSON_OBJECT('bin', x'00ff', 'bit', b'101', 'blob', CAST(REPEAT('x', 200) AS BINARY))",
+      "JSON_ARRAY(REPEAT('long', 5000), JSON_OBJECT('k', REPEAT('x', 70000)), 70000, -70000, TRUE)",
+      `CAST(CONCAT('[', REPEAT('{"a": [1]},', 9000), '1]') AS JSON)`,
+    ],
+  },
+  { type: "geometry", values: ["ST_GeomFromText('POINT(1 2)', 4326)"], select: "HEX(c)" },
+  { type: "linestring", values: ["ST_GeomFromText('LINESTRING(1 2, 3 4)')"], select: "HEX(c)" },
+  { type: "vector(3)", values: ["TO_VECTOR('[1,2.5,-3]')"], select: "HEX(c)" },
+];
+
+/** Our value as the text to compare with the server's. */
+function asText(value: Value | undefined): string {
+  if (value instanceof Uint8Array) return value.toHex().toUpperCase();
+  return String(value);
+}
+
+Deno.test("every type's values are the server's own, column by column", async () => {
+  const connection = await client();
+  const start = await here();
+  const expected: string[] = [];
+  const name = (i: number) => `${DB}.\`types_${i}\``;
+  for (
+    const [i, { type, values, select = "CAST(c AS CHAR)", text = (t: string) => t }] of TYPES
+      .entries()
+  ) {
+    await connection.run(`DROP TABLE IF EXISTS ${name(i)}`);
+    await connection.run(
+      `CREATE TABLE ${name(i)} (id INT AUTO_INCREMENT PRIMARY KEY, c ${type} NULL)`,
+    );
+    for (const value of [...values, "NULL"]) {
+      await connection.run(`INSERT INTO ${name(i)} (c) VALUES (${value})`);
+    }
+    const rows = await connection.run(`SELECT ${select} FROM ${name(i)} ORDER BY id`);
+    const kind = /^(binary|varbinary|tinyblob|blob|longblob)/.test(type) ? "" : type;
+    for (const [cell] of rows) {
+      expected.push(
+        `${kind || type} ${cell === null ? "null" : text(cell!)}`,
+      );
+    }
+  }
+  connection.destroy();
+  const changes = (await batchesToEnd(newSource(), start)).flatMap((batch) => batch.changes)
+    .filter(({ table, op }) => table.table.startsWith("types_") && op === "c");
+  const found = changes.map(({ after, table }) => {
+    const { type } = TYPES[Number(table.table.slice("types_".length))]!;
+    return `${type} ${asText(after![1])}`;
+  });
+  expected.forEach((text, i) => assert.equal(found[i], text));
+  assert.equal(found.length, expected.length);
+});
+
+Deno.test("the type of a column is what information_schema says", async () => {
+  const connection = await client();
+  const start = await here();
+  const columns = TYPES.map(({ type }, i) => `c${i} ${type} NULL`);
+  await connection.run("DROP TABLE IF EXISTS all_types");
+  await connection.run(`CREATE TABLE all_types (id INT PRIMARY KEY, ${columns.join(", ")})`);
+  await connection.run("INSERT INTO all_types (id) VALUES (1)");
+  const described = await connection.run(
+    `SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
+     WHERE TABLE_SCHEMA = '${DB}' AND TABLE_NAME = 'all_types' ORDER BY ORDINAL_POSITION`,
+  );
+  connection.destroy();
+  const [change] = (await batchesToEnd(newSource(), start)).flatMap(({ changes }) => changes);
+  assert.deepEqual(change!.table.columns.map(({ name, type }) => [name, type]), described);
+});
+
+Deno.test("every character set that is read gives the server's text for each of its characters", async () => {
+  const connection = await client();
+  await connection.run("SET SESSION sql_mode = DEFAULT"); // strict: no text for bytes that are none
+  await connection.run("CREATE TEMPORARY TABLE numbers (n SMALLINT UNSIGNED PRIMARY KEY)");
+  await connection.run(
+    "INSERT INTO numbers SELECT a.n * 256 + b.n FROM" +
+      " (WITH RECURSIVE r AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 255) SELECT n FROM r) a," +
+      " (WITH RECURSIVE r AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 255) SELECT n FROM r) b",
+  );
+  for (const charset of READABLE_CHARSETS.filter((name) => !/^(utf|ucs|binary)/.test(name))) {
+    const { read, max_bytes } = charsetByName(charset);
+    for (let bytes = 1; bytes <= max_bytes; bytes++) {
+      const code = `UNHEX(LPAD(HEX(n), ${bytes * 2}, '0'))`;
+      const rows = await connection.run(
+        `SELECT HEX(${code}), CONVERT(CONVERT(${code} USING ${charset}) USING utf8mb4) FROM numbers
+         WHERE n ${bytes === 1 ? "< 256" : "> 32768"}`,
+      );
+      let compared = 0;
+      for (const [hex, text] of rows) {
+        if (text === null || text === "?" || [...text!].length !== 1) continue; // no such character
+        const raw = Buffer.from(hex!, "hex");
+        assert.equal(read!(new BinlogReader(raw), raw.length), text, `${charset} ${hex}`);
+        compared++;
+      }
+      assert.ok(compared > 100, `${charset}: ${compared} of ${bytes} bytes`);
+    }
+  }
+  connection.destroy();
+});
+
+Deno.test("every collation of the server belongs to the character set that we take it for", async () => {
+  const connection = await client();
+  const rows = await connection.run(
+    `SELECT ID, c.CHARACTER_SET_NAME, MAXLEN FROM information_schema.COLLATIONS c
+     JOIN information_schema.CHARACTER_SETS s ON s.CHARACTER_SET_NAME = c.CHARACTER_SET_NAME`,
+  );
+  connection.destroy();
+  for (const [id, name, bytes] of rows) {
+    const charset = charsetOf(Number(id));
+    assert.deepEqual([charset.name, charset.max_bytes], [name, Number(bytes)], `collation ${id}`);
+  }
+  assert.ok(rows.length > 200);
+});
+
+Deno.test("doubles in JSON have the server's text over their whole range", async () => {
+  const connection = await client();
+  const doubles: number[] = [];
+  for (let exponent = -20; exponent <= 20; exponent++) {
+    for (const digits of ["1", "1.5", "9.87654321", "1.2345678901234567", "1.23456789012345"]) {
+      doubles.push(Number(`${digits}e${exponent}`), Number(`-${digits}e${exponent}`));
+    }
+  }
+  const [[text]] = await connection.run(
+    `SELECT CAST(CAST('[${doubles.map((d) => d.toExponential()).join(", ")}]' AS JSON) AS CHAR)`,
+  ) as [[string]];
+  connection.destroy();
+  for (const one of text.slice(1, -1).split(", ")) assert.equal(doubleText(Number(one)), one);
+});
+
+Deno.test("names that hurt stay in the table's order", async () => {
+  const names = [
+    "2",
+    "1",
+    "__proto__",
+    "constructor",
+    "quo`te",
+    'dou"ble',
+    "sin'gle",
+    "größe",
+    "a.b",
+  ];
+  const columns = names.map((name) => `\`${name.replaceAll("`", "``")}\` INT`);
+  const table = "`odd ``name.1`";
+  const [change] = await changesOf([
+    `DROP TABLE IF EXISTS ${table}`,
+    `CREATE TABLE ${table} (${columns.join(", ")}, PRIMARY KEY (\`__proto__\`, \`2\`))`,
+    `INSERT INTO ${table} VALUES (${names.map((_, i) => i + 1).join(", ")})`,
+  ]);
+  assert.equal(change!.table.table, "odd `name.1");
+  assert.deepEqual(change!.table.columns.map(({ name }) => name), names);
+  assert.deepEqual(change!.after, names.map((_, i) => i + 1));
+  assert.deepEqual(change!.table.key, [2, 0]);
+});
+
+Deno.test("generated columns and those of functional indexes are left out, invisible ones come", async () => {
+  const [change] = await changesOf([
+    "DROP TABLE IF EXISTS computed",
+    `CREATE TABLE computed (id INT PRIMARY KEY, v INT AS (id + 1) VIRTUAL, hidden INT INVISIBLE,
+     s INT AS (id + 2) STORED, at DATETIME DEFAULT CURRENT_TIMESTAMP, INDEX ((id * 2)))`,
+    "INSERT INTO computed (id, hidden, at) VALUES (1, 5, '2026-11-21 10:00:00')",
+  ]);
+  assert.deepEqual(change!.table.columns.map(({ name }) => name), ["id", "hidden", "at"]);
+  assert.deepEqual(change!.after, [1, 5, "2026-11-21T10:00:00"]);
+});
+
+Deno.test("a generated column that the key needs stays", async () => {
+  const [change] = await changesOf([
+    "DROP TABLE IF EXISTS generated_key",
+    "CREATE TABLE generated_key (id INT, k INT AS (id * 10) STORED PRIMARY KEY)",
+    "INSERT INTO generated_key (id) VALUES (4)",
+  ]);
+  assert.deepEqual([change!.after, change!.table.key], [[4, 40], [1]]);
+});
+
+Deno.test("each row is under the columns that it was written with when the table changes in between", async () => {
+  const changes = await changesOf([
+    "DROP TABLE IF EXISTS altered",
+    "CREATE TABLE altered (id INT PRIMARY KEY, a INT, b VARCHAR(10))",
+    "INSERT INTO altered VALUES (1, 10, 'x')",
+    "ALTER TABLE altered ADD COLUMN first INT FIRST, DROP COLUMN a",
+    "INSERT INTO altered VALUES (7, 2, 'y')",
+    "ALTER TABLE altered RENAME COLUMN b TO c, MODIFY COLUMN id BIGINT UNSIGNED",
+    "UPDATE altered SET c = 'z' WHERE id = 2",
+    "RENAME TABLE altered TO altered_2",
+    "DELETE FROM altered_2 WHERE id = 1",
+    "DROP TABLE altered_2",
+  ]);
+  assert.deepEqual(
+    changes.map(({ op, table, before, after }) => [
+      op,
+      table.table,
+      table.columns.map(({ name, type }) => `${name} ${type}`).join(", "),
+      before,
+      after,
+    ]),
+    [
+      ["c", "altered", "id int, a int, b varchar(10)", null, [1, 10, "x"]],
+      ["c", "altered", "first int, id int, b varchar(10)", null, [7, 2, "y"]],
+      ["u", "altered", "first int, id bigint unsigned, c varchar(10)", [7, 2, "y"], [7, 2, "z"]],
+      ["d", "altered_2", "first int, id bigint unsigned, c varchar(10)", [null, 1, "x"], null],
+    ],
+  );
+  assert.equal(new Set(changes.slice(0, 3).map(({ table }) => table.id)).size, 3);
+  assert.deepEqual(
+    changes.map(({ table }) => table.columns[table.key[0]!]!.name),
+    Array(4).fill("id"),
+  );
+});
+
+Deno.test("a changed key is a delete and a create; equal under the collation is still changed", async () => {
+  const changes = await changesOf([
+    "DROP TABLE IF EXISTS keyed",
+    "CREATE TABLE keyed (k VARCHAR(10) PRIMARY KEY, v INT)",
+    "INSERT INTO keyed VALUES ('a', 1)",
+    "UPDATE keyed SET k = 'A'",
+    "UPDATE keyed SET v = 2",
+    "TRUNCATE keyed",
+  ]);
+  assert.deepEqual(shape(changes), [
+    ["c", null, ["a", 1]],
+    ["d", ["a", 1], null],
+    ["c", null, ["A", 1]],
+    ["u", ["A", 1], ["A", 2]],
+    ["t", null, null],
+  ]);
+  assert.equal(changes[4]!.table.id, changes[0]!.table.id);
+});
+
+Deno.test("minimal row metadata takes names from information_schema while both agree, else stops", async () => {
+  const table = [
+    "DROP TABLE IF EXISTS meta",
+    "CREATE TABLE meta (id INT UNSIGNED PRIMARY KEY, e ENUM('x','ü'), v VARCHAR(9), b BIT(3))",
+  ];
+  const minimal = "SET GLOBAL binlog_row_metadata = MINIMAL";
+  const full = "SET GLOBAL binlog_row_metadata = FULL";
+  const [change] = await changesOf([
+    ...table,
+    minimal,
+    "INSERT INTO meta VALUES (4, 'ü', 'v', b'101')",
+    full,
+  ]);
+  assert.deepEqual(change!.after, [4, "ü", "v", "101"]);
+  assert.deepEqual(
+    change!.table.columns.map(({ name, type }) => `${name} ${type}`),
+    ["id int unsigned", "e enum('x','ü')", "v varchar(9)", "b bit(3)"],
+  );
+  assert.deepEqual(change!.table.key, [0]);
+  await assert.rejects(
+    changesOf([
+      ...table,
+      minimal,
+      "INSERT INTO meta VALUES (4, 'ü', 'v', b'101')",
+      full,
+      "ALTER TABLE meta MODIFY v INT",
+    ]),
+    (error) => {
+      assert.ok(error instanceof ConfigError, String(error));
+      assert.match(
+        error.message,
+        /Column 3 of table ls_source_mysql\.meta is varchar\(9\).*"v" int/,
+      );
+      assert.match(error.cure!, /binlog_row_metadata = FULL/);
+      return true;
+    },
+  );
+});
+
+Deno.test("a compressed transaction larger than the queue comes whole, in batches", async () => {
+  const rows = Array.from({ length: 500 }, (_, i) => `(${i})`).join(", ");
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS packed");
+  await connection.run(
+    "CREATE TABLE packed (n INT AUTO_INCREMENT PRIMARY KEY, i INT, text VARCHAR(200) DEFAULT 'the same text again and again')",
+  );
+  const start = await here();
+  await connection.run("SET SESSION binlog_transaction_compression = ON");
+  await connection.run("BEGIN");
+  for (let i = 0; i < 40; i++) await connection.run(`INSERT INTO packed (i) VALUES ${rows}`);
+  await connection.run("COMMIT");
+  connection.destroy();
+  const batches = await batchesToEnd(
+    newSource({ batch_changes: 1_000, queue_bytes: 65_536 }),
+    start,
+  );
+  const changes = batches.flatMap(({ changes }) => changes);
+  assert.equal(changes.length, 20_000);
+  assert.ok(batches.every((batch) => batch.changes.length <= 1_600), "bounded batches");
+  const positions = changes.map(({ position }) => position);
+  assert.ok(positions.every((position, i) => i === 0 || positions[i - 1]! < position), "rising");
+  assert.deepEqual(changes.map(({ total_order }) => total_order), changes.map((_, i) => i + 1));
+  assert.ok(batches.slice(0, -1).every(({ resume }) => resume.gtid_set === start.gtid_set));
+});
+
+Deno.test("a start in the middle brings the rest under the same positions, a cut transaction whole", async () => {
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS resumed");
+  await connection.run("CREATE TABLE resumed (id INT PRIMARY KEY)");
+  const start = await here();
+  for (let i = 0; i < 60; i++) {
+    if (i === 30) await connection.run("FLUSH BINARY LOGS");
+    await connection.run(`INSERT INTO resumed VALUES (${i * 2}), (${i * 2 + 1})`);
+  }
+  connection.destroy();
+  const batches = await batchesToEnd(newSource({ batch_changes: 3 }), start);
+  const all = batches.flatMap(({ changes }) => changes.map(({ position }) => position));
+  assert.equal(all.length, 120);
+  assert.deepEqual(all, [...all].sort());
+  for (const cut of [0, 7, Math.floor(batches.length / 2), batches.length - 1]) {
+    const seen = batches.slice(0, cut + 1).flatMap(({ changes }) => changes);
+    const rest = (await batchesToEnd(newSource(), batches[cut]!.resume))
+      .flatMap(({ changes }) => changes.map(({ position }) => position));
+    const last = seen.at(-1)?.position ?? "";
+    const again = rest.filter((position) => position <= last);
+    assert.ok(again.length <= 2, `more than the transaction that was cut comes again: ${again}`);
+    assert.deepEqual(rest, all.slice(seen.length - again.length), `after batch ${cut}`);
+  }
+});
+
+Deno.test("a source that is not pulled makes the server wait, and loses nothing", async () => {
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS slow");
+  await connection.run("CREATE TABLE slow (id INT AUTO_INCREMENT PRIMARY KEY, t MEDIUMTEXT)");
+  const start = await here();
+  for (let i = 0; i < 60; i++) {
+    await connection.run("INSERT INTO slow (t) VALUES (REPEAT('x', 1000000))");
+  }
+  const source = newSource({ queue_bytes: 1 << 20, batch_bytes: 1 << 20 }, "slow");
+  await source.open({ resume: start, generation: 1 });
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  const ids: Value[] = [];
+  for await (const { changes } of source.batches({ to_end: true, signal })) {
+    if (ids.length === 0 && changes.length > 0) {
+      // The queue of 1 MiB and the sockets' buffers hold a part of the 60 MB; then the server stands still.
+      const sent = await steady(() => sentBytes(connection, "slow"));
+      assert.ok(sent > 1 << 20 && sent < 40e6, `the server has sent ${sent} bytes`);
+    }
+    ids.push(...changes.map(({ after }) => after![0]!));
+  }
+  await source.close();
+  connection.destroy();
+  assert.deepEqual(ids, Array.from({ length: 60 }, (_, i) => i + 1));
+});
+
+/** What the server has sent on the dump connection of capture `name`. */
+async function sentBytes(
+  connection: { run(sql: string): Promise<string[][]> },
+  name: string,
+): Promise<number> {
+  const [row] = await connection.run(
+    `SELECT s.VARIABLE_VALUE FROM performance_schema.status_by_thread s
+     JOIN performance_schema.threads t ON t.THREAD_ID = s.THREAD_ID
+     JOIN performance_schema.session_connect_attrs a ON a.PROCESSLIST_ID = t.PROCESSLIST_ID
+     WHERE s.VARIABLE_NAME = 'Bytes_sent' AND t.PROCESSLIST_COMMAND LIKE 'Binlog Dump%'
+     AND a.ATTR_NAME = 'program_name' AND a.ATTR_VALUE = 'list-sync:${name}'`,
+  );
+  return Number(row?.[0] ?? 0);
+}
+
+/** The value once it has been above 0 and the same for 200 readings. */
+async function steady(read: () => Promise<number>): Promise<number> {
+  const deadline = Date.now() + DEADLINE_MS;
+  let value = 0;
+  for (let same = 0; same < 200;) {
+    assert.ok(Date.now() < deadline, `${value} is still changing`);
+    const now = await read();
+    same = now > 0 && now === value ? same + 1 : 0;
+    value = now;
+  }
+  return value;
+}
+
+Deno.test("a packet of more than 16 MiB is one event", async () => {
+  const [change] = await changesOf([
+    "DROP TABLE IF EXISTS large",
+    "CREATE TABLE large (id INT PRIMARY KEY, t LONGBLOB)",
+    "INSERT INTO large VALUES (1, REPEAT(x'61', 20000000))",
+  ]);
+  const value = change!.after![1] as Uint8Array;
+  assert.equal(value.length, 20_000_000);
+  assert.ok(value.every((byte) => byte === 0x61));
+});
+
+Deno.test("a stream goes on with what comes later, and ends when it is told", async () => {
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS live");
+  await connection.run("CREATE TABLE live (id INT PRIMARY KEY)");
+  const source = newSource();
+  await source.open({ resume: undefined, generation: 1 });
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(DEADLINE_MS)]);
+  const seen: Value[] = [];
+  await connection.run("INSERT INTO live VALUES (1)");
+  for await (const { changes } of source.batches({ to_end: false, signal })) {
+    for (const { after } of changes) seen.push(after![0]!);
+    if (changes.length === 0) continue;
+    if (seen.length < 3) await connection.run(`INSERT INTO live VALUES (${seen.length + 1})`);
+    else stop.abort();
+  }
+  await source.close();
+  connection.destroy();
+  assert.deepEqual(seen, [1, 2, 3]);
+});
+
+Deno.test("transactions of other tables move the resume point with empty batches", async () => {
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS other");
+  await connection.run("CREATE TABLE other (id INT PRIMARY KEY)");
+  const start = await here();
+  await connection.run("INSERT INTO other VALUES (1)");
+  connection.destroy();
+  const batches = await batchesToEnd(newSource({ exclude_tables: [`${DB}.other`] }), start);
+  assert.deepEqual(batches.flatMap(({ changes }) => changes), []);
+  const { gtid_set } = batches.at(-1)!.resume;
+  const moved = GtidSet.parse(String(gtid_set)).without(GtidSet.parse(String(start.gtid_set)));
+  assert.ok(!moved.empty, "the resume point stands still");
+});
+
+Deno.test("a second capture of the same job is refused, naming the first; its end frees the name", async () => {
+  const first = newSource({}, "twice");
+  await first.open({ resume: undefined, generation: 1 });
+  const second = newSource({}, "twice");
+  await assert.rejects(second.open({ resume: undefined, generation: 1 }), (error) => {
+    assert.ok(error instanceof ConfigError, String(error));
+    assert.match(error.message, /job "twice" runs: connection \d+ from 127\.0\.0\.1:\d+ as/);
+    return true;
+  });
+  await first.close();
+  await second.open({ resume: undefined, generation: 1 });
+  await second.close();
+});
+
+Deno.test("a position of another server, of the future or of purged transactions is lost history", async () => {
+  const now = await here();
+  const uuid = String(now.server_uuid);
+  const wrong: readonly (readonly [ResumePoint, RegExp])[] = [
+    [{ ...now, server_uuid: "00000000-0000-0000-0000-000000000001" }, /is of server 0{8}-/],
+    [{ ...now, gtid_set: `${uuid}:1-999999999` }, /never executed/],
+    [{ ...now, file: "binlog.999999" }, /is behind the end of the log/],
+    [{ ...now, offset: Number(now.offset) - 1 }, /No event begins at the stored position/],
+  ];
+  for (const [resume, message] of wrong) {
+    const source = newSource();
+    await assert.rejects(source.open({ resume, generation: 1 }), (error) => {
+      assert.ok(error instanceof HistoryLostError, `${message}: ${error}`);
+      assert.match(error.message, message);
+      assert.match(error.cure!, /new generation/);
+      return true;
+    });
+    await source.close();
+  }
+});
+
+Deno.test("a wrong password and a closed port are errors with a code", async () => {
+  const codes = [];
+  for (const more of [{ password: "wrong" }, { port: 1 }]) {
+    const error = await newSource(more).open({ resume: undefined, generation: 1 })
+      .then(() => undefined, (error) => error);
+    codes.push((error as { code?: string }).code);
+  }
+  assert.deepEqual(codes, ["ER_ACCESS_DENIED_ERROR", "ECONNREFUSED"]);
+});
+
+Deno.test("a connection that the server kills is a passing fault", async () => {
+  const connection = await client();
+  const source = newSource({}, "killed");
+  await source.open({ resume: undefined, generation: 1 });
+  const pulling = (async () => {
+    for await (
+      const _ of source.batches({ to_end: false, signal: AbortSignal.timeout(DEADLINE_MS) })
+    );
+  })().then(() => undefined, (error) => error);
+  let id: string | undefined;
+  const deadline = Date.now() + DEADLINE_MS;
+  while (id === undefined && Date.now() < deadline) {
+    id = (await connection.run(
+      `SELECT p.ID FROM information_schema.PROCESSLIST p
+       JOIN performance_schema.session_connect_attrs a ON a.PROCESSLIST_ID = p.ID
+       WHERE p.COMMAND LIKE 'Binlog Dump%' AND a.ATTR_VALUE = 'list-sync:killed'`,
+    ))[0]?.[0];
+  }
+  await connection.run(`KILL ${id}`);
+  const error = await pulling;
+  await source.close();
+  connection.destroy();
+  assert.equal(classify(error), "retry", `${(error as { code?: string }).code} ${error}`);
+});
+
+Deno.test("a connection that falls silent is a passing fault after three heartbeats", async () => {
+  const sockets: Socket[] = [];
+  const proxy = createServer((near) => {
+    const far = connect(server.port, server.host);
+    sockets.push(near, far);
+    near.pipe(far).on("error", () => {});
+    far.pipe(near).on("error", () => {});
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const { port } = proxy.address() as AddressInfo;
+  const source = newSource({ port, heartbeat_interval_ms: 200 });
+  await source.open({ resume: undefined, generation: 1 });
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS silent");
+  await connection.run("CREATE TABLE silent (id INT PRIMARY KEY)");
+  await connection.run("INSERT INTO silent VALUES (1)");
+  connection.destroy();
+  try {
+    await assert.rejects(async () => {
+      for await (
+        const { changes } of source.batches({
+          to_end: false,
+          signal: AbortSignal.timeout(DEADLINE_MS),
+        })
+      ) {
+        if (changes.length > 0) { for (const socket of sockets) socket.unpipe().pause(); }
+      }
+    }, (error) => error instanceof RetryableError && /sent nothing for 600 ms/.test(error.message));
+  } finally {
+    await source.close();
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => proxy.close(resolve));
+  }
+});
+
+Deno.test("TINYINT(1) is a boolean when the job says so, and stops at what is none", async () => {
+  const table = [
+    "DROP TABLE IF EXISTS flags",
+    "CREATE TABLE flags (id INT PRIMARY KEY, b TINYINT(1), n TINYINT)",
+  ];
+  const more = { tinyint1_as_boolean: true };
+  const [first, second] = await changesOf([
+    ...table,
+    "INSERT INTO flags VALUES (1, TRUE, 1), (2, 0, 0)",
+  ], more);
+  assert.deepEqual([first!.after, second!.after], [[1, true, 1], [2, false, 0]]);
+  assert.deepEqual(first!.table.columns[1], { name: "b", type: "tinyint(1)", kind: "boolean" });
+  await assert.rejects(
+    changesOf([...table, "INSERT INTO flags VALUES (1, 5, 5)"], more),
+    /table ls_source_mysql\.flags: Column "b": TINYINT\(1\) holds 5/,
+  );
+});
+
+Deno.test("the end is reached without waiting where it stands at the start of a new file", async () => {
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS flushed");
+  await connection.run("CREATE TABLE flushed (id INT PRIMARY KEY)");
+  const start = await here();
+  await connection.run("INSERT INTO flushed VALUES (1)");
+  await connection.run("FLUSH BINARY LOGS");
+  connection.destroy();
+  const batches = await batchesToEnd(newSource({ heartbeat_interval_ms: 600_000 }), start);
+  assert.equal(batches.flatMap(({ changes }) => changes).length, 1);
+});
+
+Deno.test("check finds what is as it should be, and what is not with a cure", async () => {
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS no_key");
+  await connection.run("CREATE TABLE no_key (a INT, t VARCHAR(9) CHARACTER SET swe7)");
+  await connection.run("INSERT INTO no_key VALUES (1, 'x')");
+  connection.destroy();
+  const source = newSource({ tables: [`${DB}.no_key`, `${DB}.missing`] });
+  const findings = await source.inspect();
+  const bad = findings.filter(({ level }) => level !== "ok");
+  assert.deepEqual(
+    bad.map(({ level, subject }) => [level, subject]),
+    [
+      ["error", `tables ${DB}.missing`],
+      ["warning", `table ${DB}.no_key`],
+      ["warning", `table ${DB}.no_key`],
+      ["error", `column ${DB}.no_key.t`],
+    ],
+  );
+  assert.ok(bad.every(({ cure }) => cure), JSON.stringify(bad));
+  assert.ok(findings.some(({ subject, level }) => subject === "gtid_mode" && level === "ok"));
+});
+
+Deno.test("check names the privileges that are missing", async () => {
+  const { user, password } = server.users.writer;
+  const findings = await newSource({ user, password }).inspect();
+  const missing = findings.filter(({ subject, level }) =>
+    subject.startsWith("privilege") && level === "error"
+  );
+  assert.deepEqual(missing.map(({ subject }) => subject), [
+    "privilege REPLICATION SLAVE",
+    "privilege REPLICATION CLIENT",
+  ]);
+  assert.match(missing[0]!.cure!, /^GRANT REPLICATION SLAVE ON \*\.\* TO 'writer'@/);
+});
+
+Deno.test("an independent reader of the binlog finds the same rows", async () => {
+  const connection = await client();
+  await connection.run("DROP TABLE IF EXISTS oracle");
+  await connection.run(
+    `CREATE TABLE oracle (id BIGINT PRIMARY KEY, n INT UNSIGNED, d DECIMAL(10,3), f DOUBLE, t VARCHAR(50),
+     at DATETIME(6), day DATE, e ENUM('a','b'), b VARBINARY(10))`,
+  );
+  const start = await here();
+  await connection.run(
+    `INSERT INTO oracle VALUES (1, 4000000000, -1.5, 0.1, 'größe', '2026-11-21 10:00:00.000001', '2026-11-21', 'b', x'ff'),
+     (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`,
+  );
+  await connection.run("UPDATE oracle SET t = 'x', n = id WHERE id <= 2");
+  await connection.run("DELETE FROM oracle WHERE id = 1");
+  connection.destroy();
+  const ours = (await batchesToEnd(newSource({ tables: [`${DB}.oracle`] }), start))
+    .flatMap(({ changes }) => changes.map(({ op, before, after }) => [op, before, after]));
+  assert.equal(ours.length, 5);
+  assert.deepEqual(
+    ours.map((change) => JSON.stringify(change, plain)),
+    await rowsByZongji(start, 5),
+  );
+});
+
+/** Bytes as hexadecimal. */
+function plain(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? value.toHex() : value;
+}
+
+/** The same, read by the library zongji. */
+async function rowsByZongji(start: ResumePoint, count: number): Promise<string[]> {
+  const { host, port, users } = server;
+  const zongji = new ZongJi({ host, port, ...users.admin, dateStrings: true, timezone: "Z" });
+  const found: string[] = [];
+  const done = Promise.withResolvers<void>();
+  const timer = setTimeout(() => done.reject(new Error(`${found.length} rows came`)), DEADLINE_MS);
+  const image = (row: Record<string, unknown> | null) =>
+    row &&
+    Object.entries(row).map(([name, value]) =>
+      name === "at" && typeof value === "string"
+        ? value.replace(" ", "T")
+        : value instanceof Uint8Array
+        ? value.toHex()
+        : value
+    );
+  zongji.on("error", done.reject);
+  zongji.on("binlog", (raw: unknown) => {
+    const event = raw as { getEventName(): string; rows?: Record<string, unknown>[] };
+    for (const row of event.rows ?? []) {
+      const kind = event.getEventName();
+      const { before, after } = row as {
+        before: Record<string, unknown>;
+        after: Record<string, unknown>;
+      };
+      if (kind === "writerows") found.push(JSON.stringify(["c", null, image(row)]));
+      else if (kind === "deleterows") found.push(JSON.stringify(["d", image(row), null]));
+      else found.push(JSON.stringify(["u", image(before), image(after)]));
+    }
+    if (found.length >= count) done.resolve();
+  });
+  zongji.start({
+    filename: String(start.file),
+    position: Number(start.offset),
+    includeSchema: { [DB]: ["oracle"] },
+    includeEvents: ["tablemap", "writerows", "updaterows", "deleterows"],
+  });
+  try {
+    await done.promise;
+  } finally {
+    clearTimeout(timer);
+    await new Promise<void>((resolve) => {
+      zongji.once("stopped", resolve);
+      zongji.stop();
+    });
+  }
+  return found;
+}

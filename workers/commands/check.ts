@@ -1,0 +1,57 @@
+/** `deno task check JOB`: everything that can be wrong before a job runs, each with its cure. */
+import { createLog } from "../../shared/observe/log.ts";
+import type { Finding } from "../../shared/sources/source.ts";
+import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { readJob } from "../environment.ts";
+import { allFindings, inspectJob } from "../inspect.ts";
+
+const SPEC: CommandSpec = {
+  name: "check",
+  summary:
+    "Validates a job, connects to its servers, and says what would go wrong and how to mend it.",
+  usage: "deno task check [options] JOB",
+  example: "deno task check jobs/capture-pg.yaml",
+  options: {
+    json: { type: "boolean", help: "Print one JSON object: job, runnable, findings." },
+  },
+  positionals: { name: "JOB", help: "The job file: .yaml or .toml.", min: 1, max: 1 },
+};
+
+async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, Deno.args);
+  if (parsed === "help") return EXIT_DONE;
+  const { kind, job, secrets } = readJob(parsed.positionals[0]!);
+  const log = createLog({
+    job: job.name,
+    format: "text",
+    level: "warn",
+    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
+    now: Date.now,
+    secrets,
+  });
+  const findings = allFindings(await inspectJob(kind, job, { log, now: Date.now }));
+  const runnable = !findings.some(({ level }) => level === "error");
+  if (parsed.options.json) console.log(JSON.stringify({ job: job.name, runnable, findings }));
+  else console.log(report(findings));
+  return runnable ? EXIT_DONE : EXIT_FAILED;
+}
+
+/** One line a finding, its cure below it. */
+function report(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ subject }) => subject.length));
+  const lines = findings.flatMap(({ level, subject, found, cure }) => {
+    const line = `${level.padEnd(7)}  ${subject.padEnd(width)}  ${found}`;
+    const cures = level === "ok" || cure === undefined ? [] : cure.split("\n");
+    return [line, ...cures.map((text) => `${" ".repeat(9)}> ${text}`)];
+  });
+  const count = (wanted: Finding["level"]) =>
+    findings.filter(({ level }) => level === wanted).length;
+  return [
+    ...lines,
+    "",
+    `${count("ok")} ok, ${count("warning")} warnings, ${count("error")} errors`,
+  ].join("\n");
+}
+
+if (import.meta.main) await run(main);

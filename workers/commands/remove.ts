@@ -1,0 +1,101 @@
+/** `deno task remove JOB`: drops what a capture made, so that a forgotten slot fills no disk. */
+import { ConfigError } from "../../shared/errors.ts";
+import { openKafka } from "../../shared/kafka/mod.ts";
+import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
+import { createLog } from "../../shared/observe/log.ts";
+import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts";
+import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { EXIT_DONE, run } from "../cli/main.ts";
+import { readJob } from "../environment.ts";
+import { isCapture, openSource } from "../sources.ts";
+
+const SPEC: CommandSpec = {
+  name: "remove",
+  summary:
+    "Drops what a capture made: slot and publication, its stored position, on request its topics.",
+  usage: "deno task remove [options] JOB",
+  example: "deno task remove jobs/capture-pg.yaml",
+  options: {
+    topics: { type: "boolean", help: "Delete the topics that it wrote as well; needs --yes." },
+    yes: { type: "boolean", help: "Really delete the topics, with all that they hold." },
+    json: { type: "boolean", help: "Print one JSON object: job, removed." },
+  },
+  positionals: { name: "JOB", help: "The job file of a capture: .yaml or .toml.", min: 1, max: 1 },
+};
+
+async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, Deno.args);
+  if (parsed === "help") return EXIT_DONE;
+  const { options, positionals } = parsed;
+  const { kind, job, secrets, where } = readJob(positionals[0]!);
+  if (!isCapture(kind)) {
+    throw new ConfigError(`${where(["job"])} job: ${kind} leaves nothing on a server to remove.`, {
+      cure: "name the job file of a capture",
+    });
+  }
+  const captureJob = job as Extract<typeof job, { source: unknown }>;
+  const log = createLog({
+    job: job.name,
+    format: "text",
+    level: "warn",
+    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
+    now: Date.now,
+    secrets,
+  });
+  const source = await openSource(kind, captureJob, { log, now: Date.now });
+  const client = await openKafka(captureJob.kafka, "produce", log);
+  const admin = await client.admin();
+  const removed: string[] = [];
+  const tell = (sentence: string) => {
+    removed.push(sentence);
+    if (!options.json) console.log(sentence);
+  };
+  try {
+    const identity = { connector: source.connector, name: job.name };
+    const stored = await readPosition(admin, identity);
+    const topics = options.topics ? await existing(admin, Object.keys(stored?.topics ?? {})) : [];
+    if (topics.length > 0 && !options.yes) {
+      throw new ConfigError(`--topics deletes ${topics.join(", ")} with all that they hold.`, {
+        cure: "add --yes",
+      });
+    }
+    for (const sentence of await source.remove()) tell(sentence);
+    if (stored) {
+      await forget(client, identity);
+      tell(`Forgot the position of ${source.connector}/${job.name}.`);
+    }
+    if (topics.length > 0) {
+      await admin.delete_topics(topics);
+      for (const topic of topics) tell(`Deleted topic ${topic}.`);
+    }
+  } finally {
+    await source.close();
+    await admin.close();
+  }
+  if (options.json) console.log(JSON.stringify({ job: job.name, removed }));
+  else if (removed.length === 0) console.log(`${job.name} has left nothing to remove.`);
+  return EXIT_DONE;
+}
+
+async function existing(admin: Admin, names: readonly string[]): Promise<string[]> {
+  const found = await admin.topics((name) => names.includes(name));
+  return found.map(({ name }) => name).sort();
+}
+
+/** Writes the tombstone behind which the source is unknown. */
+async function forget(
+  client: KafkaClient,
+  identity: Parameters<typeof positionBatch>[0],
+): Promise<void> {
+  const producer = await client.producer({
+    transactional_id: `list-sync-remove-${identity.connector}-${identity.name}`,
+    fence: { partitions: [], ids: [] },
+  });
+  try {
+    await producer.send([positionBatch(identity, null, Date.now())]);
+  } finally {
+    await producer.close();
+  }
+}
+
+if (import.meta.main) await run(main);

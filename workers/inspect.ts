@@ -1,0 +1,148 @@
+/** What `deno task check` looks at, and every worker again at its start. */
+import { classify, ConfigError, describe } from "../shared/errors.ts";
+import { openKafka } from "../shared/kafka/mod.ts";
+import type { Log } from "../shared/observe/log.ts";
+import {
+  type Preflight,
+  preflight,
+  reachFinding,
+  templateMatcher,
+} from "../shared/pipeline/preflight.ts";
+import { topicMatcher } from "../shared/pipeline/topics.ts";
+import type { Finding } from "../shared/sources/source.ts";
+import type { JobKind, JobOf } from "./jobs.ts";
+import { type CaptureKind, isCapture, openSource } from "./sources.ts";
+
+/** What looking needs besides the job. */
+export interface InspectDeps {
+  readonly log: Log;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  /** Whether this process may connect to `host:port`; left out: it may connect anywhere. */
+  readonly mayConnect?: (address: string) => boolean;
+}
+
+/** A server that could not be looked at. */
+export interface Unreached {
+  /** `source` or `kafka`. */
+  readonly subject: string;
+  readonly error: unknown;
+}
+
+/** What was found, and what could not be looked at. */
+export interface Inspection {
+  readonly findings: readonly Finding[];
+  readonly unreached: readonly Unreached[];
+}
+
+/** Connects to everything that a job names, looks, and changes nothing. */
+export async function inspectJob<Kind extends JobKind>(
+  kind: Kind,
+  job: JobOf<Kind>,
+  deps: InspectDeps,
+): Promise<Inspection> {
+  const looks = looksOf(kind, job, deps);
+  const looked = await Promise.all(
+    Object.entries(looks).map(([subject, look]) =>
+      look().then(
+        (findings) => ({ findings, unreached: [] }),
+        (error) => ({ findings: [], unreached: [{ subject, error }] }),
+      )
+    ),
+  );
+  return {
+    findings: looked.flatMap(({ findings }) => findings),
+    unreached: looked.flatMap(({ unreached }) => unreached),
+  };
+}
+
+type Looks = Record<string, () => Promise<Finding[]>>;
+
+function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
+  if (isCapture(kind)) {
+    const capture = job as JobOf<CaptureKind>;
+    return {
+      source: () => inspectSource(kind, capture, deps),
+      kafka: () =>
+        inspectBrokers(capture.kafka, "produce", {
+          topics: {
+            match: templateMatcher(capture.kafka.topic, capture.name),
+            text: capture.kafka.topic,
+          },
+          writes: capture.kafka,
+        }, deps),
+    };
+  }
+  if (kind === "consume-csv") {
+    const consume = job as JobOf<"consume-csv">;
+    const text = consume.topics?.join(", ") ?? consume.topic_pattern!;
+    const topics = { match: topicMatcher(consume), text };
+    return { kafka: () => inspectBrokers(consume.kafka, "consume", { topics }, deps) };
+  }
+  const { database } = job as JobOf<"seed">;
+  const { host, port, connect_timeout_ms } = database;
+  return { database: async () => [await reachFinding("database", host, port, connect_timeout_ms)] };
+}
+
+async function inspectSource(
+  kind: CaptureKind,
+  job: JobOf<CaptureKind>,
+  deps: InspectDeps,
+): Promise<Finding[]> {
+  const source = await openSource(kind, job, deps);
+  try {
+    return await source.inspect();
+  } finally {
+    await source.close();
+  }
+}
+
+async function inspectBrokers(
+  kafka: JobOf<"consume-csv">["kafka"] | JobOf<CaptureKind>["kafka"],
+  direction: "produce" | "consume",
+  wanted: Pick<Preflight, "topics" | "writes">,
+  { log, mayConnect }: InspectDeps,
+): Promise<Finding[]> {
+  const admin = await (await openKafka(kafka, direction, log)).admin();
+  try {
+    const { connect_timeout_ms } = kafka;
+    return await preflight({ admin, connect_timeout_ms, mayConnect, ...wanted });
+  } finally {
+    await admin.close();
+  }
+}
+
+/**
+ * The check at a worker's start: warnings are logged, errors refuse the start with a ConfigError. A
+ * server that does not answer just now is left to the worker, which tries again.
+ */
+export async function checkAtStart<Kind extends JobKind>(
+  kind: Kind,
+  job: JobOf<Kind>,
+  deps: InspectDeps,
+): Promise<void> {
+  const { findings, unreached } = await inspectJob(kind, job, deps);
+  for (const { subject, error } of unreached) {
+    if (classify(error) === "stop") throw error;
+    deps.log.warn("check_skipped", { subject, error });
+  }
+  for (const { level, subject, found, cure } of findings) {
+    if (level === "warning") deps.log.warn("check", { subject, found, cure });
+  }
+  const errors = findings.filter(({ level }) => level === "error");
+  if (errors.length === 0) return;
+  const list = errors.map(({ subject, found, cure }) =>
+    `${subject}: ${found}.${cure === undefined ? "" : ` To mend: ${cure}`}`
+  );
+  throw new ConfigError(`The job cannot run: ${list.join(" ")}`);
+}
+
+/** Findings with what was not reached among them, as errors. */
+export function allFindings({ findings, unreached }: Inspection): Finding[] {
+  const failed = unreached.map(({ subject, error }): Finding => ({
+    level: "error",
+    subject,
+    found: describe(error),
+  }));
+  return [...findings, ...failed];
+}
