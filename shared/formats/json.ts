@@ -20,7 +20,7 @@ import { POSITION_LENGTH } from "../position.ts";
 import { type Encoded, type Format, type SchemaLookup, sourceId } from "./format.ts";
 import { keyText } from "./key.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
-import { jsonWriter, quoted } from "./text.ts";
+import { jsonWriter, quoted } from "../wire/value_text.ts";
 
 /** The format `json`. */
 export const format: Format = { name: "json", encode, decode, stamp };

@@ -1,7 +1,7 @@
 /** Record keys: the same JSON text in every format, so that a row stays in its partition. */
 import type { Change, Row, TableSchema } from "../change.ts";
 import { TRUNCATE_KEY } from "./format.ts";
-import { rowWriter } from "./text.ts";
+import { rowWriter } from "../wire/value_text.ts";
 
 const writers = new WeakMap<TableSchema, (row: Row) => string>();
 

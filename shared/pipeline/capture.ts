@@ -243,7 +243,7 @@ class Session {
     const known = await readPosition(admin, this.#identity);
     this.#refuseOtherRouting(known);
     const generation = known?.generation ?? Math.floor(now() / 1000);
-    const resume = await this.#source.open({ resume: known?.resume, generation });
+    const resume = await this.#openSource(known, generation);
 
     const transactional_id = `list-sync.${this.#identity.connector}.${this.#job.name}`;
     this.#producer = await kafka.producer({
@@ -275,6 +275,19 @@ class Session {
     this.#store({});
     await this.#outbox.drained();
     log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
+  }
+
+  async #openSource(known: StoredPosition | undefined, generation: number): Promise<ResumePoint> {
+    try {
+      return await this.#source.open({ resume: known?.resume, generation });
+    } catch (error) {
+      // A predecessor that was still draining has moved both since.
+      const now = await readPosition(this.#admin!, this.#identity);
+      if (JSON.stringify(now) === JSON.stringify(known)) throw error;
+      throw new RetryableError("The stored position moved while this capture began", {
+        cause: error,
+      });
+    }
   }
 
   #routing(): string {

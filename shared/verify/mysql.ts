@@ -5,7 +5,7 @@ import type { Connection, RowDataPacket } from "mysql2/promise";
 import { connectMysql, mysqlIdentifier, mysqlTable, mysqlTableName } from "../database/mysql.ts";
 import type { DatabaseOptions } from "../database/options.ts";
 import { ConfigError } from "../errors.ts";
-import { base64, floatText } from "../formats/text.ts";
+import { base64, floatText } from "../wire/value_text.ts";
 import type { TableReader, TableShape } from "./table.ts";
 
 /** Rows handed on at a time. */

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { connectPostgres, type PgClient, pgIdentifier, pgTable } from "../database/postgres.ts";
 import type { DatabaseOptions } from "../database/options.ts";
 import { ConfigError } from "../errors.ts";
-import { base64, floatText, jsonWriter } from "../formats/text.ts";
+import { base64, floatText, jsonWriter } from "../wire/value_text.ts";
 import { arrayConversion, conversionOf, OID } from "../wire/postgres_value.ts";
 import type { TableReader, TableShape } from "./table.ts";
 

@@ -4,7 +4,7 @@ import mysql from "mysql2/promise";
 import pg from "pg";
 import type { Change } from "../../shared/change.ts";
 import { keyText } from "../../shared/formats/key.ts";
-import { rowWriter } from "../../shared/formats/text.ts";
+import { rowWriter } from "../../shared/wire/value_text.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";

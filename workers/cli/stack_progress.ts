@@ -5,6 +5,7 @@ import type { Part, StackProgress } from "../../compose/native/stack.ts";
 const TITLES: Record<Part, string> = { kafka: "Kafka", pg: "PostgreSQL", mysql: "MySQL" };
 const TITLE_WIDTH = Math.max(...Object.values(TITLES).map((title) => title.length));
 const BAR_WIDTH = 20;
+const USUAL_COLUMNS = 80;
 /** Moves the cursor to the start of the line `n` above, and clears from there to the line's end. */
 const UP = (n: number) => `\x1b[${n}F`;
 const CLEAR_LINE = "\x1b[2K";
@@ -60,8 +61,9 @@ function barOf(done: number, total: number): string {
 /** A line that wraps could not be drawn again in place. */
 function columns(): number {
   try {
-    return Deno.consoleSize().columns - 1;
+    // Some terminals do not know their size and say 0.
+    return (Deno.consoleSize().columns || USUAL_COLUMNS) - 1;
   } catch {
-    return 79;
+    return USUAL_COLUMNS - 1;
   }
 }

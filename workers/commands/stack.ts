@@ -109,7 +109,7 @@ async function takeDown({ options }: Arguments): Promise<number> {
   const stopped = await down({ name, wipe });
   const ended = stopped === undefined
     ? `There is no stack ${name}.`
-    : `Stack ${name}: ${stopped} servers ended.`;
+    : `Stack ${name}: ${stopped} server${stopped === 1 ? "" : "s"} ended.`;
   console.log(wipe ? `${ended} Its data is deleted.` : ended);
   return EXIT_DONE;
 }

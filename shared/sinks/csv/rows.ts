@@ -1,7 +1,7 @@
 /** How changes become lines: which columns, in which order, and what stands for what. */
 import type { Change, Column, Row, TableSchema, Value } from "../../change.ts";
 import { ConfigError, RecordError } from "../../errors.ts";
-import { base64, floatText, jsonWriter } from "../../formats/text.ts";
+import { base64, floatText, jsonWriter } from "../../wire/value_text.ts";
 import { nearest } from "../../jobs/nearest.ts";
 import type { TopicPartition } from "../../kafka/port.ts";
 import { csvLine, csvQuoted, csvText } from "../../wire/csv.ts";

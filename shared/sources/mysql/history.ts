@@ -29,7 +29,7 @@ export function readResume(point: ResumePoint): Resume {
   return { gtid_set: GtidSet.parse(gtid_set), file, offset, server_uuid };
 }
 
-const NEW_GENERATION = "begin a new generation with a snapshot (remove the job's stored position)";
+const NEW_GENERATION = "run `deno task remove JOB`, then start the job anew";
 
 /**
  * Checks that the server is the one that wrote the stored position and still has all behind it.

@@ -327,7 +327,7 @@ function explainStreamError(
   return new HistoryLostError(
     `${placeOf(options)} cannot go on from where the slot stands: ${error.message}`,
     {
-      cure: "drop the slot (deno task remove JOB), then begin a new generation",
+      cure: "run `deno task remove JOB`, then start the job anew",
       cause: error,
     },
   );

@@ -232,7 +232,7 @@ export class PostgresSource implements Source {
         `Slot ${names.slot} of ${placeOf(options)} is gone: changes since ${
           resume["lsn"]
         } may be lost`,
-        { cure: "begin a new generation" },
+        { cure: "run `deno task remove JOB` and start the job anew" },
       );
     }
     // The publication comes first: decoding looks for it as of the moment of each change.
@@ -253,12 +253,17 @@ export class PostgresSource implements Source {
     const stored = resume === undefined ? 0n : parseLsn(String(resume["lsn"]));
     // Read again: the predecessor may have confirmed more before it let go.
     const { confirmed_lsn } = await findSlot(session, names.slot) ?? slot;
-    if (confirmed_lsn <= stored) return stored;
-    // The server would start there without a word: what lies between was confirmed to it.
-    if (resume !== undefined) {
-      log.info("slot_ahead", { stored: formatLsn(stored), confirmed: formatLsn(confirmed_lsn) });
+    if (resume !== undefined && confirmed_lsn > stored) {
+      // Only what is stored is confirmed, so this capture did not; the server would start there
+      // without a word.
+      throw new HistoryLostError(
+        `Slot ${names.slot} stands at ${formatLsn(confirmed_lsn)}, ahead of the stored position` +
+          ` ${formatLsn(stored)}: it was made anew or moved by another program, and the changes` +
+          " between cannot be had",
+        { cure: "run `deno task remove JOB` and start the job anew" },
+      );
     }
-    return confirmed_lsn;
+    return resume === undefined ? confirmed_lsn : stored;
   }
 
   #command(start: bigint, tables: readonly TableName[]): string {
@@ -462,7 +467,8 @@ async function identify(client: Awaited<ReturnType<typeof connect>>): Promise<Se
 
 /** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */
 function checkHistory(resume: ResumePoint, server: Server, options: PostgresOptions): void {
-  const cure = "point the job at the server that it captured before, or begin a new generation";
+  const cure =
+    "point the job at the server that it captured before, or run `deno task remove JOB` and start the job anew";
   const place = placeOf(options);
   if (resume["system_identifier"] !== server.system_identifier) {
     throw new HistoryLostError(

@@ -3,7 +3,7 @@ import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import type { Change, Row } from "../../../shared/change.ts";
 import { ConfigError, HistoryLostError, RecordError } from "../../../shared/errors.ts";
-import { base64, floatText, jsonWriter } from "../../../shared/formats/text.ts";
+import { base64, floatText, jsonWriter } from "../../../shared/wire/value_text.ts";
 import { csvOptions } from "../../../shared/sinks/csv.ts";
 import type { CsvOptions } from "../../../shared/sinks/csv.ts";
 import { csvFiles } from "../../../shared/sinks/csv/files.ts";

@@ -1,0 +1,253 @@
+/** `consume-csv` as users run it, against real brokers. */
+import assert from "node:assert/strict";
+import { inFolder } from "../unit/sinks/fixtures.ts";
+import { assertOnce, csvJob, Feed, found } from "./consume_feed.ts";
+import { WorkerProcess } from "../worker_process.ts";
+
+interface Summary {
+  partitions: number;
+  records: number;
+  changes: Record<string, number>;
+  repetitions: number;
+  rows: number;
+}
+
+/** A feed and a folder of the test's own. */
+function withFeed(name: string, work: (feed: Feed, folder: string) => Promise<void>) {
+  return () =>
+    inFolder(async (folder) => {
+      const feed = await Feed.open(name);
+      try {
+        await work(feed, folder);
+      } finally {
+        await feed.close();
+      }
+    });
+}
+
+/** Waits for something that must come. */
+async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!await look()) {
+    assert(Date.now() < deadline, `never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Every file that is in the folder, complete or not. */
+function partFiles(folder: string, topic: string): string[] {
+  return [...Deno.readDirSync(`${folder}/${topic}`)].map(({ name }) => name)
+    .filter((name) => name.endsWith(".part"));
+}
+
+for (const client of ["kafkajs", "platformatic"]) {
+  Deno.test(
+    `${client}: a batch ends at the ends of its start, drops repetitions and goes on where it stood`,
+    withFeed(`batch-${client}`, async (feed, folder) => {
+      const output = `${folder}/out`;
+      const job = csvJob(feed, output);
+      job.kafka = { ...job.kafka as object, client };
+      await feed.send(3_000, { repeat: true });
+      await feed.fence();
+
+      await using first = new WorkerProcess(folder, "consume-csv", job, ["--json"]);
+      const summary = await first.result<Summary>();
+      assertOnce(found(output, feed.topic), feed.expected);
+      assert.equal(summary.rows, feed.expected.length);
+      assert.equal(summary.partitions, 3);
+      assert.equal(summary.records - summary.repetitions, 3_000, JSON.stringify(summary));
+      assert(summary.repetitions > 300, JSON.stringify(summary));
+      assert.deepEqual(partFiles(output, feed.topic), []);
+      const { committed, ends } = await feed.standings(feed.topic);
+      assert.deepEqual(committed, ends);
+
+      await using second = new WorkerProcess(folder, "consume-csv", job, ["--json"]);
+      assert.equal((await second.result<Summary>()).rows, 0);
+      await feed.send(500);
+      await using third = new WorkerProcess(folder, "consume-csv", job, ["--json"]);
+      assert.equal((await third.result<Summary>()).records, 500);
+      assertOnce(found(output, feed.topic), feed.expected);
+    }),
+  );
+}
+
+Deno.test(
+  "A stream drains at SIGTERM: all is durable and committed, and the files are whole",
+  withFeed("stream", async (feed, folder) => {
+    const output = `${folder}/out`;
+    const job = csvJob(feed, output, { mode: "stream", flush_interval_ms: 60_000 });
+    await using worker = new WorkerProcess(folder, "consume-csv", job);
+    await feed.send(2_000);
+    await worker.event("partitions_assigned");
+    // Nothing is flushed for a minute: what a look finds is text that a stop has to make durable.
+    await until("the worker has begun files", () => {
+      try {
+        return partFiles(output, feed.topic).length === 6;
+      } catch {
+        return false;
+      }
+    });
+    await worker.stop();
+    const { committed, ends } = await feed.standings(feed.topic);
+    assert.deepEqual(partFiles(output, feed.topic), []);
+    const next = new WorkerProcess(folder, "consume-csv", csvJob(feed, output), ["--json"]);
+    await next.result();
+    assertOnce(found(output, feed.topic), feed.expected);
+    assert(
+      committed.every((offset) => offset !== undefined && offset > 0),
+      `${committed} of ${ends}`,
+    );
+  }),
+);
+
+Deno.test(
+  "After kill -9 again and again each change stands in the files once",
+  withFeed("kill", async (feed, folder) => {
+    const output = `${folder}/out`;
+    const sink = { output, rotate_rows: 400 };
+    const job = csvJob(feed, output, { mode: "stream", flush_interval_ms: 20, sink });
+    for (let round = 0; round < 4; round++) {
+      await using worker = new WorkerProcess(folder, "consume-csv", job);
+      await worker.event("partition_opened");
+      for (let sent = 0; sent < 4; sent++) await feed.send(500, { repeat: true });
+      await until("some of it is durable", async () => {
+        const { committed } = await feed.standings(feed.topic);
+        return committed.some((offset) => (offset ?? 0) > 300 * round);
+      });
+      await worker.kill();
+    }
+    await using last = new WorkerProcess(folder, "consume-csv", csvJob(feed, output, { sink }));
+    await last.ended();
+    assertOnce(found(output, feed.topic, { rotate_rows: 400 }), feed.expected);
+  }),
+);
+
+Deno.test(
+  "Three consumers of a group share the partitions, and all end when the group is done",
+  withFeed("three", async (feed, folder) => {
+    const output = `${folder}/out`;
+    await feed.send(6_000);
+    const workers = ["a", "b", "c"].map((consumer_id) => {
+      const filename = "{topic}/{operation}-{partition}-{sequence}-{consumer_id}.csv";
+      const job = csvJob(feed, output, { consumer_id, sink: { output, filename } });
+      return new WorkerProcess(folder, "consume-csv", job, ["--json"]);
+    });
+    try {
+      const summaries = await Promise.all(workers.map((worker) => worker.result<Summary>()));
+      const filename = "{topic}/{operation}-{partition}-{sequence}-{consumer_id}.csv";
+      assertOnce(found(output, feed.topic, { filename }), feed.expected);
+      const rows = summaries.reduce((sum, summary) => sum + summary.rows, 0);
+      assert.equal(rows, feed.expected.length, JSON.stringify(summaries));
+    } finally {
+      for (const worker of workers) await worker[Symbol.asyncDispose]();
+    }
+  }),
+);
+
+Deno.test(
+  "Consumers that come and go while changes flow hand their partitions over",
+  withFeed("rebalance", async (feed, folder) => {
+    const output = `${folder}/out`;
+    const job = (consumer_id: string) => csvJob(feed, output, { mode: "stream", consumer_id });
+    await using first = new WorkerProcess(folder, "consume-csv", job("a"));
+    await feed.send(1_000);
+    await first.event("partitions_assigned");
+    await using second = new WorkerProcess(folder, "consume-csv", job("b"));
+    await feed.send(1_000);
+    await second.event("partition_opened");
+    await feed.send(1_000);
+    await first.stop();
+    await feed.send(1_000);
+    await until("the second has taken all", async () => {
+      const { committed, ends } = await feed.standings(feed.topic);
+      return committed.every((offset, partition) => offset === ends[partition]);
+    });
+    await second.stop();
+    assertOnce(found(output, feed.topic), feed.expected);
+  }),
+);
+
+Deno.test(
+  "A record of another format stops the job with its place; what stood before it is kept",
+  withFeed("format", async (feed, folder) => {
+    const output = `${folder}/out`;
+    await feed.send(300);
+    const { ends } = await feed.standings("nobody");
+    await feed.sendRecords(1, [{ key: "{}", value: "not a change", timestamp_ms: 0 }]);
+    await using worker = new WorkerProcess(folder, "consume-csv", csvJob(feed, output));
+    const failed = await worker.event("failed");
+    await worker.ended(1);
+    assert.match(
+      String(failed.error),
+      new RegExp(`Topic ${feed.topic}, partition 1: .* offset ${ends[1]} .*format json`),
+    );
+    const journal = JSON.parse(Deno.readTextFileSync(`${output}/.list-sync/${feed.topic}/1.json`));
+    assert.equal(journal.next_offset, ends[1]);
+  }),
+);
+
+Deno.test(
+  "A topic made anew under its name is lost history, not a beginning",
+  withFeed("anew", async (feed, folder) => {
+    const output = `${folder}/out`;
+    await feed.send(300);
+    await using first = new WorkerProcess(folder, "consume-csv", csvJob(feed, output));
+    await first.ended();
+    await feed.admin.delete_topics([feed.topic]);
+    await until(
+      "the topic is gone",
+      async () => (await feed.admin.topics((name) => name === feed.topic)).length === 0,
+    );
+    await feed.admin.create_topics([
+      { name: feed.topic, partitions: 3, replication_factor: 3, config: {} },
+    ]);
+    await using second = new WorkerProcess(folder, "consume-csv", csvJob(feed, output));
+    const failed = await second.event("failed");
+    await second.ended(1);
+    assert.equal(failed.kind, "HistoryLostError");
+    assert.match(String(failed.error), /was made anew/);
+  }),
+);
+
+Deno.test(
+  "sink: none counts and writes nothing",
+  withFeed("none", async (feed, folder) => {
+    await feed.send(1_000, { repeat: true });
+    const job = csvJob(feed, folder, { sink: "none" });
+    await using worker = new WorkerProcess(folder, "consume-csv", job, ["--json"]);
+    const summary = await worker.result<Summary>();
+    assert.equal(summary.rows, feed.expected.length);
+    const { committed, ends } = await feed.standings(feed.topic);
+    assert.deepEqual(committed, ends);
+    const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
+    assert.deepEqual(names.filter((name) => !/\.(log|yaml)$/.test(name)), []);
+  }),
+);
+
+Deno.test(
+  "A stream waits for topics that its pattern will match, and takes up those that come later",
+  withFeed("pattern", async (feed, folder) => {
+    const output = `${folder}/out`;
+    const prefix = feed.topic.slice(0, -2);
+    const job = csvJob(feed, output, { mode: "stream", topic_refresh_ms: 200 });
+    delete job.topics;
+    job.topic_pattern = `${prefix}..\\.later|${prefix}..\\.last`;
+    await using worker = new WorkerProcess(folder, "consume-csv", job);
+    await worker.event("waiting_for_topics");
+    const create = (name: string) =>
+      feed.admin.create_topics([{ name, partitions: 1, replication_factor: 3, config: {} }]);
+    await create(`${feed.topic}.later`);
+    await worker.event("consume_started");
+    await create(`${feed.topic}.last`);
+    await worker.event("topics_found");
+    await until("both are held", () => {
+      try {
+        return [...Deno.readDirSync(`${output}/.list-sync`)].length === 2;
+      } catch {
+        return false;
+      }
+    });
+    await worker.stop();
+    await feed.admin.delete_topics([`${feed.topic}.later`, `${feed.topic}.last`]);
+  }),
+);
