@@ -63,7 +63,7 @@ function incomplete(
     {
       cure: `ALTER TABLE ${
         quoteTable({ schema: schema.schema!, table: schema.table })
-      } REPLICA IDENTITY FULL; then run `deno task remove JOB` and start the job anew, or exclude the table`,
+      } REPLICA IDENTITY FULL; then run deno task remove JOB and start the job anew, or exclude the table`,
       cause,
     },
   );

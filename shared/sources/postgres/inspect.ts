@@ -196,7 +196,7 @@ async function inspectSlot(
       level: "error",
       subject,
       found: `has lost its log (${slot.lost})`,
-      cure: `${drop}; then run `deno task remove JOB` and start the job anew`,
+      cure: `${drop}; then run deno task remove JOB and start the job anew`,
     }];
   }
   const holder = await findHolder(session, name);

@@ -133,7 +133,10 @@ export function checkSlot(slot: Slot, options: PostgresOptions): void {
       `Slot ${slot.name} has lost its log (${slot.lost}): changes since ${
         formatLsn(slot.confirmed_lsn)
       } cannot be had`,
-      { cure: `${drop}; then run `deno task remove JOB` and start the job anew. Raise max_slot_wal_keep_size` },
+      {
+        cure:
+          `${drop}; then run deno task remove JOB and start the job anew. Raise max_slot_wal_keep_size`,
+      },
     );
   }
 }
