@@ -106,7 +106,7 @@ Deno.test(
     const output = `${folder}/out`;
     const sink = { output, rotate_rows: 400 };
     const job = csvJob(feed, output, { mode: "stream", flush_interval_ms: 20, sink });
-    for (let round = 0; round < 4; round++) {
+    for (let round = 0; round < 3; round++) {
       await using worker = new WorkerProcess(folder, "consume-csv", job);
       await worker.event("partition_opened");
       for (let sent = 0; sent < 4; sent++) await feed.send(500, { repeat: true });

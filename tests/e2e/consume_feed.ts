@@ -22,7 +22,7 @@ const PARTITIONS = 3;
 export class Feed {
   readonly topic: string;
   readonly #admin: Admin;
-  readonly #producer: Producer;
+  #producer: Producer;
   readonly #format: FormatName;
   readonly #random = new Random(7);
   readonly #rows = new Map<number, Row>();
@@ -90,11 +90,11 @@ export class Feed {
       topic: this.topic,
       partition,
     }));
-    const producer = await kafka.producer({
+    await this.#producer.close();
+    this.#producer = await kafka.producer({
       transactional_id: this.topic,
       fence: { partitions, ids: [] },
     });
-    await producer.close();
   }
 
   /** What the group has committed, partition by partition, and where the partitions end. */
