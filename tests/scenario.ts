@@ -145,11 +145,12 @@ export class Scenario {
 
   /** All changes that were made are in the topic exactly once, each partition's positions growing. */
   async checkTopic(): Promise<void> {
-    const found = await this.#readTopic();
+    const found = await this.readTopic();
     assert.deepStrictEqual(found, { ...this.made, disorder: [] }, `topic ${this.topic}: c, u, d`);
   }
 
-  async #readTopic() {
+  /** The topic's changes by operation, and where positions do not grow. */
+  async readTopic() {
     const { format } = await formats[this.#options.format]();
     const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), "consume", SILENT);
     const admin = await kafka.admin();
@@ -206,6 +207,18 @@ export class Scenario {
         ends.map(({ end }) => end).join(", ")
       }; ${made} changes were made`;
     }, consumers);
+  }
+
+  /** Waits until nothing has come to the topic for `quiet_ms`. */
+  async settled(capture: WorkerProcess, quiet_ms: number): Promise<void> {
+    let last = "";
+    let since = performance.now();
+    await this.#asking(async (admin) => {
+      const ends = (await admin.offsets(this.topic)).map(({ end }) => end).join(", ");
+      if (ends !== last) [last, since] = [ends, performance.now()];
+      const isQuiet = performance.now() - since > quiet_ms;
+      return isQuiet ? undefined : `${this.topic} still grows: ${ends}`;
+    }, [capture]);
   }
 
   /** Asks until `missing` finds nothing missing any more; fails at the deadline with what it said last. */

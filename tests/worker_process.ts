@@ -1,4 +1,5 @@
 /** A worker as a process of its own, as users run it, with its log at hand. */
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** A line of the worker's log. */
@@ -32,7 +33,7 @@ export class WorkerProcess {
   /** Writes `job` into `folder` and starts `workers/<worker>.ts` with it. */
   constructor(folder: string, worker: string, job: { name: string }, args: string[] = []) {
     this.name = `${worker} ${job.name}`;
-    const base = `${folder}/${worker}-${crypto.randomUUID().slice(0, 8)}`;
+    const base = `${folder}/${basename(worker, ".ts")}-${crypto.randomUUID().slice(0, 8)}`;
     this.log_file = `${base}.log`;
     Deno.writeTextFileSync(`${base}.yaml`, JSON.stringify(job, null, 2));
     const script = worker.endsWith(".ts")

@@ -47,6 +47,8 @@ export interface JobKindSpec {
   readonly schema: z.ZodType;
   /** The task that starts it. */
   readonly command: "capture" | "consume" | "seed" | "verify";
+  /** A job file of this kind to show in help texts. */
+  readonly example: string;
   /** Its file in workers/. */
   readonly worker: string;
   /** What `deno task check` looks at is looked at again before the work begins. */
@@ -103,6 +105,7 @@ export const jobKinds = {
     summary: "Captures the changes of PostgreSQL tables into Kafka topics.",
     schema: capturePgJob,
     command: "capture",
+    example: "jobs/capture-pg.yaml",
     worker: "capture-pg.ts",
     checked_at_start: true,
     overrides: ["mode"],
@@ -117,6 +120,7 @@ export const jobKinds = {
     summary: "Captures the changes of MySQL tables into Kafka topics.",
     schema: captureMysqlJob,
     command: "capture",
+    example: "jobs/capture-mysql.yaml",
     worker: "capture-mysql.ts",
     checked_at_start: true,
     overrides: ["mode"],
@@ -131,6 +135,7 @@ export const jobKinds = {
     summary: "Writes the changes of Kafka topics into CSV files.",
     schema: consumeCsvJob,
     command: "consume",
+    example: "jobs/consume-csv.yaml",
     worker: "consume-csv.ts",
     checked_at_start: true,
     overrides: ["mode", "consumer_id"],
@@ -145,6 +150,7 @@ export const jobKinds = {
     summary: "Writes invented changes into a table.",
     schema: seedJob,
     command: "seed",
+    example: "jobs/seed-pg.yaml",
     worker: "seed.ts",
     overrides: ["rows", "mix", "batch", "rate", "seed", "connections"],
     needs: ({ database }: z.infer<typeof seedJob>): Needs => ({
@@ -156,6 +162,7 @@ export const jobKinds = {
     summary: "Compares the list rebuilt from a consumer's CSV files with the table.",
     schema: verifyJob,
     command: "verify",
+    example: "jobs/verify-pg.yaml",
     worker: "verify.ts",
     overrides: ["differences", "memory_bytes"],
     // Rows live as long as their bucket: large young generations only add to the peak.

@@ -1,6 +1,6 @@
 /** How every worker begins and ends: arguments, job, log, metrics, health, signals, exit code. */
 import { ConfigError, describe } from "../shared/errors.ts";
-import type { Path } from "../shared/jobs/document.ts";
+import { type Path, pathText } from "../shared/jobs/document.ts";
 import type { Grant, Needs } from "../shared/jobs/permissions.ts";
 import {
   createHealth,
@@ -36,6 +36,15 @@ export interface WorkerContext<Kind extends JobKind> {
   /** Whether the process may connect to `host:port`. */
   readonly mayConnect: (address: string) => boolean;
 }
+
+/** Errors that `list_sync_errors_total` tells apart. */
+const ERROR_KINDS = [
+  "ConfigError",
+  "RetryableError",
+  "RecordError",
+  "FencedError",
+  "HistoryLostError",
+];
 
 /** Exit codes after a clean drain, as shells number signals. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -94,7 +103,7 @@ export function runWorker<Kind extends JobKind>(
       return ended;
     } catch (error) {
       const name = error instanceof Error ? error.name : "other";
-      metrics.errors.add(1, { kind: name });
+      metrics.errors.add(1, { kind: ERROR_KINDS.includes(name) ? name : "other" });
       log.error("failed", { error, kind: name, stack: stackOf(error) });
       return error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
     } finally {
@@ -105,12 +114,12 @@ export function runWorker<Kind extends JobKind>(
 
 /** The command line of a worker; the launcher passes the same options on. */
 export function workerSpec(kind: JobKind): CommandSpec {
-  const { summary, worker, command } = jobKind(kind);
+  const { summary, worker, command, example } = jobKind(kind);
   return {
     name: worker.replace(/\.ts$/, ""),
     summary,
     usage: `deno task ${command} [options] JOB`,
-    example: `deno task ${command} jobs/${kind}.yaml`,
+    example: `deno task ${command} ${example}`,
     options: {
       "log": {
         type: "string",
@@ -202,7 +211,7 @@ function mayConnect(address: string): boolean {
 function requireGrants(needs: Needs, where: (path: Path) => string): void {
   const refuse = (what: string, grant: Grant, flag: string) => {
     throw new ConfigError(
-      `${where(grant.path)} ${grant.path.join(".")}: this process may not ${what} ${grant.value}.`,
+      `${where(grant.path)} ${pathText(grant.path)}: this process may not ${what} ${grant.value}.`,
       { cure: `start it by \`deno task\`, or add ${flag}=${grant.value} to \`deno run\`` },
     );
   };

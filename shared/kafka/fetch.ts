@@ -103,15 +103,40 @@ export function decodeFetch(body: Buffer): { error_code: number; partitions: Fet
   return { error_code, partitions };
 }
 
-/** The records of `fetched` from offset `from` on. */
-export function toBatch(fetched: Fetched, from: number): InBatch {
-  const { records, next_offset } = readRecordBatches(fetched.bytes, from, decompress);
+/** Decompressed bytes after which a batch is handed over: some thousand row changes. */
+const BATCH_BYTES = 1 << 20;
+
+/** The next records of `fetched` from offset `from` on, and what is left of it; undefined: nothing. */
+export function takeBatch(
+  fetched: Fetched,
+  from: number,
+): { readonly batch: InBatch; readonly left: Fetched | undefined } {
+  const { records, next_offset, rest } = readRecordBatches(
+    fetched.bytes,
+    from,
+    decompress,
+    BATCH_BYTES,
+  );
   const { topic, partition, end_offset } = fetched;
-  return { topic, partition, records, next_offset, end_offset };
+  return {
+    batch: { topic, partition, records, next_offset, end_offset },
+    left: rest.length === 0 ? undefined : { ...fetched, bytes: rest },
+  };
+}
+
+/** All records of `fetched` from offset `from` up to `to` (exclusive), batch by batch. */
+export function* batchesOf(fetched: Fetched, from: number, to: number): Generator<InBatch> {
+  let rest: Fetched | undefined = fetched;
+  for (let next = from; rest !== undefined && next < to;) {
+    const { batch, left }: ReturnType<typeof takeBatch> = takeBatch(rest, next);
+    if (batch.next_offset > next) yield below(batch, to);
+    next = batch.next_offset;
+    rest = left;
+  }
 }
 
 /** The part of `batch` below offset `to`. */
-export function below(batch: InBatch, to: number): InBatch {
+function below(batch: InBatch, to: number): InBatch {
   if (batch.next_offset <= to) return batch;
   return {
     ...batch,

@@ -15,7 +15,7 @@ export type Direction = "produce" | "consume";
 /** The client for each direction when the job names none. */
 export const defaultClients: Readonly<Record<Direction, keyof typeof clients>> = {
   produce: "platformatic",
-  consume: "kafkajs",
+  consume: "platformatic",
 };
 
 /**

@@ -35,11 +35,13 @@ export function countsBetween(mix: Counts, from: number, to: number): Counts {
   };
 }
 
+/** Split in two steps, so that no kind's count ever falls as the total grows. */
 function countsUpTo(mix: Counts, total: number): Counts {
-  const shares = mix.inserts + mix.updates + mix.deletes;
-  const inserts = Math.ceil(total * mix.inserts / shares);
-  const deletes = Math.min(Math.floor(total * mix.deletes / shares), total - inserts);
-  return { inserts, updates: total - inserts - deletes, deletes };
+  const rest = mix.updates + mix.deletes;
+  const inserts = Math.ceil(total * mix.inserts / (mix.inserts + rest));
+  const others = total - inserts;
+  const deletes = rest === 0 ? 0 : Math.floor(others * mix.deletes / rest);
+  return { inserts, updates: others - deletes, deletes };
 }
 
 /** Refuses a mix that would run out of rows, before anything is written. Throws ConfigError. */

@@ -241,8 +241,10 @@ export class MalformedBatchError extends Error {}
 /** Records of a fetch, control records left out. */
 export interface ReadBatches {
   readonly records: RecordRead[];
-  /** Offset behind the last whole batch; the asked offset when there was none. */
+  /** Offset behind the last batch that was read; the asked offset when there was none. */
   readonly next_offset: number;
+  /** Whole batches that the limit left unread. */
+  readonly rest: Uint8Array;
 }
 
 /** Offset behind the last whole batch in `bytes`, or `from` when there is none. Reads headers only. */
@@ -256,24 +258,32 @@ export function nextOffset(bytes: Uint8Array, from: number): number {
  * Reads the record batches that a fetch brought. A batch that the fetch's size limit cut off is
  * left out; records below `from` are too (a fetch brings the whole batch that holds `from`).
  * Throws MalformedBatchError, naming the offset, for bytes that are no batch.
+ * @param limit_bytes no further batch is begun once so many bytes are decompressed.
  */
 export function readRecordBatches(
   bytes: Uint8Array,
   from: number,
   decompress: Decompress,
+  limit_bytes = Infinity,
 ): ReadBatches {
   const records: RecordRead[] = [];
   let next_offset = from;
+  let read_bytes = 0;
   for (const batch of wholeBatches(bytes)) {
+    if (read_bytes >= limit_bytes) return { records, next_offset, rest: bytes.subarray(batch.start) };
     next_offset = Math.max(from, batch.next_offset);
     if ((batch.attributes & CONTROL) !== 0) continue;
     if (batch.next_offset <= from) continue;
     const id = batch.attributes & CODEC_MASK;
-    const payload = bytes.subarray(batch.start + HEADER_BYTES, batch.end);
-    readRecords(id === 0 ? payload : decompress(id, payload), batch, from, records);
+    const packed = bytes.subarray(batch.start + HEADER_BYTES, batch.end);
+    const payload = id === 0 ? packed : decompress(id, packed);
+    readRecords(payload, batch, from, records);
+    read_bytes += payload.length;
   }
-  return { records, next_offset };
+  return { records, next_offset, rest: NO_BYTES };
 }
+
+const NO_BYTES = new Uint8Array();
 
 interface BatchHead {
   readonly start: number;
@@ -376,7 +386,9 @@ class Cursor {
     if (length < 0) return null;
     const start = this.at;
     this.jump(start + length);
-    return this.#bytes.subarray(start, this.at);
+    // Not subarray: of a Buffer that makes Buffers, which are slower and larger than plain views.
+    const { buffer, byteOffset } = this.#bytes;
+    return new Uint8Array(buffer, byteOffset + start, length);
   }
 
   headers(): readonly (readonly [string, Uint8Array])[] {

@@ -16,11 +16,11 @@ import { change, table } from "../unit/sinks/fixtures.ts";
 import { parse } from "csv-parse/sync";
 
 const silent = createLog({ job: "test", write: () => {}, now: () => 0 });
-const PARTITIONS = 3;
 
 /** A topic of the test's own, and what was sent to it. */
 export class Feed {
   readonly topic: string;
+  readonly #partitions: number;
   readonly #admin: Admin;
   #producer: Producer;
   readonly #format: FormatName;
@@ -30,28 +30,38 @@ export class Feed {
   /** What the files must hold: `operation op position`, once each. */
   readonly expected: string[] = [];
 
-  private constructor(topic: string, admin: Admin, producer: Producer, format: FormatName) {
+  private constructor(
+    topic: string,
+    partitions: number,
+    admin: Admin,
+    producer: Producer,
+    format: FormatName,
+  ) {
     this.topic = topic;
+    this.#partitions = partitions;
     this.#admin = admin;
     this.#producer = producer;
     this.#format = format;
   }
 
   /** Makes a topic whose name begins with `name`. */
-  static async open(name: string, format: FormatName = "json"): Promise<Feed> {
+  static async open(
+    name: string,
+    { format = "json" as FormatName, partitions = 3 } = {},
+  ): Promise<Feed> {
     const kafka = await openKafka(connection(), "produce", silent);
     const admin = await kafka.admin();
     const topic = `test.consume.${name}.${crypto.randomUUID().slice(0, 8)}`;
     await admin.create_topics([
       schemasTopic(3),
-      { name: topic, partitions: PARTITIONS, replication_factor: 3, config: {} },
+      { name: topic, partitions, replication_factor: 3, config: {} },
     ]);
     const producer = await kafka.producer({
       transactional_id: topic,
       fence: { partitions: [], ids: [] },
     });
     await producer.send([schemaBatch(change(0, "c", {}).source, table, Date.now())]);
-    return new Feed(topic, admin, producer, format);
+    return new Feed(topic, partitions, admin, producer, format);
   }
 
   get count(): number {
@@ -65,12 +75,12 @@ export class Feed {
   /** Sends `count` more changes; `repeat`: some of them again, behind later ones. */
   async send(count: number, { repeat = false } = {}): Promise<void> {
     const { format } = await formats[this.#format]();
-    const lanes: OutRecord[][] = Array.from({ length: PARTITIONS }, () => []);
+    const lanes: OutRecord[][] = Array.from({ length: this.#partitions }, () => []);
     for (let sent = 0; sent < count; sent++) {
       const next = this.#next();
       const { key, value, headers } = format.encode(next);
       const record = { key, value, headers, timestamp_ms: Date.now() };
-      lanes[partitionFor(key, PARTITIONS)]!.push(record);
+      lanes[partitionFor(key, this.#partitions)]!.push(record);
     }
     for (const [partition, records] of lanes.entries()) {
       const again = repeat ? records.filter((_, index) => index % 7 === 3) : [];
@@ -86,7 +96,7 @@ export class Feed {
   /** Ends every partition with the markers that a restarted capture leaves: nobody delivers those. */
   async fence(): Promise<void> {
     const kafka = await openKafka({ ...connection(), client: "platformatic" }, "produce", silent);
-    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({
+    const partitions = Array.from({ length: this.#partitions }, (_, partition) => ({
       topic: this.topic,
       partition,
     }));

@@ -12,7 +12,7 @@ import { listRow } from "../../shared/seed/values.ts";
 import { type CsvOptions, csvOptions, sink } from "../../shared/sinks/csv.ts";
 import type { VerifyResult } from "../../shared/verify/result.ts";
 import { databases } from "../databases.ts";
-import { WorkerProcess } from "./worker_process.ts";
+import { WorkerProcess } from "../worker_process.ts";
 
 const TOPIC = "orders.list";
 const PARTITIONS = 2;

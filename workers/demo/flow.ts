@@ -22,8 +22,9 @@ interface WorkerSummary {
 class Span {
   readonly #progress: Progress;
   readonly #total: number;
-  #first_ms: number | undefined;
-  #last_ms = 0;
+  /** When it was last seen that nothing had come yet. */
+  #begin_ms = performance.now();
+  #last_ms = this.#begin_ms;
   #done = 0;
 
   constructor(progress: Progress, total: number) {
@@ -37,18 +38,18 @@ class Span {
 
   /** Counts never fall: a worker that has ended answers with none. */
   update(done: number): void {
-    if (done <= this.#done) return;
     const now = performance.now();
-    this.#first_ms ??= now;
+    if (done === 0 && this.#done === 0) this.#begin_ms = now;
+    if (done <= this.#done) return;
     this.#last_ms = now;
     this.#done = done;
     this.#progress.update(done);
     if (done >= this.#total) this.#progress.end();
   }
 
-  /** From `begin_ms`, or the first change, to the last. */
-  seconds(begin_ms = this.#first_ms ?? 0): number {
-    return Math.max(0, this.#last_ms - begin_ms) / 1000;
+  /** From the first change to the last. */
+  seconds(): number {
+    return Math.max(0, this.#last_ms - this.#begin_ms) / 1000;
   }
 }
 
@@ -63,7 +64,6 @@ export class SourceFlow {
   readonly #capture: DemoProcess;
   readonly #consume: DemoProcess;
   #spans: { seed: Span; capture: Span; consume: Span } | undefined;
-  #begin_ms = 0;
 
   constructor(
     source: DemoSource,
@@ -93,7 +93,10 @@ export class SourceFlow {
       new Span(this.#board.begin(`${what} ${this.source.title}`, this.#rows), this.#rows);
     const spans = { seed: span("write"), capture: span("capture"), consume: span("to CSV") };
     this.#spans = spans;
-    this.#begin_ms = performance.now();
+    // A seed that has ended tells no more: its last transactions are known by its end.
+    const written = Promise.all(seeds.map((seed) => seed.result()))
+      .then(() => spans.seed.update(this.#rows));
+    written.catch(() => {}); // told below, by check
     let seen = 0;
     while (spans.consume.done < this.#rows) {
       await until(`${this.source.title}: changes move on`, async () => {
@@ -106,8 +109,7 @@ export class SourceFlow {
         return moved;
       }, { signal, patience_ms: STALL_MS });
     }
-    for (const seed of seeds) await seed.result();
-    spans.seed.update(this.#rows);
+    await written;
   }
 
   async #measure(): Promise<void> {
@@ -137,8 +139,8 @@ export class SourceFlow {
       repetitions: captured.repetitions + consumed.repetitions,
       seconds: {
         seed: Math.max(...written.map((summary) => summary.seconds)),
-        capture: spans.capture.seconds(this.#begin_ms),
-        consume: spans.consume.seconds(this.#begin_ms),
+        capture: spans.capture.seconds(),
+        consume: spans.consume.seconds(),
       },
     };
   }

@@ -3,7 +3,7 @@ import type { Admin as LibraryAdmin } from "kafkajs";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { brokerFault } from "../faults.ts";
-import { below, toBatch } from "../fetch.ts";
+import { batchesOf, type Fetched } from "../fetch.ts";
 import type { Settings } from "../options.ts";
 import {
   type Admin,
@@ -159,10 +159,11 @@ export class KafkajsAdmin implements Admin {
 
   async *read(at: TopicPartition, from: number, to: number): AsyncIterable<InBatch> {
     for (let next = from; next < to;) {
-      const batch = await this.#retrying(`Reading ${partitionId(at)}`, () => this.#ask(at, next));
-      if (batch.next_offset === next) continue;
-      yield below(batch, to);
-      next = batch.next_offset;
+      const fetched = await this.#retrying(`Reading ${partitionId(at)}`, () => this.#ask(at, next));
+      for (const batch of batchesOf(fetched, next, to)) {
+        yield batch;
+        next = batch.next_offset;
+      }
     }
   }
 
@@ -171,7 +172,7 @@ export class KafkajsAdmin implements Admin {
     await Promise.allSettled([this.#admin.disconnect(), this.#requests.close()]);
   }
 
-  async #ask(at: TopicPartition, offset: number): Promise<InBatch> {
+  async #ask(at: TopicPartition, offset: number): Promise<Fetched> {
     const { fetch_bytes, fetch_wait_ms } = this.#settings;
     const leader = await this.#leader(at);
     const wanted = [{ ...at, offset, max_bytes: fetch_bytes }];
@@ -188,7 +189,7 @@ export class KafkajsAdmin implements Admin {
       if (error_code !== 0) {
         throw brokerFault(MOVED[error_code] ?? `error ${error_code}`, `Reading ${partitionId(at)}`);
       }
-      return toBatch(fetched!, offset);
+      return fetched!;
     } catch (error) {
       this.#leaders.delete(at.topic);
       throw error;

@@ -8,7 +8,7 @@ import {
   offsetFetchV8,
 } from "@platformatic/kafka";
 import { ConfigError, HistoryLostError } from "../../errors.ts";
-import { below, toBatch } from "../fetch.ts";
+import { batchesOf, type Fetched } from "../fetch.ts";
 import {
   type Admin,
   type InBatch,
@@ -132,13 +132,14 @@ export class PlatformaticAdmin implements Admin {
 
   async *read(at: TopicPartition, from: number, to: number): AsyncIterable<InBatch> {
     for (let next = from; next < to;) {
-      const batch = await this.#retrying(
+      const fetched = await this.#retrying(
         `read ${partitionId(at)}`,
         () => this.#readOnce(at, next),
       );
-      if (batch.next_offset === next) continue;
-      yield below(batch, to);
-      next = batch.next_offset;
+      for (const batch of batchesOf(fetched, next, to)) {
+        yield batch;
+        next = batch.next_offset;
+      }
     }
   }
 
@@ -146,7 +147,7 @@ export class PlatformaticAdmin implements Admin {
     await this.#cluster.close(closedError("admin client"));
   }
 
-  async #readOnce(at: TopicPartition, offset: number): Promise<InBatch> {
+  async #readOnce(at: TopicPartition, offset: number): Promise<Fetched> {
     const { fetch_bytes, fetch_wait_ms } = this.#cluster.settings;
     const leader = await this.#cluster.leader(at);
     const [fetched] = await fetchFrom(
@@ -165,7 +166,7 @@ export class PlatformaticAdmin implements Admin {
     }
     if (error_code !== 0) this.#cluster.forget(at.topic);
     check(error_code, `Reading ${partitionId(at)}`);
-    return toBatch(fetched!, offset);
+    return fetched!;
   }
 
   async #create(topics: readonly NewTopic[]): Promise<void> {

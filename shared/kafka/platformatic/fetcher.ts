@@ -1,7 +1,7 @@
 /** Fetches the assigned partitions and hands their batches over, one at a time for each partition. */
 import { RetryableError } from "../../errors.ts";
 import { brokerFault, isPassing } from "../faults.ts";
-import { type Fetched, toBatch } from "../fetch.ts";
+import { type Fetched, takeBatch } from "../fetch.ts";
 import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
 import { nextOffset } from "../../wire/record_batch.ts";
 import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
@@ -123,10 +123,12 @@ export class Fetcher {
     }
     if (this.#stop.signal.aborted) return;
     for (const [leader, slots] of groups) {
-      if (this.#busy.has(leader)) continue;
+      // Another launch may have come first while the leaders were looked up.
+      const free = slots.filter(isReady);
+      if (this.#busy.has(leader) || free.length === 0) continue;
       this.#busy.add(leader);
-      slots.forEach((slot) => slot.asked = true);
-      this.#fetch(leader, slots).catch((error) => this.#fail(error));
+      free.forEach((slot) => slot.asked = true);
+      this.#fetch(leader, free).catch((error) => this.#fail(error));
     }
   }
 
@@ -200,9 +202,10 @@ export class Fetcher {
     const { held } = slot;
     const idle = slot.handling === undefined && !slot.paused && !slot.lost;
     if (held === undefined || !idle || this.#stop.signal.aborted) return;
-    slot.held = undefined;
     const work = async () => {
-      await this.#handlers.batch(toBatch(held.fetched, held.from));
+      const { batch, left } = takeBatch(held.fetched, held.from);
+      slot.held = left && { fetched: left, from: batch.next_offset };
+      await this.#handlers.batch(batch);
     };
     slot.handling = work().then(() => {
       slot.handling = undefined;

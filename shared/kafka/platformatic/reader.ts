@@ -1,6 +1,5 @@
 /** Fetching record batches from leaders, as bytes. */
 import { createAPI, type Reader, Writer } from "@platformatic/kafka";
-import { Buffer } from "node:buffer";
 import {
   decodeFetch,
   encodeFetch,
@@ -23,7 +22,7 @@ const fetchApi = createAPI<
     return Writer.create().append(body);
   },
   (_correlation: number, _key: number, _version: number, reader: Reader) =>
-    decodeFetch(Buffer.from(reader.buffer.slice(reader.position))),
+    decodeFetch(reader.buffer.slice(reader.position)),
   false,
   false,
 );

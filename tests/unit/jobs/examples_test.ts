@@ -31,6 +31,14 @@ Deno.test("every kind of job has an example", () => {
   assert.deepEqual(Object.keys(jobKinds).filter((kind) => !kinds.has(kind)), []);
 });
 
+Deno.test("the job files that help texts name are there", () => {
+  for (const kind of Object.keys(jobKinds) as (keyof typeof jobKinds)[]) {
+    const { example } = jobKind(kind);
+    const found = EXAMPLES.find(({ path }) => path === example);
+    assert.equal(found && load(found.path, found.text).kind, kind, example);
+  }
+});
+
 Deno.test("a mistyped key of any kind is refused with its place and the nearest name", () => {
   for (const { path, text } of EXAMPLES) {
     const mistyped = text.replace(/^(name) ?/m, "nmae ");

@@ -132,11 +132,25 @@ Deno.test("records below the asked offset and a batch that is cut off are left o
   equal(nextOffset(fetched, 102), 103);
 });
 
+Deno.test("a limit leaves whole batches for the next call", () => {
+  const { bytes } = writer("lz4").write(three, 0, 1 << 20, STAMP);
+  const fetched = Buffer.concat([0, 3, 6].map((offset) => placed(bytes, offset)));
+  const offsets: number[][] = [];
+  for (let rest: Uint8Array = fetched, next = 1; rest.length > 0;) {
+    const read = readRecordBatches(rest, next, decompress, 1);
+    offsets.push(read.records.map(({ offset }) => offset));
+    rest = read.rest;
+    next = read.next_offset;
+  }
+  deepEqual(offsets, [[1, 2], [3, 4, 5], [6, 7, 8]]);
+});
+
 Deno.test("a control batch gives no record but moves the next offset", () => {
   const { bytes } = writer().write(three.slice(0, 1), 0, 1 << 20, STAMP);
   const marker = placed(bytes, 9);
   new DataView(marker.buffer).setInt16(21, 0b110000);
-  deepEqual(readRecordBatches(marker, 9, decompress), { records: [], next_offset: 10 });
+  const { records, next_offset } = readRecordBatches(marker, 9, decompress);
+  deepEqual({ records, next_offset }, { records: [], next_offset: 10 });
 });
 
 Deno.test("a batch that compaction emptied moves the next offset", () => {
@@ -145,7 +159,8 @@ Deno.test("a batch that compaction emptied moves the next offset", () => {
   const view = new DataView(emptied.buffer);
   view.setInt32(8, 49);
   view.setInt32(57, 0);
-  deepEqual(readRecordBatches(emptied, 20, decompress), { records: [], next_offset: 23 });
+  const { records, next_offset } = readRecordBatches(emptied, 20, decompress);
+  deepEqual({ records, next_offset }, { records: [], next_offset: 23 });
 });
 
 Deno.test("damaged bytes are reported, never read as records beyond the batch", () => {

@@ -1,0 +1,113 @@
+/**
+ * A capture that a test breaks on purpose: `capture.ts SABOTAGE JOB`. The product has no such switch;
+ * here its parts are put together with one of them replaced.
+ */
+import { capture } from "../../../shared/pipeline/capture.ts";
+import { captureTopicOptions } from "../../../shared/pipeline/capture.ts";
+import type { Admin, KafkaClient, OutBatch, Producer } from "../../../shared/kafka/port.ts";
+import { openKafka } from "../../../shared/kafka/mod.ts";
+import { kafkaOptions } from "../../../shared/kafka/options.ts";
+import { createLog } from "../../../shared/observe/log.ts";
+import { createMetrics } from "../../../shared/observe/metrics.ts";
+import { sources } from "../../../shared/sources/mod.ts";
+import { mysqlOptions } from "../../../shared/sources/mysql/options.ts";
+import { postgresOptions } from "../../../shared/sources/postgres/options.ts";
+
+/** Topics of list-sync itself, which every sabotage leaves alone. */
+const isOwn = (topic: string) => topic.startsWith("list-sync.");
+
+/** How late a sabotaged acknowledgement really comes. */
+const LATE_MS = 3_000;
+
+/** Says at once that a batch is held by all replicas, and sends it later. */
+function acknowledgeOnReceipt(kafka: KafkaClient): KafkaClient {
+  return { ...bound(kafka), producer: async (options) => hasty(await kafka.producer(options)) };
+}
+
+function hasty(producer: Producer): Producer {
+  let sending: Promise<unknown> = Promise.resolve();
+  const inTurn = (batches: readonly OutBatch[]) => {
+    const sent = sending.then(() => producer.send(batches));
+    sending = sent;
+    return sent;
+  };
+  return {
+    async send(batches) {
+      const data = batches.filter(({ topic }) => !isOwn(topic));
+      const own = batches.filter(({ topic }) => isOwn(topic));
+      if (data.length > 0) setTimeout(() => inTurn(data), LATE_MS);
+      if (own.length > 0) await inTurn(own);
+      return batches.map(({ topic, partition }) => ({ topic, partition, next_offset: 0 }));
+    },
+    close: () => producer.close(),
+  };
+}
+
+/** Finds nothing behind the stored end offsets. */
+function skipPositionCheck(kafka: KafkaClient): KafkaClient {
+  return { ...bound(kafka), admin: async () => blind(await kafka.admin()) };
+}
+
+function blind(admin: Admin): Admin {
+  return new Proxy(admin, {
+    get(target, name) {
+      if (name === "read") {
+        return (...[at, from, to]: Parameters<Admin["read"]>) =>
+          target.read(at, isOwn(at.topic) ? from : to, to);
+      }
+      const member = Reflect.get(target, name);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+}
+
+function bound(kafka: KafkaClient): KafkaClient {
+  return {
+    capabilities: kafka.capabilities,
+    admin: () => kafka.admin(),
+    producer: (options) => kafka.producer(options),
+    consumer: (options) => kafka.consumer(options),
+  };
+}
+
+const SABOTAGES: Record<string, (kafka: KafkaClient) => KafkaClient> = {
+  "none": bound,
+  "acknowledge on receipt": acknowledgeOnReceipt,
+  "skip the position check": skipPositionCheck,
+};
+
+const [sabotage, path] = Deno.args;
+const job = JSON.parse(Deno.readTextFileSync(path!));
+const log = createLog({
+  job: job.name,
+  write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
+  now: Date.now,
+});
+const context = { name: job.name, version: "0", log, now: Date.now };
+const [Mysql, Postgres] = [await sources.mysql(), await sources.postgresql()];
+const createSource = () =>
+  job.job === "capture-mysql"
+    ? new Mysql(mysqlOptions.parse(job.source), context)
+    : new Postgres(postgresOptions.parse(job.source), context);
+const { topic, partitions, replication_factor } = captureTopicOptions;
+
+await capture({
+  name: job.name,
+  kafka: {
+    topic: topic.parse(undefined),
+    partitions: partitions.parse(undefined),
+    replication_factor: replication_factor.parse(undefined),
+  },
+  format: job.format,
+  mode: job.mode,
+  columns: [],
+}, {
+  source: createSource,
+  kafka: SABOTAGES[sabotage!]!(await openKafka(kafkaOptions.parse(job.kafka), "produce", log)),
+  version: "0",
+  log,
+  metrics: createMetrics(),
+  signal: new AbortController().signal,
+  now: Date.now,
+  ready: () => {},
+});
