@@ -1,5 +1,4 @@
-/** Captures MySQL tables into Kafka topics. */
-import { MysqlSource } from "../shared/sources/mysql/source.ts";
+/** Worker: captures MySQL tables into Kafka topics. */
 import { runCapture } from "./capture.ts";
 
-await runCapture("capture-mysql", ({ source }, context) => new MysqlSource(source, context));
+await runCapture("capture-mysql");

@@ -1,5 +1,4 @@
-/** Captures PostgreSQL tables into Kafka topics. */
-import { PostgresSource } from "../shared/sources/postgres/source.ts";
+/** Worker: captures PostgreSQL tables into Kafka topics. */
 import { runCapture } from "./capture.ts";
 
-await runCapture("capture-pg", ({ source }, context) => new PostgresSource(source, context));
+await runCapture("capture-pg");

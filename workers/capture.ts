@@ -1,40 +1,42 @@
-/** What the capture workers have in common: everything but their source. */
+/** What the capture workers have in common. */
 import { openKafka } from "../shared/kafka/mod.ts";
-import type { Log } from "../shared/observe/log.ts";
-import { capture } from "../shared/pipeline/capture.ts";
-import type { Source } from "../shared/sources/source.ts";
-import type { JobOf } from "./jobs.ts";
+import { capture, type CaptureSummary } from "../shared/pipeline/capture.ts";
+import { EXIT_DONE } from "./cli/main.ts";
+import { count, duration } from "./cli/progress.ts";
+import { table } from "./cli/table.ts";
+import { type CaptureKind, sourceMaker } from "./sources.ts";
 import { runWorker } from "./worker.ts";
 
-/** What a source is given beside its options. */
-interface SourceContext {
-  readonly name: string;
-  readonly version: string;
-  readonly log: Log;
-  readonly now: () => number;
-}
-
-/** Runs the capture worker of one kind; `createSource` makes a source that is not open. */
-export function runCapture<Kind extends "capture-pg" | "capture-mysql">(
-  kind: Kind,
-  createSource: (job: JobOf<Kind>, context: SourceContext) => Source,
-): Promise<never> {
-  return runWorker(kind, async (worker) => {
-    const { job, log, metrics, health, signal, now, version, json } = worker;
-    const context = { name: job.name, version, log, now };
+/** Runs the capture worker of one kind. */
+export function runCapture(kind: CaptureKind): Promise<never> {
+  return runWorker(kind, async ({ job, log, metrics, health, signal, now, version, json }) => {
     const summary = await capture(job, {
-      source: () => createSource(job, context),
+      source: await sourceMaker(kind, job, { log, now }),
       kafka: await openKafka(job.kafka, "produce", log),
       version,
       log,
       metrics,
       signal,
       now,
-      ready: (ready, reason = "") =>
-        ready ? health.ready("start") : health.unready("start", reason),
+      ready: (isReady, reason = "") =>
+        isReady ? health.ready("start") : health.unready("start", reason),
     });
-    log.info("capture_ended", { ...summary });
-    if (json) console.log(JSON.stringify(summary));
-    return 0;
+    log.info("captured", { ...summary });
+    if (json) console.log(JSON.stringify({ job: job.name, ...summary }));
+    else if (job.mode === "batch") console.log(report(summary));
+    return EXIT_DONE;
   });
+}
+
+/** The result for people. */
+function report({ changes, repetitions, seconds }: CaptureSummary): string {
+  const { c, u, d, t } = changes;
+  return table(
+    ["created", "updated", "deleted", "truncated", "repetitions", "time", "changes/s"],
+    [[
+      ...[c, u, d, t, repetitions].map(count),
+      duration(seconds),
+      count(Math.round((c + u + d + t) / seconds)),
+    ]],
+  );
 }

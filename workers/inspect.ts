@@ -11,7 +11,7 @@ import {
 import { topicMatcher } from "../shared/pipeline/topics.ts";
 import type { Finding } from "../shared/sources/source.ts";
 import type { JobKind, JobOf } from "./jobs.ts";
-import { type CaptureKind, isCapture, openSource } from "./sources.ts";
+import { type CaptureKind, isCapture, sourceMaker } from "./sources.ts";
 
 /** What looking needs besides the job. */
 export interface InspectDeps {
@@ -89,7 +89,7 @@ async function inspectSource(
   job: JobOf<CaptureKind>,
   deps: InspectDeps,
 ): Promise<Finding[]> {
-  const source = await openSource(kind, job, deps);
+  const source = (await sourceMaker(kind, job, deps))();
   try {
     return await source.inspect();
   } finally {

@@ -34,10 +34,9 @@ function everyJob<Kind extends string>(kind: Kind) {
 }
 
 /** What every Kafka client needs besides the brokers: its compression is WebAssembly, read by path. */
-function kafkaFiles(kafka: { tls: TlsPart }): Grant[] {
+function kafkaFiles(): Grant[] {
   const module = import.meta.resolve("@platformatic/wasm-utils");
-  const wasm = { value: fileURLToPath(new URL("native.wasm", module)), path: ["kafka"] };
-  return [...tlsFiles(kafka.tls, ["kafka", "tls"]), wasm];
+  return [{ value: fileURLToPath(new URL("native.wasm", module)), path: ["kafka"] }];
 }
 
 /** A kind of job. */
@@ -112,7 +111,7 @@ export const jobKinds = {
     needs: ({ source, kafka }: z.infer<typeof capturePgJob>): Needs => ({
       net: [server(source, ["source", "host"])],
       brokers: brokerGrants(kafka),
-      read: [...tlsFiles(source.tls, ["source", "tls"]), ...kafkaFiles(kafka)],
+      read: kafkaFiles(),
       write: [],
     }),
   },
@@ -127,7 +126,7 @@ export const jobKinds = {
     needs: ({ source, kafka }: z.infer<typeof captureMysqlJob>): Needs => ({
       net: [server(source, ["source", "host"])],
       brokers: brokerGrants(kafka),
-      read: kafkaFiles(kafka),
+      read: kafkaFiles(),
       write: [],
     }),
   },
@@ -142,7 +141,7 @@ export const jobKinds = {
     needs: ({ sink, kafka }: z.infer<typeof consumeCsvJob>): Needs => ({
       net: [],
       brokers: brokerGrants(kafka),
-      read: [...kafkaFiles(kafka), ...outputFolder(sink)],
+      read: [...kafkaFiles(), ...outputFolder(sink)],
       write: outputFolder(sink),
     }),
   },
@@ -200,14 +199,4 @@ function brokerGrants({ brokers }: { brokers: readonly string[] }): Grant[] {
 
 function outputFolder(sink: CsvOptions | "none"): Grant[] {
   return sink === "none" ? [] : [{ value: sink.output, path: ["sink", "output"] }];
-}
-
-type TlsPart = boolean | Readonly<Record<string, string | undefined>>;
-
-/** The files that a `tls` part names. */
-function tlsFiles(tls: TlsPart, path: Path): Grant[] {
-  if (typeof tls === "boolean") return [];
-  return Object.entries(tls).flatMap(([name, value]) =>
-    name.endsWith("_file") && value !== undefined ? [{ value, path: [...path, name] }] : []
-  );
 }

@@ -14,7 +14,7 @@ import {
 } from "./grants.ts";
 import { type JobKind, jobKind, jobKinds, type JobKindSpec } from "./jobs.ts";
 import { readOverrides } from "./overrides.ts";
-import { logFormat, workerSpec } from "./worker.ts";
+import { logFormat, workerSpec } from "./command_line.ts";
 
 /** A worker that is ready to be started. */
 interface Prepared {

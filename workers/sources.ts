@@ -1,5 +1,6 @@
-/** Makes the source that a capture job describes. */
+/** From a capture job to its source. */
 import type { Log } from "../shared/observe/log.ts";
+import { sources } from "../shared/sources/mod.ts";
 import type { Source } from "../shared/sources/source.ts";
 import type { JobKind, JobOf } from "./jobs.ts";
 import { VERSION } from "./version.ts";
@@ -11,17 +12,8 @@ export interface SourceDeps {
   readonly now: () => number;
 }
 
-/** Kinds that capture, and how the source of each is made. Its module is loaded when asked for. */
-const SOURCES = {
-  "capture-pg": async (job: JobOf<"capture-pg">, deps: SourceDeps): Promise<Source> => {
-    const { PostgresSource } = await import("../shared/sources/postgres/source.ts");
-    return new PostgresSource(job.source, { name: job.name, version: VERSION, ...deps });
-  },
-  "capture-mysql": async (job: JobOf<"capture-mysql">, deps: SourceDeps): Promise<Source> => {
-    const { MysqlSource } = await import("../shared/sources/mysql/source.ts");
-    return new MysqlSource(job.source, { name: job.name, version: VERSION, ...deps });
-  },
-};
+/** The source that each capturing kind reads. */
+const SOURCES = { "capture-pg": "postgresql", "capture-mysql": "mysql" } as const;
 
 /** A kind that captures. */
 export type CaptureKind = keyof typeof SOURCES;
@@ -31,12 +23,15 @@ export function isCapture(kind: JobKind): kind is CaptureKind {
   return Object.hasOwn(SOURCES, kind);
 }
 
-/** The source of a job that captures; nothing is connected yet. */
-export function openSource<Kind extends CaptureKind>(
+/** Makes sources of a capture job, none of them connected. Only the module of its kind is loaded. */
+export async function sourceMaker<Kind extends CaptureKind>(
   kind: Kind,
   job: JobOf<Kind>,
   deps: SourceDeps,
-): Promise<Source> {
-  const make = SOURCES[kind] as (job: JobOf<Kind>, deps: SourceDeps) => Promise<Source>;
-  return make(job, deps);
+): Promise<() => Source> {
+  const Source = await sources[SOURCES[kind]]() as new (
+    options: JobOf<Kind>["source"],
+    context: SourceDeps & { name: string; version: string },
+  ) => Source;
+  return () => new Source(job.source, { name: job.name, version: VERSION, ...deps });
 }

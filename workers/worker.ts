@@ -10,11 +10,12 @@ import {
 } from "../shared/observe/health.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
-import { type CommandSpec, type OptionValue, parseCommand } from "./cli/arguments.ts";
+import { type OptionValue, parseCommand } from "./cli/arguments.ts";
 import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "./cli/main.ts";
 import { readJob } from "./environment.ts";
 import { type JobKind, jobKind, type JobOf } from "./jobs.ts";
-import { overrideOptions, readOverrides } from "./overrides.ts";
+import { logFormat, workerSpec } from "./command_line.ts";
+import { readOverrides } from "./overrides.ts";
 import { VERSION } from "./version.ts";
 
 /** What a worker's own code is given. */
@@ -112,28 +113,6 @@ export function runWorker<Kind extends JobKind>(
   });
 }
 
-/** The command line of a worker; the launcher passes the same options on. */
-export function workerSpec(kind: JobKind): CommandSpec {
-  const { summary, worker, command, example } = jobKind(kind);
-  return {
-    name: worker.replace(/\.ts$/, ""),
-    summary,
-    usage: `deno task ${command} [options] JOB`,
-    example: `deno task ${command} ${example}`,
-    options: {
-      "log": {
-        type: "string",
-        value: "json|text",
-        help: "Form of the log lines.",
-        default: "json",
-      },
-      "json": { type: "boolean", help: "Write the result as one JSON object on stdout." },
-      ...overrideOptions(kind),
-    },
-    positionals: { name: "JOB", help: "The job file: .yaml or .toml.", min: 1, max: 1 },
-  };
-}
-
 function load(kind: JobKind, path: string, options: Record<string, OptionValue>) {
   const loaded = readJob(path, readOverrides(kind, options));
   if (loaded.kind === kind) return loaded;
@@ -142,12 +121,6 @@ function load(kind: JobKind, path: string, options: Record<string, OptionValue>)
     `${loaded.where(["job"])} job: this worker runs ${kind}; found ${loaded.kind}.`,
     { cure: `deno task ${command} ${path}` },
   );
-}
-
-/** The form of the log lines that `--log` asks for. */
-export function logFormat(option: OptionValue): "json" | "text" {
-  if (option === "json" || option === "text") return option;
-  throw new ConfigError(`--log: found ${JSON.stringify(option)}. Allowed: json, text.`);
 }
 
 function writeToStderr(line: string): void {

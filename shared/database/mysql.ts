@@ -1,6 +1,7 @@
 /** A MySQL connection as an ordinary client, with everything that changes a value's text pinned. */
 import mysql, { type Connection } from "mysql2/promise";
-import { type DatabaseOptions, tlsSettings } from "./options.ts";
+import { tlsSettings } from "../jobs/tls.ts";
+import type { DatabaseOptions } from "./options.ts";
 
 /** Connects. Dates, decimals and large integers come back as text. Throws the library's connection error. */
 export async function connectMysql(options: DatabaseOptions): Promise<Connection> {

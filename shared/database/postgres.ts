@@ -1,6 +1,7 @@
 /** A PostgreSQL connection as an ordinary client, with everything that changes a value's text pinned. */
 import pg from "pg";
-import { type DatabaseOptions, tlsSettings } from "./options.ts";
+import { tlsSettings } from "../jobs/tls.ts";
+import type { DatabaseOptions } from "./options.ts";
 
 /** Rows as arrays of the server's own text. */
 export interface PgResult {

@@ -125,7 +125,7 @@ export function connectionFault(error: unknown, at: string): Error {
     return new ConfigError(
       `The Kafka broker at ${at} and this worker do not agree on TLS: ${all}`,
       {
-        cure: "check kafka.tls: whether the listener uses TLS, ca_file, and server_name",
+        cure: "check kafka.tls: whether the listener uses TLS, `ca`, and `server_name`",
       },
     );
   }

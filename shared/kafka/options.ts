@@ -1,5 +1,6 @@
 /** How a job reaches Kafka: the connection, and what producing and consuming add to it. */
 import { z } from "zod";
+import { tlsOptions } from "../jobs/tls.ts";
 
 /** Schema of one broker's address. */
 const broker = z.string()
@@ -7,25 +8,6 @@ const broker = z.string()
     /^(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):([1-9]\d{0,4})$/,
     "expected host:port, for example broker1:9092",
   );
-
-const tlsOptions = z.strictObject({
-  ca_file: z.string().min(1).optional()
-    .describe(
-      "PEM file of the authorities that the brokers' certificates must come from; without it, the system's.",
-    ),
-  cert_file: z.string().min(1).optional()
-    .describe(
-      "PEM file of the client's certificate, for brokers that ask for one; needs key_file.",
-    ),
-  key_file: z.string().min(1).optional()
-    .describe("PEM file of the client certificate's private key."),
-  server_name: z.string().min(1).optional()
-    .describe(
-      "Name to expect in the brokers' certificates when it is not the host that is connected to.",
-    ),
-}).refine((tls) => (tls.cert_file === undefined) === (tls.key_file === undefined), {
-  error: "cert_file and key_file belong together: give both or neither",
-});
 
 const saslOptions = z.strictObject({
   mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"])
@@ -45,8 +27,7 @@ export const kafkaOptions = z.strictObject({
   // Absent: the better one for the direction, measured (see mod.ts).
   client: z.enum(["kafkajs", "platformatic"]).optional()
     .describe("Client library; without it, the faster one for producing or consuming."),
-  tls: z.union([z.boolean(), tlsOptions]).default(false)
-    .describe("TLS to the brokers: true, or an object of files; certificates are always verified."),
+  tls: tlsOptions,
   sasl: saslOptions.optional().describe("Login to the brokers."),
   // As kafkajs and the library both do within a factor: a broker that takes longer is gone.
   connect_timeout_ms: z.int().min(100).max(120_000).default(5_000)

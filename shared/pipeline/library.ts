@@ -34,12 +34,7 @@ export interface ConsumeKafka {
   /** @default the faster one for consuming */
   client?: "kafkajs" | "platformatic";
   /** @default false */
-  tls?: boolean | {
-    ca_file?: string;
-    cert_file?: string;
-    key_file?: string;
-    server_name?: string;
-  };
+  tls?: boolean | { ca?: string; cert?: string; key?: string; server_name?: string };
   /** @default none */
   sasl?: {
     mechanism: "plain" | "scram-sha-256" | "scram-sha-512";

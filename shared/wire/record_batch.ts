@@ -270,7 +270,9 @@ export function readRecordBatches(
   let next_offset = from;
   let read_bytes = 0;
   for (const batch of wholeBatches(bytes)) {
-    if (read_bytes >= limit_bytes) return { records, next_offset, rest: bytes.subarray(batch.start) };
+    if (read_bytes >= limit_bytes) {
+      return { records, next_offset, rest: bytes.subarray(batch.start) };
+    }
     next_offset = Math.max(from, batch.next_offset);
     if ((batch.attributes & CONTROL) !== 0) continue;
     if (batch.next_offset <= from) continue;

@@ -1,6 +1,7 @@
 /** One suite for every Kafka client library, on real brokers. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import kafkajs from "kafkajs";
 import { FencedError, RecordError } from "../../shared/errors.ts";
 import type { Compression } from "../../shared/kafka/codecs.ts";
 import { clients, openKafka } from "../../shared/kafka/mod.ts";
@@ -157,7 +158,8 @@ class Reader {
       handlers: {
         assigned: async (partitions) => {
           partitions.forEach((at) => this.owned.add(partitionId(at)));
-          return partitions.map((at) => this.start.get(partitionId(at)));
+          // As a sink does: where it stands wins, and a leader's move may bring an assignment anew.
+          return partitions.map((at) => this.next(at) || this.start.get(partitionId(at)));
         },
         revoked: async (partitions) => {
           await this.onRevoked(partitions);
@@ -514,20 +516,43 @@ for (const client of names) {
         fence: { partitions, ids: ids.slice(0, 2) },
       });
       const [tail] = await admin.offsets(topic);
-      const late = [old!, other!].map((producer) =>
-        producer.send([{ ...at, records: numbered(1, "late ") }])
-      );
-      if (kafka.capabilities.fences) {
-        for (const one of late) await rejects(one, FencedError);
-        deepEqual((await admin.offsets(topic))[0], tail);
-      } else {
-        await Promise.all(late);
+      for (const producer of [old!, other!]) {
+        const late = producer.send([{ ...at, records: numbered(1, "late ") }]);
+        if (kafka.capabilities.fences) await rejects(late, FencedError);
+        else await late;
       }
+      if (kafka.capabilities.fences) deepEqual((await admin.offsets(topic))[0], tail);
       const [sent] = await successor.send([{ ...at, records: numbered(1, "new ") }]);
       equal(sent!.next_offset, (await admin.offsets(topic))[0]!.end);
       const expected = kafka.capabilities.fences ? [] : ["late 0", "late 0"];
       deepEqual(values(await readAll(admin, at)), ["old 0", "other 0", ...expected, "new 0"]);
       await Promise.all([old!, other!, successor].map((producer) => producer.close()));
+    }));
+
+  test("a leader that moves in the middle loses nothing and doubles nothing", () =>
+    withTopic(client, 1, async (admin, topic, kafka) => {
+      const at = { topic, partition: 0 };
+      const reader = await new Reader().open(kafka, topic);
+      let sent = 0;
+      await withProducer(kafka, async (producer) => {
+        const send = async () => {
+          await producer.send([{ ...at, records: numbered(10, `${sent++}:`) }]);
+        };
+        for (let i = 0; i < 20; i++) await send();
+        const moved = moveLeader(topic);
+        let done = false;
+        moved.finally(() => done = true);
+        while (!done) await send();
+        await moved;
+        for (let i = 0; i < 20; i++) await send();
+      });
+      const expected = Array.from({ length: sent }, (_, send) => numbered(10, `${send}:`))
+        .flat().map(({ value }) => value);
+      sameOrder(values(await readAll(admin, at)), expected);
+      await until("all records", () => reader.records.length >= expected.length);
+      sameOrder(values(reader.records), expected);
+      await reader.consumer.close();
+      deepEqual(reader.failures, []);
     }));
 
   test("closing ends a send that waits for brokers", () =>
@@ -579,6 +604,41 @@ for (const client of names) {
     );
     ok(cure.includes("kafka.brokers"), cure);
   });
+}
+
+/** Compares long lists, telling the first difference instead of the whole. */
+function sameOrder(actual: readonly unknown[], expected: readonly unknown[]): void {
+  const at = expected.findIndex((value, index) => actual[index] !== value);
+  const here = at === -1 ? expected.length : at;
+  deepEqual(
+    { length: actual.length, from: here, next: actual.slice(here, here + 5) },
+    { length: expected.length, from: here, next: expected.slice(here, here + 5) },
+  );
+}
+
+/** Takes the partition's leader out of its replicas; resolves when another one leads. */
+async function moveLeader(topic: string): Promise<void> {
+  const library = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).admin();
+  await library.connect();
+  try {
+    const leaderOf = async () => {
+      const { topics } = await library.fetchTopicMetadata({ topics: [topic] });
+      return topics[0]!.partitions[0]!;
+    };
+    const { leader, replicas } = await leaderOf();
+    await library.alterPartitionReassignments({
+      topics: [{
+        topic,
+        partitionAssignment: [{ partition: 0, replicas: replicas.filter((id) => id !== leader) }],
+      }],
+    });
+    const started = performance.now();
+    while ((await leaderOf()).leader === leader) {
+      ok(performance.now() - started < DEADLINE_MS, `broker ${leader} still leads ${topic}`);
+    }
+  } finally {
+    await library.disconnect();
+  }
 }
 
 /** Text that no codec makes smaller. */

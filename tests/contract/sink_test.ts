@@ -1,6 +1,5 @@
 /** What every sink must do, and what the CSV sink does between processes. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { csvOptions } from "../../shared/sinks/csv.ts";
 import { type SinkName, sinks } from "../../shared/sinks/mod.ts";
 import type { Sink } from "../../shared/sinks/sink.ts";
@@ -16,6 +15,7 @@ import {
   SOURCE,
   standing,
 } from "../unit/sinks/fixtures.ts";
+import { holdPartition } from "./hold_partition.ts";
 
 interface Contestant {
   create(folder: string): Promise<Sink>;
@@ -99,21 +99,6 @@ for (const [name, { create, keeps_standing }] of Object.entries(contestants)) {
     }));
 }
 
-/** Starts a process that holds partition 0 of the folder. */
-async function holder(folder: string): Promise<Deno.ChildProcess> {
-  const script = fileURLToPath(new URL("./sink_holder.ts", import.meta.url));
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "-A", script, folder],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const reader = child.stdout.getReader();
-  const { value } = await reader.read();
-  assert.equal(new TextDecoder().decode(value).trim(), "held");
-  await reader.cancel();
-  return child;
-}
-
 /** Waits for something that must come soon. */
 async function until<T>(look: () => T | undefined): Promise<T> {
   const deadline = Date.now() + 30_000;
@@ -127,7 +112,7 @@ async function until<T>(look: () => T | undefined): Promise<T> {
 
 Deno.test("csv: a partition that another process holds is waited for, and taken when that one dies", () =>
   inFolder(async (folder) => {
-    const child = await holder(folder);
+    const child = await holdPartition(folder);
     let killed = false;
     try {
       const waiting = context();

@@ -1,5 +1,6 @@
 /** `consume-csv` as users run it, against real brokers. */
 import assert from "node:assert/strict";
+import { holdPartition } from "../contract/hold_partition.ts";
 import { inFolder } from "../unit/sinks/fixtures.ts";
 import { assertOnce, csvJob, Feed, found } from "./consume_feed.ts";
 import { WorkerProcess } from "../worker_process.ts";
@@ -166,6 +167,44 @@ Deno.test(
     assertOnce(found(output, feed.topic), feed.expected);
   }),
 );
+
+for (const client of ["kafkajs", "platformatic"]) {
+  Deno.test(
+    `${client}: a partition that a frozen process holds waits alone, and goes on where its files end`,
+    withFeed(`held-${client}`, async (feed, folder) => {
+      const output = `${folder}/out`;
+      const job = csvJob(feed, output);
+      job.kafka = { ...job.kafka as object, client, fetch_bytes: 16 * 1024 };
+      await feed.send(1_500);
+      await using first = new WorkerProcess(folder, "consume-csv", job);
+      await first.ended();
+      await feed.send(1_500);
+
+      const [topic] = await feed.admin.topics((name) => name === feed.topic);
+      const holder = await holdPartition(output, feed.topic, topic!.id);
+      let held = true;
+      try {
+        await using second = new WorkerProcess(folder, "consume-csv", job);
+        const locked = await second.event("partition_locked");
+        assert.equal(locked.holder_pid, holder.pid);
+        assert.equal(locked.part, `partition ${feed.topic}/0`);
+        await until("the other partitions are done", async () => {
+          const { committed, ends } = await feed.standings(feed.topic);
+          return committed[1] === ends[1] && committed[2] === ends[2];
+        });
+        const { committed, ends } = await feed.standings(feed.topic);
+        assert(committed[0]! < ends[0]!, `${committed} of ${ends}`);
+        holder.kill("SIGKILL");
+        held = false;
+        await second.ended();
+      } finally {
+        if (held) holder.kill("SIGKILL");
+        await holder.status;
+      }
+      assertOnce(found(output, feed.topic), feed.expected);
+    }),
+  );
+}
 
 Deno.test(
   "A record of another format stops the job with its place; what stood before it is kept",

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { exists, stackFolder } from "../../compose/native/paths.ts";
+import { isAlive } from "../../compose/native/processes.ts";
 import { status } from "../../compose/native/stack.ts";
 import type { DemoReport } from "../../workers/demo/report.ts";
 
@@ -59,12 +60,13 @@ Deno.test("Ctrl-C ends workers and servers, and the exit code says so", async ()
   while (!over && !await exists(`${stackFolder(name)}/logs/demo-seed-pg.log`)) {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  const pids = (await status(name))!.servers.map((server) => server.pid);
+  const { servers } = (await status(name))!;
+  assert.equal(servers.length, 4, "three brokers and a database");
   child.kill("SIGINT");
   const { code, stderr } = await result;
   assert.equal(code, 130, stderr);
   assert.equal(await exists(stackFolder(name)), false, "servers and data are gone");
-  for (const pid of pids) assert.equal(await exists(`/proc/${pid}`), false, `process ${pid} runs`);
+  for (const server of servers) assert.equal(isAlive(server), false, `${server.name} runs`);
 });
 
 Deno.test("a source that there is not is refused with the nearest, before anything starts", async () => {

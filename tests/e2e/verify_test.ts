@@ -101,22 +101,25 @@ async function writeFiles(options: CsvOptions, changes: readonly Change[]): Prom
 }
 
 /** Makes the table hold just `rows`. */
-async function fillTable(database: DatabaseOptions, table: string, rows: readonly ListRow[]) {
+function fillTable(database: DatabaseOptions, table: string, rows: readonly ListRow[]) {
   const timestamp = database.kind === "mysql" ? "DATETIME(6)" : "TIMESTAMP(6)";
   const values = rows.map(([id, ...texts]) => `(${id}, ${texts.map((text) => `'${text}'`)})`);
-  const statements = [
+  return statements(database, [
     `DROP TABLE IF EXISTS ${table}`,
     `CREATE TABLE ${table} (id BIGINT PRIMARY KEY, category VARCHAR(64), domain VARCHAR(255),
       timestamp ${timestamp})`,
     `INSERT INTO ${table} VALUES ${values.join(", ")}`,
-  ];
+  ]);
+}
+
+async function statements(database: DatabaseOptions, sql: readonly string[]): Promise<void> {
   if (database.kind === "postgresql") {
     const client = await connectPostgres(database, "list-sync test");
-    for (const text of statements) await client.query({ text });
+    for (const text of sql) await client.query({ text });
     return await client.end();
   }
   const connection = await connectMysql(database);
-  for (const text of statements) await connection.query(text);
+  for (const text of sql) await connection.query(text);
   await connection.end();
 }
 
@@ -166,8 +169,12 @@ async function withFiles(
     assert.equal(result.verified, verified);
     return result;
   };
-  await body({ folder, output, rows, verify });
-  Deno.removeSync(folder, { recursive: true });
+  try {
+    await body({ folder, output, rows, verify });
+  } finally {
+    await statements(database, [`DROP TABLE ${table}`]);
+    Deno.removeSync(folder, { recursive: true });
+  }
 }
 
 const LAYOUTS: Case[] = [

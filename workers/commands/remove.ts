@@ -7,7 +7,7 @@ import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts"
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { readJob } from "../environment.ts";
-import { isCapture, openSource } from "../sources.ts";
+import { isCapture, sourceMaker } from "../sources.ts";
 
 const SPEC: CommandSpec = {
   name: "remove",
@@ -42,7 +42,7 @@ async function main(): Promise<number> {
     now: Date.now,
     secrets,
   });
-  const source = await openSource(kind, captureJob, { log, now: Date.now });
+  const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
   const client = await openKafka(captureJob.kafka, "produce", log);
   const admin = await client.admin();
   const removed: string[] = [];

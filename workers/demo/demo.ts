@@ -41,7 +41,19 @@ export async function demo(
   signal: AbortSignal,
   say: (text: string) => void,
 ): Promise<DemoReport> {
-  lockDemo(options.name);
+  const unlock = lockDemo(options.name);
+  try {
+    return await lockedDemo(options, signal, say);
+  } finally {
+    unlock();
+  }
+}
+
+async function lockedDemo(
+  options: DemoOptions,
+  signal: AbortSignal,
+  say: (text: string) => void,
+): Promise<DemoReport> {
   const clock = new StepClock();
   const servers = await bringUp({
     name: options.name,

@@ -88,12 +88,17 @@ function freeOffset(parts: readonly Part[]): number {
   );
 }
 
-/** Keeps a second demo of the same stack out for as long as this process lives. Throws ConfigError. */
-export function lockDemo(name: string): void {
+/** Keeps a second demo of the same stack out until the answer is called. Throws ConfigError. */
+export function lockDemo(name: string): () => void {
   const path = `${stackFolder(name)}.demo.lock`;
   Deno.mkdirSync(join(path, ".."), { recursive: true });
   const file = Deno.openSync(path, { create: true, read: true, write: true });
-  if (file.tryLockSync(true)) return;
+  if (file.tryLockSync(true)) {
+    return () => {
+      Deno.removeSync(path);
+      file.close();
+    };
+  }
   file.close();
   throw new ConfigError(`A demo on stack ${name} runs already.`, {
     cure: "wait for its end, or choose another stack with --name",

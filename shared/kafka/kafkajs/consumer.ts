@@ -261,19 +261,19 @@ export class KafkajsConsumer implements Consumer {
     const { group_id } = this.#options;
     const names = [...this.#holdings.keys()];
     this.#log.info("partitions_assigned", { group_id, partitions: names });
-    this.#assigning = this.#assign(partitions).catch((error) => this.#fail(error));
+    this.#assigning = this.#assign(partitions).catch((error) => {
+      if (!this.#stop.signal.aborted) this.#fail(error);
+    });
   }
 
   async #assign(partitions: readonly TopicPartition[]): Promise<void> {
     const { handlers, group_id, auto_offset_reset } = this.#options;
     const answers = await handlers.assigned(partitions);
-    const topics = [...new Set(partitions.map(({ topic }) => topic))];
-    const ranges = new Map<string, Awaited<ReturnType<KafkajsAdmin["offsets"]>>>();
-    const committed = new Map<string, readonly (number | undefined)[]>();
-    for (const topic of topics) {
-      ranges.set(topic, await this.#admin.offsets(topic));
-      committed.set(topic, await this.#admin.committed(group_id, topic));
-    }
+    const { ranges, committed } = await retrying({
+      log: this.#log,
+      what: `begin to read for group ${group_id}`,
+      signal: this.#stop.signal,
+    }, () => this.#offsets([...new Set(partitions.map(({ topic }) => topic))]));
     const placed: Holding[] = [];
     for (const [index, at] of partitions.entries()) {
       const { first, end } = ranges.get(at.topic)![at.partition]!;
@@ -287,6 +287,17 @@ export class KafkajsConsumer implements Consumer {
       placed.push(holding);
     }
     this.#resume(placed);
+  }
+
+  /** What the topics hold, and what the group has committed in them. */
+  async #offsets(topics: readonly string[]) {
+    const ranges = new Map<string, Awaited<ReturnType<KafkajsAdmin["offsets"]>>>();
+    const committed = new Map<string, readonly (number | undefined)[]>();
+    for (const topic of topics) {
+      ranges.set(topic, await this.#admin.offsets(topic));
+      committed.set(topic, await this.#admin.committed(this.#options.group_id, topic));
+    }
+    return { ranges, committed };
   }
 
   #resume(holdings: readonly Holding[]): void {

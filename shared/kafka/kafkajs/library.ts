@@ -6,7 +6,7 @@ import type { Log } from "../../observe/log.ts";
 import { codecs, type Compression } from "../codecs.ts";
 import { brokerFault, connectionFault } from "../faults.ts";
 import type { Settings } from "../options.ts";
-import { loadTls } from "../security.ts";
+import { tlsSettings } from "../../jobs/tls.ts";
 
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs;
 
@@ -51,7 +51,7 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function (this: Queue): vo
 
 /** What both the library's client and its parts are made with. */
 export async function config(settings: Settings, log: Log): Promise<KafkaConfig> {
-  const tls = await loadTls(settings.tls);
+  const tls = tlsSettings(settings.tls);
   const { sasl } = settings;
   return {
     brokers: settings.brokers,

@@ -9,11 +9,11 @@ import {
   protocolErrorsCodesById,
 } from "@platformatic/kafka";
 import { ConfigError, RetryableError } from "../../errors.ts";
+import { tlsSettings } from "../../jobs/tls.ts";
 import type { Log } from "../../observe/log.ts";
 import { brokerFault, connectionFault } from "../faults.ts";
 import type { Settings } from "../options.ts";
 import { partitionId, type TopicPartition } from "../port.ts";
-import { loadTls } from "../security.ts";
 
 /**
  * Connections are kept apart by use: a broker answers one connection's requests in their order, and
@@ -52,6 +52,7 @@ export class Cluster {
   readonly #nodes = new Map<number, string>();
   readonly #topics = new Map<string, TopicPlace>();
   readonly #stop = new AbortController();
+  #answered: string | undefined;
 
   private constructor(settings: Settings, connection: ConnectionOptions, log: Log) {
     this.settings = settings;
@@ -59,10 +60,10 @@ export class Cluster {
     this.log = log;
   }
 
-  /** Reads the certificate files and asks the first broker that answers for the others. */
+  /** Asks the first broker that answers for the others. */
   static async open(settings: Settings, log: Log): Promise<Cluster> {
     const { sasl } = settings;
-    const tls = await loadTls(settings.tls);
+    const tls = tlsSettings(settings.tls);
     const cluster = new Cluster(settings, {
       connectTimeout: settings.connect_timeout_ms,
       ...tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? true },
@@ -232,11 +233,17 @@ export class Cluster {
     api: API<Arguments, Response>,
     args: Arguments,
   ): Promise<Response> {
-    const addresses = new Set([...this.#nodes.values(), ...this.settings.brokers]);
+    // The one that answered last comes first: a frozen broker costs a timeout at every question.
+    const addresses = new Set([
+      ...this.#nodes.values(),
+      ...this.settings.brokers,
+    ].sort((a, b) => Number(b === this.#answered) - Number(a === this.#answered)));
     const faults: Error[] = [];
     for (const address of addresses) {
       try {
-        return await this.#callAt(lane, address, api, args);
+        const response = await this.#callAt(lane, address, api, args);
+        this.#answered = address;
+        return response;
       } catch (error) {
         this.signal.throwIfAborted();
         if (error instanceof ConfigError) throw error;

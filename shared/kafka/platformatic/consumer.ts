@@ -87,8 +87,10 @@ export class PlatformaticConsumer implements Consumer {
         await pause(backoffMs(failures++), signal).catch(() => {});
       }
     }
+    const left = new AbortController();
     const leaving = this.#membership.leave().catch(() => {}); // the session's end does it, too
-    await Promise.race([leaving, pause(LEAVE_MS, AbortSignal.timeout(LEAVE_MS)).catch(() => {})]);
+    leaving.then(() => left.abort());
+    await pause(LEAVE_MS, left.signal).catch(() => {});
   }
 
   /** From one assignment to its revocation; the heartbeat goes on to the very end of it. */
@@ -106,11 +108,10 @@ export class PlatformaticConsumer implements Consumer {
     this.#fetcher = fetcher;
     try {
       const answers = partitions.length === 0 ? [] : await handlers.assigned(partitions);
-      const offsets = await this.#offsets(partitions, answers, interrupt.signal);
-      if (offsets !== undefined) await fetcher.start(partitions, offsets);
+      await this.#begin(fetcher, partitions, answers, interrupt.signal);
       await aborted(interrupt.signal);
     } catch (error) {
-      handlers.failed(error);
+      if (!interrupt.signal.aborted) handlers.failed(error);
       await aborted(interrupt.signal);
     } finally {
       await fetcher.stop();
@@ -128,32 +129,39 @@ export class PlatformaticConsumer implements Consumer {
     }
   }
 
-  /** Where each partition begins; undefined when the assignment ended before it was known. */
-  async #offsets(
+  /** Starts the fetching, however long the brokers take to tell the offsets; throws when interrupted. */
+  async #begin(
+    fetcher: Fetcher,
     partitions: readonly TopicPartition[],
     answers: readonly (number | undefined)[],
     signal: AbortSignal,
-  ): Promise<number[] | undefined> {
-    const open = partitions.filter((_, index) => answers[index] === undefined);
+  ): Promise<void> {
+    const { log } = this.#cluster;
+    const what = `begin to read for group ${this.#options.group_id}`;
+    await retrying({ log, what, signal }, async () => {
+      const offsets = await this.#offsets(partitions, answers);
+      signal.throwIfAborted();
+      await fetcher.start(partitions, offsets);
+    });
+  }
+
+  /** Where each partition begins: the owner's answer, else what the group committed, else the reset. */
+  async #offsets(
+    partitions: readonly TopicPartition[],
+    answers: readonly (number | undefined)[],
+  ): Promise<number[]> {
     const found = new Map(partitions.map((at, index) => [partitionId(at), answers[index]]));
     const { group_id, auto_offset_reset } = this.#options;
-    const { log } = this.#cluster;
-    try {
-      if (open.length > 0) {
-        await retrying({ log, what: `find the offsets of group ${group_id}`, signal }, async () => {
-          const committed = await committedOffsets(this.#cluster, group_id, open);
-          open.forEach((at, index) => found.set(partitionId(at), committed[index]));
-          const fresh = open.filter((_, index) => committed[index] === undefined);
-          const which = auto_offset_reset === "earliest" ? "first" : "end";
-          const reset = await this.#cluster.offsets(fresh, which);
-          fresh.forEach((at, index) => found.set(partitionId(at), reset[index]));
-        });
-      }
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      throw error;
+    const open = partitions.filter((_, index) => answers[index] === undefined);
+    if (open.length > 0) {
+      const committed = await committedOffsets(this.#cluster, group_id, open);
+      open.forEach((at, index) => found.set(partitionId(at), committed[index]));
+      const fresh = open.filter((_, index) => committed[index] === undefined);
+      const which = auto_offset_reset === "earliest" ? "first" : "end";
+      const reset = await this.#cluster.offsets(fresh, which);
+      fresh.forEach((at, index) => found.set(partitionId(at), reset[index]));
     }
-    return signal.aborted ? undefined : partitions.map((at) => found.get(partitionId(at))!);
+    return partitions.map((at) => found.get(partitionId(at))!);
   }
 
   /** Beats until `over`; a group that goes on without this member interrupts. */
@@ -199,9 +207,10 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** `work`, or the signal's reason if that comes first; what `work` throws later is dropped. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => {});
-  const stopped = aborted(signal).then(() => Promise.reject(signal.reason));
-  stopped.catch(() => {});
-  return await Promise.race([work, stopped]);
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }

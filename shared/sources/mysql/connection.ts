@@ -1,25 +1,20 @@
 /** Connections to the captured server, with everything that changes a value's text pinned. */
 import mysql, { type Connection as CoreConnection, type ConnectionOptions } from "mysql2";
 import { createConnection } from "mysql2/promise";
+import { tlsSettings } from "../../jobs/tls.ts";
 import type { MysqlOptions } from "./options.ts";
 
 /** A cell of an answer: text, or null; numbers and times come as the server writes them. */
 export type Cell = string | null;
 
 function settings(options: MysqlOptions, program: string): ConnectionOptions {
-  const { tls } = options;
   return {
     host: options.host,
     port: options.port,
     user: options.user,
     password: options.password,
     database: options.database,
-    ssl: tls === false ? undefined : tls === true ? { rejectUnauthorized: true } : {
-      ca: tls.ca,
-      cert: tls.cert,
-      key: tls.key,
-      rejectUnauthorized: tls.reject_unauthorized,
-    },
+    ssl: tlsSettings(options.tls),
     connectTimeout: options.connect_timeout_ms,
     charset: "utf8mb4",
     timezone: "Z",

@@ -1,15 +1,6 @@
 /** How a job describes the MySQL server that is captured. */
 import { z } from "zod";
-
-const tlsOptions = z.strictObject({
-  ca: z.string().optional()
-    .describe("Certificate of the authority that signed the server's, PEM text: `${file:ca.pem}`."),
-  cert: z.string().optional().describe("The client's certificate, PEM text."),
-  key: z.string().optional().describe("The client's private key, PEM text."),
-  // A certificate that nobody checks protects from nobody: turning this off must be written down.
-  reject_unauthorized: z.boolean().default(true)
-    .describe("Whether a certificate that cannot be verified ends the connection."),
-});
+import { tlsOptions } from "../../jobs/tls.ts";
 
 const tablePattern = z.string().regex(
   /^[^.]+\..+$/s,
@@ -26,9 +17,7 @@ export const mysqlOptions = z.strictObject({
   password: z.string().describe("Its password; give it as `${env:NAME}` or `${file:path}`."),
   database: z.string().min(1).optional()
     .describe("Database that the connections are in; patterns of tables name theirs themselves."),
-  // Off: databases beside the worker are the common case, and a server without TLS would refuse.
-  tls: z.union([z.boolean(), tlsOptions]).default(false)
-    .describe("TLS: `true`, `false`, or the certificates to use."),
+  tls: tlsOptions,
   tables: z.array(tablePattern).min(1)
     .describe("Tables to capture as `database.table`; `*` and `?` stand for characters."),
   exclude_tables: z.array(tablePattern).default([])

@@ -1,8 +1,8 @@
 /** Connections to PostgreSQL, with everything pinned that changes the text of a value. */
-import { readFile } from "node:fs/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import pg from "pg";
 import { ConfigError, RetryableError } from "../../errors.ts";
+import { type TlsOptions, tlsSettings } from "../../jobs/tls.ts";
 import type { PostgresOptions } from "./options.ts";
 
 /**
@@ -48,7 +48,7 @@ export async function connect(
     user: options.user,
     // `pg` looks into files of the user's when it is given none.
     password: options.password ?? "",
-    ssl: await tlsSettings(options.tls),
+    ssl: tlsOf(options.tls),
     connectionTimeoutMillis: options.connect_timeout_ms,
     keepAlive: true,
     application_name: purpose.application_name,
@@ -66,34 +66,16 @@ export async function connect(
   return client;
 }
 
-async function tlsSettings(tls: PostgresOptions["tls"]) {
-  if (tls === false) return false;
-  if (tls === true) return { rejectUnauthorized: true };
-  const [ca, cert, key] = await Promise.all([tls.ca_file, tls.cert_file, tls.key_file].map(pem));
-  const { server_name } = tls;
+/** `pg` puts the host in the place of any other name, so the check itself takes ours. */
+function tlsOf(tls: TlsOptions) {
+  const settings = tlsSettings(tls);
+  if (settings?.servername === undefined) return settings ?? false;
+  const { servername } = settings;
   return {
-    rejectUnauthorized: true,
-    ...ca === undefined ? {} : { ca },
-    ...cert === undefined ? {} : { cert, key },
-    // `pg` puts the host in the place of any other name, so the check itself takes ours.
-    ...server_name === undefined ? {} : {
-      servername: server_name,
-      checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
-        checkServerIdentity(server_name, certificate),
-    },
+    ...settings,
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+      checkServerIdentity(servername, certificate),
   };
-}
-
-async function pem(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new ConfigError(`Cannot read the file ${path} that source.tls names`, {
-      cure: "correct the path, or allow the worker to read it",
-      cause: error,
-    });
-  }
 }
 
 /** What to do about SQLSTATEs with which a server refuses a connection for good. */

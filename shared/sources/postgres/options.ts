@@ -1,17 +1,6 @@
 /** What a job may say of a PostgreSQL source. */
 import { z } from "zod";
-
-const tlsOptions = z.strictObject({
-  ca_file: z.string().min(1).optional()
-    .describe("File with the certificates (PEM) that sign the server's; default: the system's."),
-  cert_file: z.string().min(1).optional()
-    .describe("File with the client's certificate (PEM), for servers that ask for one."),
-  key_file: z.string().min(1).optional().describe("File with the client's private key (PEM)."),
-  server_name: z.string().min(1).optional()
-    .describe("Name that the server's certificate must bear; default: `host`."),
-}).refine((tls) => (tls.cert_file === undefined) === (tls.key_file === undefined), {
-  message: "cert_file and key_file belong together",
-});
+import { tlsOptions } from "../../jobs/tls.ts";
 
 /** Names of slots and publications as they need no quoting anywhere. */
 const objectName = z.string().regex(
@@ -32,9 +21,7 @@ export const postgresOptions = z.strictObject({
   user: z.string().min(1).describe("User name; the role needs the attribute REPLICATION."),
   password: z.string().optional()
     .describe("Password; give it as `${env:NAME}` or `${file:path}`."),
-  // Off: databases beside the worker are the common case, and a server without TLS would refuse.
-  tls: z.union([z.boolean(), tlsOptions]).default(false)
-    .describe("TLS: `true`, `false`, or the files to use. Certificates are always verified."),
+  tls: tlsOptions,
   // Long enough for a busy server, short enough that a wrong address is noticed.
   connect_timeout_ms: z.int().min(1).default(10_000)
     .describe("Longest wait for a connection, in milliseconds."),

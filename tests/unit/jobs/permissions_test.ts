@@ -5,7 +5,7 @@ const GRANTING = {
   needs: {
     net: [{ value: "db:5432", path: ["source", "host"] }],
     brokers: [{ value: "b1:9092", path: ["kafka", "brokers", 0] }],
-    read: [{ value: "ca.pem", path: ["kafka", "tls", "ca_file"] }],
+    read: [{ value: "ca.pem", path: ["kafka", "tls", "ca"] }],
     write: [{ value: "out", path: ["sink", "output"] }],
   },
   job_file: "jobs/a.yaml",

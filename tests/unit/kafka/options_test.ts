@@ -1,0 +1,33 @@
+import { equal, ok } from "node:assert/strict";
+import { kafkaOptions, settings } from "../../../shared/kafka/options.ts";
+
+Deno.test("a list of brokers is enough, and everything else has a default", () => {
+  const all = settings(kafkaOptions.parse({ brokers: ["broker1:9092", "[::1]:9094"] }));
+  equal(all.compression, "lz4");
+  equal(all.tls, false);
+  equal(all.auto_offset_reset, "earliest");
+  ok(all.batch_bytes < 1_048_588, "a batch must pass the brokers' default bound uncompressed");
+});
+
+Deno.test("what a job sets of producing and consuming wins over the defaults", () => {
+  const options = kafkaOptions.parse({ brokers: ["b:1"] });
+  const all = settings({ ...options, compression: "zstd", fetch_bytes: undefined });
+  equal(all.compression, "zstd");
+  equal(all.fetch_bytes, 1 << 20);
+});
+
+const wrong: readonly (readonly [what: string, value: Record<string, unknown>])[] = [
+  ["a broker without a port", { brokers: ["broker1"] }],
+  ["no broker", { brokers: [] }],
+  ["an unknown client", { brokers: ["b:1"], client: "librdkafka" }],
+  ["a certificate without its key", { brokers: ["b:1"], tls: { cert_file: "c.pem" } }],
+  ["switching verification off", { brokers: ["b:1"], tls: { insecure: true } }],
+  ["an unknown mechanism", {
+    brokers: ["b:1"],
+    sasl: { mechanism: "md5", username: "u", password: "p" },
+  }],
+];
+
+for (const [what, value] of wrong) {
+  Deno.test(`${what} is refused`, () => equal(kafkaOptions.safeParse(value).success, false));
+}
