@@ -7,6 +7,12 @@ import type { Durable, Sink, Standing } from "../sinks/sink.ts";
 import { Repetitions } from "./repetitions.ts";
 import { type SchemaReader, UnknownSchemaError } from "./schemas.ts";
 
+/**
+ * A fetch of one partition may hold tens of thousands of compressed records. Decoded they take ten
+ * times the memory, so the sink gets them some at a time; this many still make long writes.
+ */
+const CHUNK_CHANGES = 500;
+
 /** How many changes of each kind. */
 export type OpCounts = Record<Op, number>;
 
@@ -111,7 +117,7 @@ export class Lane {
    */
   async take(batch: InBatch, end: number): Promise<Taken> {
     const repetitions = new Repetitions(this.#positions);
-    const changes: Change[] = [];
+    let changes: Change[] = [];
     let next_offset = Math.max(this.next_offset, Math.min(batch.next_offset, end));
     let bytes = 0, records = 0, repeated = 0;
     let failure: { error: unknown } | undefined;
@@ -121,15 +127,20 @@ export class Lane {
       bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
       records++;
       if (record.value === null) continue; // a tombstone tells compaction, not us
+      let change: Change;
       try {
-        const change = this.#decode(record) ?? await this.#decodeAnew(record);
-        if (repetitions.isNew(change)) changes.push(change);
-        else repeated++;
+        change = this.#decode(record) ?? await this.#decodeAnew(record);
       } catch (error) {
         next_offset = record.offset;
         failure = { error: this.#placed(error) };
         break;
       }
+      if (repetitions.isNew(change)) changes.push(change);
+      else repeated++;
+      if (changes.length < CHUNK_CHANGES) continue;
+      const positions = repetitions.positions();
+      await this.#write(changes, { next_offset: record.offset + 1, positions });
+      changes = [];
     }
     await this.#write(changes, { next_offset, positions: repetitions.positions() });
     this.end_offset = batch.end_offset;

@@ -22,10 +22,10 @@ export class Repetitions {
     return true;
   }
 
-  /** The last position of each source. */
+  /** The last position of each source as it is now. */
   positions(): ReadonlyMap<string, string> {
     this.#keep();
-    return this.#positions;
+    return new Map(this.#positions);
   }
 
   #turnTo(source: SourceIdentity): void {

@@ -32,6 +32,8 @@ interface Slot {
   leader: number;
   /** A fetch is under way. */
   asked: boolean;
+  /** After a fault: not to be tried before a while. */
+  waiting: boolean;
   /** Counts seeks, so that an answer to an older fetch is dropped. */
   version: number;
 }
@@ -48,6 +50,8 @@ export class Fetcher {
   readonly #busy = new Set<number>();
   readonly #stop = new AbortController();
   readonly #fault: FaultLog;
+  /** Partitions that the last attempt could not fetch. */
+  readonly #failing = new Set<Slot>();
   #failures = 0;
 
   constructor(cluster: Cluster, handlers: FetchHandlers, fetch_bytes: number) {
@@ -72,6 +76,7 @@ export class Fetcher {
         lost: false,
         leader: -1,
         asked: false,
+        waiting: false,
         version: 0,
       });
     }
@@ -140,7 +145,7 @@ export class Fetcher {
       if (id === slot.topic_id) return leader;
       this.#relocate(slot);
     } catch (error) {
-      this.#later(error);
+      this.#later([slot], error);
     }
     return undefined;
   }
@@ -170,7 +175,7 @@ export class Fetcher {
       slots.forEach((slot) => slot.asked = false);
       this.#busy.delete(leader);
       slots.forEach(({ at }) => this.#cluster.forget(at.topic));
-      this.#later(error);
+      this.#later(slots, error);
       return;
     }
     this.#pump();
@@ -179,8 +184,7 @@ export class Fetcher {
   #take(slot: Slot, fetched: Fetched): void {
     const name = errorName(fetched.error_code);
     if (fetched.error_code === 0) {
-      this.#failures = 0;
-      this.#fault.over();
+      this.#recovered(slot);
       if (fetched.bytes.length === 0) return;
       const next = nextOffset(fetched.bytes, slot.offset);
       if (next === slot.offset) return;
@@ -193,7 +197,7 @@ export class Fetcher {
       this.#cluster.forget(slot.at.topic);
       const error = brokerFault(name, `Fetching ${slot.id}`);
       if (!isPassing(name)) this.#fail(error);
-      else this.#later(error);
+      else this.#later([slot], error);
     }
   }
 
@@ -249,12 +253,25 @@ export class Fetcher {
     work().catch((error) => this.#fail(error));
   }
 
-  /** Tries again after a while. */
-  #later(error: unknown): void {
+  /** Tries the partitions again after a while; the others go on. */
+  #later(slots: readonly Slot[], error: unknown): void {
     if (!(error instanceof RetryableError)) return this.#fail(error);
     if (this.#stop.signal.aborted) return;
     this.#fault.met(error);
-    pause(backoffMs(this.#failures++), this.#stop.signal).then(() => this.#pump(), () => {});
+    for (const slot of slots) {
+      slot.waiting = true;
+      this.#failing.add(slot);
+    }
+    pause(backoffMs(this.#failures++), this.#stop.signal).then(() => {
+      for (const slot of slots) slot.waiting = false;
+      this.#pump();
+    }, () => {});
+  }
+
+  #recovered(slot: Slot): void {
+    if (!this.#failing.delete(slot) || this.#failing.size > 0) return;
+    this.#failures = 0;
+    this.#fault.over();
   }
 
   #fail(error: unknown): void {
@@ -265,7 +282,7 @@ export class Fetcher {
 }
 
 function isReady(slot: Slot): boolean {
-  return !slot.paused && !slot.lost && !slot.asked && slot.held === undefined;
+  return !slot.paused && !slot.lost && !slot.asked && !slot.waiting && slot.held === undefined;
 }
 
 function move(slot: Slot, offset: number): void {
