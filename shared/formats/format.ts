@@ -1,6 +1,7 @@
 /** How changes are written on Kafka. One file per format implements it. */
 import type { Change, TableSchema } from "../change.ts";
 import type { Bytes, InRecord } from "../kafka/port.ts";
+import type { ByteArena } from "../wire/byte_arena.ts";
 
 /** A change as key and value of a record. */
 export interface Encoded {
@@ -28,7 +29,8 @@ export interface Stamp {
 /** A format. Stateless but for caches per table definition. */
 export interface Format {
   readonly name: string;
-  encode(change: Change): Encoded;
+  /** The value may be a view into `arena`: it is good until the arena is used again. */
+  encode(change: Change, arena: ByteArena): Encoded;
   /** Throws RecordError, naming the offset, when the record is not of this format. */
   decode(record: InRecord, schemas: SchemaLookup): Change;
   /** Source and position of a record; undefined for records without a value. Throws RecordError. */

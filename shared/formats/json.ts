@@ -19,7 +19,7 @@ import type { InRecord } from "../kafka/port.ts";
 import { POSITION_LENGTH } from "../position.ts";
 import { type Encoded, type Format, type SchemaLookup, sourceId } from "./format.ts";
 import { keyText } from "./key.ts";
-import { ByteArena } from "../wire/byte_arena.ts";
+import type { ByteArena } from "../wire/byte_arena.ts";
 import { jsonWriter, quoted } from "../wire/value_text.ts";
 
 /** The format `json`. */
@@ -29,16 +29,14 @@ export const format: Format = { name: "json", encode, decode, stamp };
 // Straight into bytes: a string of the envelope would be built of forty pieces, copied together and
 // copied once more, at three times the cost and most of the garbage.
 
-const arena = new ByteArena();
-
-function encode(change: Change): Encoded {
+function encode(change: Change, arena: ByteArena): Encoded {
   const write = tableWriter(change.table);
   arena.begin();
-  write(change);
+  write(change, arena);
   return { key: keyText(change), value: arena.end() };
 }
 
-type TableWriter = (change: Change) => void;
+type TableWriter = (change: Change, arena: ByteArena) => void;
 
 const tableWriters = new WeakMap<TableSchema, TableWriter>();
 
@@ -54,7 +52,6 @@ function tableWriter(table: TableSchema): TableWriter {
 const ascii = new TextEncoder();
 const BEFORE = ascii.encode('{"before":');
 const AFTER = ascii.encode(',"after":');
-const TIME = ascii.encode('","ts_ms":');
 const END = ascii.encode("}}");
 const NULL = ascii.encode("null");
 
@@ -68,24 +65,24 @@ function createTableWriter(table: TableSchema): TableWriter {
   let transaction: Transaction | undefined;
   let op: Op | undefined;
   let source = ascii.encode("");
+  let operation = ascii.encode("");
   let ending = ascii.encode("");
-  return (change) => {
+  return (change, arena) => {
     if (change.transaction !== transaction || change.op !== op) {
       ({ transaction, op } = change);
       source = ascii.encode(`,"source":${sourceHead(change.source, transaction, op)}${where}`);
+      operation = ascii.encode(`},"op":"${op}","ts_ms":`);
       ending = ascii.encode(`,"transaction":{"id":${quoted(transaction.id)},"total_order":`);
     }
     arena.bytes(BEFORE);
-    row(change.before);
+    row(change.before, arena);
     arena.bytes(AFTER);
-    row(change.after);
+    row(change.after, arena);
     arena.bytes(source);
     arena.text(change.position);
     arena.bytes(schema_id);
-    coordinates(change.coordinates);
-    arena.text('},"op":"');
-    arena.text(change.op);
-    arena.bytes(TIME);
+    coordinates(change.coordinates, arena);
+    arena.bytes(operation);
     arena.integer(change.ts_ms);
     arena.bytes(ending);
     arena.integer(change.total_order);
@@ -102,12 +99,13 @@ function sourceHead(source: SourceIdentity, transaction: Transaction, op: Op): s
 }
 
 /** Writes a row as a JSON object; columns without a value are left out. */
-function rowBytes(columns: readonly Column[]): (row: Row | null) => void {
+function rowBytes(columns: readonly Column[]): (row: Row | null, arena: ByteArena) => void {
   const first = columns.map(({ name }) => ascii.encode(`{${quoted(name)}:`));
   const later = columns.map(({ name }) => ascii.encode(`,${quoted(name)}:`));
   const texts = columns.map(jsonWriter);
+  const isInteger = columns.map(({ kind }) => kind === "integer");
   const count = columns.length;
-  return (row) => {
+  return (row, arena) => {
     if (row === null) return arena.bytes(NULL);
     let labels = first;
     for (let index = 0; index < count; index++) {
@@ -116,32 +114,49 @@ function rowBytes(columns: readonly Column[]): (row: Row | null) => void {
       arena.bytes(labels[index]!);
       labels = later;
       if (typeof value === "string" && arena.plainQuoted(value)) continue;
-      arena.text(texts[index]!(value));
+      if (isInteger[index] && typeof value === "number") arena.integer(value);
+      else arena.text(texts[index]!(value));
     }
     arena.text(labels === first ? "{}" : "}");
   };
 }
 
-function coordinates(fields: Coordinates): void {
+function coordinates(fields: Coordinates, arena: ByteArena): void {
   for (const name in fields) {
     const value = fields[name]!;
-    arena.bytes(coordinateLabel(name));
+    const field = coordinateField(name);
+    if (typeof value === "string") {
+      if (value !== field.text) {
+        field.text = value;
+        field.whole = ascii.encode(`,"${name}":${quoted(value)}`);
+      }
+      arena.bytes(field.whole);
+      continue;
+    }
+    arena.bytes(field.label);
     if (typeof value === "number") arena.integer(value);
-    else if (typeof value !== "string") arena.text(String(value));
-    else if (!arena.plainQuoted(value)) arena.text(quoted(value));
+    else arena.text(String(value));
   }
 }
 
-/** A source has a handful of coordinates, always the same. */
-const coordinateLabels = new Map<string, Uint8Array>();
+/** A coordinate: its text, where it has one, is the same for a transaction. */
+interface CoordinateField {
+  readonly label: Uint8Array;
+  text: string | undefined;
+  whole: Uint8Array;
+}
 
-function coordinateLabel(name: string): Uint8Array {
-  let label = coordinateLabels.get(name);
-  if (label === undefined) {
-    label = ascii.encode(`,"${name}":`);
-    coordinateLabels.set(name, label);
+/** A source has a handful of coordinates, always the same. */
+const coordinateFields = new Map<string, CoordinateField>();
+
+function coordinateField(name: string): CoordinateField {
+  let field = coordinateFields.get(name);
+  if (field === undefined) {
+    const label = ascii.encode(`,"${name}":`);
+    field = { label, text: undefined, whole: label };
+    coordinateFields.set(name, field);
   }
-  return label;
+  return field;
 }
 
 // Decoding ----------------------------------------------------------------------------------------

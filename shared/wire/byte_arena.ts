@@ -1,4 +1,7 @@
-/** Bytes written one after another into large chunks, so that many small values cost no allocation each. */
+/**
+ * Bytes written one after another into large chunks that are used again, so that many small values
+ * cost neither an allocation each nor garbage.
+ */
 
 /** Size of a chunk: hundreds of values, and little to throw away with the last one. */
 const CHUNK_BYTES = 256 * 1024;
@@ -6,29 +9,45 @@ const CHUNK_BYTES = 256 * 1024;
 /** Below it a loop over the characters beats a call into the runtime. */
 const SHORT_TEXT = 80;
 
+/** The same for bytes. */
+const SHORT_BYTES = 16;
+
 const encoder = new TextEncoder();
 
-/** Writes values; each is `begin`, any number of writes, `end`. */
+/** Writes values; each is `begin`, any number of writes, `end`. Holds as much as was written since `reset`. */
 export class ByteArena {
-  #chunk = new Uint8Array(CHUNK_BYTES);
+  readonly #chunks = [new Uint8Array(CHUNK_BYTES)];
+  #chunk = this.#chunks[0]!;
+  /** Index of `#chunk`. */
+  #index = 0;
   #at = 0;
   #start = 0;
+
+  /** Begins anew in the same memory: what was written before is no longer good. */
+  reset(): void {
+    this.#index = 0;
+    this.#chunk = this.#chunks[0]!;
+    this.#at = 0;
+  }
 
   /** Begins a value. */
   begin(): void {
     this.#start = this.#at;
   }
 
-  /** The value's bytes: a view that stays as it is, whatever is written later. */
+  /** The value's bytes: a view that stays as it is until `reset`. */
   end(): Uint8Array {
     return this.#chunk.subarray(this.#start, this.#at);
   }
 
   /** Bytes as they are. */
   bytes(bytes: Uint8Array): void {
-    this.#reserve(bytes.length);
-    this.#chunk.set(bytes, this.#at);
-    this.#at += bytes.length;
+    const { length } = bytes;
+    this.#reserve(length);
+    const at = this.#at;
+    this.#at = at + length;
+    if (length > SHORT_BYTES) return this.#chunk.set(bytes, at);
+    for (let index = 0; index < length; index++) this.#chunk[at + index] = bytes[index]!;
   }
 
   /** Text as UTF-8. */
@@ -88,10 +107,20 @@ export class ByteArena {
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#chunk.length) return;
     const begun = this.#chunk.subarray(this.#start, this.#at);
-    this.#chunk = new Uint8Array(Math.max(CHUNK_BYTES, (begun.length + bytes) * 2));
+    this.#chunk = this.#nextChunk(begun.length + bytes);
     this.#chunk.set(begun);
     this.#start = 0;
     this.#at = begun.length;
+  }
+
+  #nextChunk(bytes: number): Uint8Array<ArrayBuffer> {
+    const next = this.#chunks[++this.#index];
+    if (next !== undefined && next.length >= bytes) return next;
+    // A value larger than a chunk has one of its own, which goes with it.
+    const made = new Uint8Array(Math.max(CHUNK_BYTES, bytes * 2));
+    if (made.length > CHUNK_BYTES) this.#index--;
+    else this.#chunks[this.#index] = made;
+    return made;
   }
 }
 

@@ -35,8 +35,8 @@ export const mysqlOptions = z.strictObject({
   // A few batches ahead of Kafka; the rest waits in the server's files.
   queue_bytes: z.int().min(65_536).max(1 << 30).default(8 << 20)
     .describe("Bytes of events held in memory before the server is made to wait."),
-  // Where batches stop paying: a send to Kafka of this size takes tens of milliseconds.
-  batch_changes: z.int().min(1).max(1_000_000).default(5_000)
+  // Decoded changes are held so long only; sends gather several batches.
+  batch_changes: z.int().min(1).max(1_000_000).default(1_000)
     .describe("Most changes in a batch; one event more may be in it."),
   // Keeps batches of wide rows small.
   batch_bytes: z.int().min(1_024).max(1 << 30).default(4 << 20)

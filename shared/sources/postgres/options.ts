@@ -47,8 +47,8 @@ export const postgresOptions = z.strictObject({
   // A hundred socket reads: enough to keep decoding busy while Kafka answers, little in memory.
   queue_bytes: z.int().min(65_536).default(8 * 1024 * 1024)
     .describe("Bytes of undecoded log held at most; reading stops above."),
-  // A batch of so many small changes costs a few milliseconds to decode.
-  batch_changes: z.int().min(1).default(4_000).describe("Changes in a batch at most."),
+  // Decoded changes are held so long only; sends gather several batches.
+  batch_changes: z.int().min(1).default(1_000).describe("Changes in a batch at most."),
   // Wide rows: decoded they take several times their bytes in the log.
   batch_bytes: z.int().min(1).default(2 * 1024 * 1024)
     .describe("Bytes of log in a batch at most; one change may be larger."),

@@ -6,6 +6,7 @@ import { RecordError } from "../../../shared/errors.ts";
 import type { Encoded } from "../../../shared/formats/format.ts";
 import { type FormatName, formats } from "../../../shared/formats/mod.ts";
 import type { InRecord } from "../../../shared/kafka/port.ts";
+import { ByteArena } from "../../../shared/wire/byte_arena.ts";
 import { change } from "./arbitrary.ts";
 
 const utf8 = new TextEncoder();
@@ -35,14 +36,17 @@ for (const name of Object.keys(formats) as FormatName[]) {
 
   Deno.test(`${name}: any change reads back as it was written`, () => {
     fc.assert(fc.property(change, (sent) => {
-      const back = format.decode(received(format.encode(sent)), knowing(sent.table));
+      const back = format.decode(
+        received(format.encode(sent, new ByteArena())),
+        knowing(sent.table),
+      );
       assert.deepStrictEqual(plain(back), sent);
     }));
   });
 
   Deno.test(`${name}: the stamp tells source and position without the table`, () => {
     fc.assert(fc.property(change, (sent) => {
-      assert.deepStrictEqual(format.stamp(received(format.encode(sent))), {
+      assert.deepStrictEqual(format.stamp(received(format.encode(sent, new ByteArena()))), {
         source: "postgresql/orders",
         position: sent.position,
       });
@@ -54,7 +58,11 @@ for (const name of Object.keys(formats) as FormatName[]) {
       fc.uint8Array({ maxLength: 200 }),
       fc.json().map((text) => utf8.encode(text)),
       change.chain((sent) =>
-        fc.tuple(fc.constant(received(format.encode(sent)).value!), fc.nat(), fc.nat({ max: 255 }))
+        fc.tuple(
+          fc.constant(received(format.encode(sent, new ByteArena())).value!),
+          fc.nat(),
+          fc.nat({ max: 255 }),
+        )
           .map(([bytes, at, byte]) => {
             const torn = new Uint8Array(bytes);
             torn[at % torn.length] = byte;
@@ -84,8 +92,14 @@ Deno.test("the other format's records are refused, each naming the cure", async 
   const proto = (await formats.protobuf()).format;
   fc.assert(fc.property(change, (sent) => {
     const cure = { cure: "set the job's `format` to the one that the topic was written with" };
-    assert.throws(() => json.decode(received(proto.encode(sent)), knowing(sent.table)), cure);
-    assert.throws(() => proto.decode(received(json.encode(sent)), knowing(sent.table)), cure);
+    assert.throws(
+      () => json.decode(received(proto.encode(sent, new ByteArena())), knowing(sent.table)),
+      cure,
+    );
+    assert.throws(
+      () => proto.decode(received(json.encode(sent, new ByteArena())), knowing(sent.table)),
+      cure,
+    );
   }));
 });
 
@@ -93,7 +107,7 @@ Deno.test("both formats write the same key", async () => {
   const json = (await formats.json()).format;
   const proto = (await formats.protobuf()).format;
   fc.assert(fc.property(change, (sent) => {
-    assert.equal(proto.encode(sent).key, json.encode(sent).key);
+    assert.equal(proto.encode(sent, new ByteArena()).key, json.encode(sent, new ByteArena()).key);
   }));
 });
 
@@ -103,7 +117,7 @@ Deno.test("protobuf: what is written is what change.proto describes", async () =
   );
   const type = root.lookupType("list_sync.v1.Change");
   const { format } = await formats.protobuf();
-  const message = type.decode(format.encode(EXAMPLE).value as Uint8Array);
+  const message = type.decode(format.encode(EXAMPLE, new ByteArena()).value as Uint8Array);
   const object = type.toObject(message, { longs: String, bytes: String });
   assert.deepStrictEqual(object.after.values, [
     { integer: "42" },
@@ -144,7 +158,7 @@ const EXAMPLE: Change = {
 
 Deno.test("json: the envelope has Debezium's keys in Debezium's order, and ours in source", async () => {
   const { format } = await formats.json();
-  const { key, value } = format.encode(EXAMPLE);
+  const { key, value } = format.encode(EXAMPLE, new ByteArena());
   assert.deepStrictEqual({ key, value: textOf(value) }, {
     key: '{"id":42}',
     value: '{"before":null,"after":{"id":42,"category":"news","note":null},' +
@@ -160,7 +174,7 @@ Deno.test("json: every 64-bit integer keeps all its digits", async () => {
   const { format } = await formats.json();
   for (const id of [2n ** 63n - 1n, -(2n ** 63n), 2n ** 64n - 1n, 9007199254740993n]) {
     const sent = { ...EXAMPLE, after: [id, "a", null, undefined] };
-    const encoded = format.encode(sent);
+    const encoded = format.encode(sent, new ByteArena());
     assert.match(textOf(encoded.value), new RegExp(`"id":${id},`));
     assert.deepStrictEqual(plain(format.decode(received(encoded), knowing(sent.table))), sent);
   }
@@ -184,7 +198,10 @@ Deno.test("json: changes of one transaction read back one after another, whateve
         })),
       ];
       for (const sent of changes) {
-        assert.deepStrictEqual(plain(format.decode(received(format.encode(sent)), lookup)), sent);
+        assert.deepStrictEqual(
+          plain(format.decode(received(format.encode(sent, new ByteArena())), lookup)),
+          sent,
+        );
       }
     }),
   );
@@ -192,5 +209,5 @@ Deno.test("json: changes of one transaction read back one after another, whateve
 
 Deno.test("a truncate has a key of its own that no row has", async () => {
   const { format } = await formats.json();
-  assert.equal(format.encode({ ...EXAMPLE, op: "t", after: null }).key, "{}");
+  assert.equal(format.encode({ ...EXAMPLE, op: "t", after: null }, new ByteArena()).key, "{}");
 });

@@ -1,0 +1,354 @@
+/** One try at capturing: from connecting to the end, or to the first fault. */
+import type { Op, SourceIdentity, TableSchema } from "../change.ts";
+import { ConfigError, RetryableError } from "../errors.ts";
+import type { Format } from "../formats/format.ts";
+import type { Acknowledged, Admin, OutBatch, Producer } from "../kafka/port.ts";
+import type { ResumePoint, Source, SourceBatch } from "../sources/source.ts";
+import type { Transform } from "../transforms/transform.ts";
+import { ByteArena } from "../wire/byte_arena.ts";
+import { partitionFor } from "../wire/murmur2.ts";
+import type { CaptureDeps, CaptureJob, CaptureTotals } from "./capture.ts";
+import { Load, type Target } from "./load.ts";
+import { Outbox } from "./outbox.ts";
+import {
+  minInsync,
+  positionBatch,
+  POSITIONS_TOPIC,
+  positionsTopic,
+  readPosition,
+  type StoredPosition,
+} from "./positions.ts";
+import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
+import { schemaBatch, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
+import { readTails } from "./tails.ts";
+
+/** Positions are stored at most this often: a restart reads the tails behind the last one. */
+const STORE_INTERVAL_MS = 1000;
+
+/** A session. `run` is called once. */
+export class CaptureSession {
+  readonly #job: CaptureJob;
+  readonly #deps: CaptureDeps;
+  readonly #format: Format;
+  readonly #transform: Transform;
+  readonly #totals: CaptureTotals;
+  readonly #source: Source;
+  readonly #identity: SourceIdentity;
+  /** The partitions of each table definition's topic. */
+  readonly #routes = new Map<TableSchema, readonly Target[]>();
+  readonly #topics = new Map<string, readonly Target[]>();
+  /** Stops pulling from the source: the capture ends, or a send failed. */
+  readonly #stop = new AbortController();
+  readonly #outbox = new Outbox((error) => this.#stop.abort(error));
+  /** Gathered while another load is in flight. */
+  #load: Load;
+  /** The other of two: one is written while the records of the other are in flight. */
+  #spare = new ByteArena();
+  #sending = false;
+  #admin: Admin | undefined;
+  #producer: Producer | undefined;
+  #stored: StoredPosition | undefined;
+  #stored_at_ms = 0;
+  #store_timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    job: CaptureJob,
+    deps: CaptureDeps,
+    steps: { readonly format: Format; readonly transform: Transform },
+    totals: CaptureTotals,
+  ) {
+    this.#job = job;
+    this.#deps = deps;
+    this.#format = steps.format;
+    this.#transform = steps.transform;
+    this.#totals = totals;
+    this.#source = deps.source();
+    const { connector } = this.#source;
+    this.#identity = { connector, name: job.name, version: deps.version };
+    this.#load = new Load(deps.now(), new ByteArena());
+  }
+
+  async run(): Promise<void> {
+    const { signal, ready } = this.#deps;
+    const abort = () => this.#stop.abort();
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort);
+    try {
+      await this.#begin();
+      ready(true);
+      const to_end = this.#job.mode === "batch";
+      try {
+        for await (const batch of this.#source.batches({ to_end, signal: this.#stop.signal })) {
+          await this.#take(batch);
+        }
+      } finally {
+        await this.#settle(); // a send that failed is the first cause of all that follows
+      }
+      this.#store({ clean: true });
+      await this.#outbox.drained();
+    } finally {
+      signal.removeEventListener("abort", abort);
+      clearTimeout(this.#store_timer);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const part of [this.#source, this.#producer, this.#admin]) {
+      await part?.close().catch((error) => this.#deps.log.debug("close_failed", { error }));
+    }
+  }
+
+  // Beginning ---------------------------------------------------------------------------------------
+
+  /**
+   * Claims the source, shuts out older producers, reads what the topics hold, and stores where this
+   * run stands. In this order: a second capture is refused before it could fence the first, and
+   * after the fence nobody but this process writes, so the tails are final.
+   */
+  async #begin(): Promise<void> {
+    const { kafka, log, now } = this.#deps;
+    const { replication_factor } = this.#job.kafka;
+    const admin = this.#admin = await kafka.admin();
+    await admin.create_topics([
+      positionsTopic(replication_factor),
+      schemasTopic(replication_factor),
+    ]);
+    const known = await readPosition(admin, this.#identity);
+    this.#refuseOtherRouting(known);
+    const generation = known?.generation ?? Math.floor(now() / 1000);
+    const resume = await this.#openSource(known, generation);
+
+    const transactional_id = `list-sync.${this.#identity.connector}.${this.#job.name}`;
+    this.#producer = await kafka.producer({
+      transactional_id,
+      fence: {
+        partitions: partitionsOf(known),
+        ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
+      },
+    });
+    const stored = await readPosition(admin, this.#identity);
+    if (partitionsOf(stored).length !== partitionsOf(known).length) {
+      throw new RetryableError(
+        "Another capture of this job wrote a new topic while this one began",
+      );
+    }
+    if (stored !== undefined) {
+      const { records } = await readTails(admin, stored, this.#format, this.#identity);
+      log.info("tails_read", { records, topics: Object.keys(stored.topics).length });
+    }
+    this.#stored = {
+      version: 1,
+      resume: stored?.resume ?? resume,
+      generation,
+      topics: stored?.topics ?? {},
+      routing: this.#routing(),
+      transactional_ids: [transactional_id],
+      clean: false,
+    };
+    this.#store({});
+    await this.#outbox.drained();
+    log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
+  }
+
+  async #openSource(known: StoredPosition | undefined, generation: number): Promise<ResumePoint> {
+    try {
+      return await this.#source.open({ resume: known?.resume, generation });
+    } catch (error) {
+      // A predecessor that was still draining has moved both since.
+      const now = await readPosition(this.#admin!, this.#identity);
+      if (JSON.stringify(now) === JSON.stringify(known)) throw error;
+      throw new RetryableError("The stored position moved while this capture began", {
+        cause: error,
+      });
+    }
+  }
+
+  #routing(): string {
+    const { name, kafka, format, columns } = this.#job;
+    return routingFingerprint([name, kafka.topic, format, columns]);
+  }
+
+  #refuseOtherRouting(known: StoredPosition | undefined): void {
+    if (known === undefined || known.clean || known.routing === this.#routing()) return;
+    throw new ConfigError(
+      "The topic template, the format or the columns changed after a run that did not end in order:" +
+        " what that run had sent last stands where this job would not look for it",
+      {
+        cure: "start the job once as it was before, stop it (or let it drain with `mode: batch`)," +
+          " then start it with the change",
+      },
+    );
+  }
+
+  // From the source to Kafka ------------------------------------------------------------------------
+
+  /**
+   * Encodes a batch while a load is in flight. Small batches are gathered into large sends, so that
+   * few changes are held at a time and brokers have few requests to answer.
+   */
+  async #take(batch: SourceBatch): Promise<void> {
+    for (const raw of batch.changes) {
+      const change = this.#transform(raw);
+      const route = this.#routes.get(change.table) ?? await this.#route(change.table);
+      const { key, value, headers } = this.#format.encode(change, this.#load.arena);
+      const timestamp_ms = Math.floor(change.transaction.ts_us / 1000);
+      const targets = isBroadcast(change) ? route : [route[partitionFor(key, route.length)]!];
+      this.#load.add(change, { key, value, timestamp_ms, headers }, targets);
+    }
+    this.#load.resume = batch.resume;
+    this.#load.lag_bytes = batch.lag_bytes;
+    if (!this.#sending) this.#flush();
+    else if (this.#load.bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
+  }
+
+  /** Puts the load in flight; what is gathered meanwhile follows by itself. */
+  #flush(): void {
+    const load = this.#load;
+    this.#load = new Load(this.#deps.now(), this.#spare);
+    const positions = load.positions();
+    this.#sending = true;
+    this.#outbox.add(async () => {
+      if (load.records > 0) {
+        const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
+        const batches = load.batches();
+        const acknowledged = due
+          ? await this.#sendStoring(batches)
+          : await this.#producer!.send(batches);
+        this.#note(positions, acknowledged);
+      }
+      if (load.resume !== undefined) this.#acknowledge(load.resume);
+      this.#measure(load);
+      load.arena.reset();
+      this.#spare = load.arena;
+      this.#sending = false;
+      if (!this.#load.isEmpty) this.#flush();
+    });
+  }
+
+  /** Resolves when all that was taken is acknowledged; rejects with the first failure. */
+  async #settle(): Promise<void> {
+    do await this.#outbox.drained(); while (this.#sending);
+  }
+
+  /** Publishes the table's definition and makes its topic, before the first row that needs them. */
+  async #route(table: TableSchema): Promise<readonly Target[]> {
+    const topic = topicOf(this.#job.kafka.topic, this.#job.name, table);
+    const targets = this.#topics.get(topic) ?? await this.#open(topic);
+    const definition = schemaBatch(this.#identity, table, this.#deps.now());
+    this.#outbox.add(async () => void await this.#producer!.send([definition]));
+    await this.#outbox.drained();
+    this.#routes.set(table, targets);
+    return targets;
+  }
+
+  async #open(topic: string): Promise<readonly Target[]> {
+    if (this.#stored!.topics[topic] === undefined) {
+      await this.#create(topic);
+      this.#store({});
+      await this.#outbox.drained();
+    }
+    const { partitions } = this.#stored!.topics[topic]!;
+    const targets = partitions.map(({ position }, partition): Target => ({
+      topic,
+      partition,
+      held: position,
+      last: position,
+    }));
+    this.#topics.set(topic, targets);
+    return targets;
+  }
+
+  /** Makes the topic if need be and records it, so that a successor fences and reads it. */
+  async #create(topic: string): Promise<void> {
+    const { partitions, replication_factor } = this.#job.kafka;
+    const admin = this.#admin!;
+    await admin.create_topics([{
+      name: topic,
+      partitions,
+      replication_factor,
+      config: { "min.insync.replicas": minInsync(replication_factor) },
+    }]);
+    const [info] = await admin.topics((name) => name === topic);
+    const offsets = await admin.offsets(topic);
+    this.#stored!.topics[topic] = {
+      id: info!.id,
+      partitions: offsets.map(({ end }) => ({ end_offset: end, position: "" })),
+    };
+    this.#deps.log.info("topic_opened", { topic, partitions: offsets.length });
+  }
+
+  // Acknowledged, stored, confirmed -----------------------------------------------------------------
+
+  #note(positions: ReturnType<Load["positions"]>, acknowledged: readonly Acknowledged[]): void {
+    const { topics } = this.#stored!;
+    for (const { topic, partition, next_offset } of acknowledged) {
+      const state = topics[topic]?.partitions[partition];
+      if (state !== undefined) state.end_offset = next_offset;
+    }
+    for (const { topic, partition, position } of positions) {
+      topics[topic]!.partitions[partition]!.position = position;
+    }
+  }
+
+  #acknowledge(resume: ResumePoint): void {
+    this.#stored!.resume = resume;
+    // On an idle table nothing else would carry the last second's positions to the topic.
+    this.#store_timer ??= setTimeout(() => this.#store({}), STORE_INTERVAL_MS);
+  }
+
+  /**
+   * Sends what is acknowledged so far beside `batches`, then tells the source. In this order the
+   * source never stands ahead of what is stored, so one that does is another one.
+   */
+  async #sendStoring(batches: OutBatch[]): Promise<Acknowledged[]> {
+    const { resume } = this.#stored!;
+    this.#stored_at_ms = this.#deps.now();
+    clearTimeout(this.#store_timer);
+    this.#store_timer = undefined;
+    const position = positionBatch(this.#identity, this.#stored!, this.#stored_at_ms);
+    const acknowledged = await this.#producer!.send([...batches, position]);
+    this.#source.confirm(resume);
+    return acknowledged;
+  }
+
+  #store(change: Partial<StoredPosition>): void {
+    this.#outbox.add(async () => {
+      Object.assign(this.#stored!, change);
+      await this.#sendStoring([]);
+    });
+  }
+
+  #measure(load: Load): void {
+    const { metrics, now } = this.#deps;
+    for (const [op, count] of Object.entries(load.changes) as [Op, number][]) {
+      if (count === 0) continue;
+      this.#totals.changes[op] += count;
+      metrics.changes.add(count, { op });
+    }
+    this.#totals.repetitions += load.repetitions;
+    if (load.repetitions > 0) metrics.repetitions_dropped.add(load.repetitions);
+    if (load.lag_bytes !== undefined) metrics.lag_bytes.set(load.lag_bytes);
+    const { newest_ts_us } = load;
+    metrics.lag_seconds.set(
+      newest_ts_us === undefined ? 0 : Math.max(0, now() / 1000 - newest_ts_us / 1e6),
+    );
+    if (load.records === 0) return;
+    metrics.records.add(load.records);
+    metrics.bytes.add(load.bytes);
+    metrics.batch_records.observe(load.records);
+    metrics.flush_seconds.observe((now() - load.began_ms) / 1000);
+    metrics.last_acknowledged_timestamp.set(now() / 1000);
+  }
+}
+
+/** Every partition that a predecessor may still be writing to. */
+function partitionsOf(stored: StoredPosition | undefined) {
+  const topics = Object.entries(stored?.topics ?? {});
+  return [
+    { topic: POSITIONS_TOPIC, partition: 0 },
+    { topic: SCHEMAS_TOPIC, partition: 0 },
+    ...topics.flatMap(([topic, { partitions }]) =>
+      partitions.map((_, partition) => ({ topic, partition }))
+    ),
+  ];
+}

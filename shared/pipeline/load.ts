@@ -1,0 +1,103 @@
+/** What a capture has gathered for its next send. */
+import type { Change, Op } from "../change.ts";
+import type { OutBatch, OutRecord } from "../kafka/port.ts";
+import type { ResumePoint } from "../sources/source.ts";
+import type { ByteArena } from "../wire/byte_arena.ts";
+
+/** A partition as a capture writes it. */
+export interface Target {
+  readonly topic: string;
+  readonly partition: number;
+  /** Changes up to here were in the topic when the session began. */
+  readonly held: string;
+  /** Position of the last change that was given to it. */
+  last: string;
+}
+
+/** Records of one partition, in order. */
+interface Part {
+  readonly target: Target;
+  readonly records: OutRecord[];
+}
+
+/** Changes on their way to Kafka, and where the source starts again once they are acknowledged. */
+export class Load {
+  readonly began_ms: number;
+  readonly changes: Record<Op, number> = { c: 0, u: 0, d: 0, r: 0, t: 0 };
+  readonly #parts = new Map<Target, Part>();
+  repetitions = 0;
+  records = 0;
+  /** Of keys and values: characters of text, bytes of the rest. */
+  bytes = 0;
+  /** Undefined: the source batch that was gathered last is not whole yet. */
+  resume: ResumePoint | undefined;
+  lag_bytes: number | undefined;
+  /** Commit time of the newest change, microseconds since the Unix epoch. */
+  newest_ts_us: number | undefined;
+
+  /** Where the format writes the records; used again when this load is acknowledged. */
+  readonly arena: ByteArena;
+
+  constructor(began_ms: number, arena: ByteArena) {
+    this.began_ms = began_ms;
+    this.arena = arena;
+  }
+
+  get isEmpty(): boolean {
+    return this.records === 0 && this.resume === undefined;
+  }
+
+  /**
+   * Adds a change's record to every target that does not hold it yet. Throws when positions do not
+   * grow: a repetition that nobody can explain would be dropped as one.
+   */
+  add(change: Change, record: OutRecord, targets: readonly Target[]): void {
+    let isNew = false;
+    for (const target of targets) {
+      if (change.position <= target.held) continue;
+      if (change.position <= target.last) throw disorder(change, target);
+      target.last = change.position;
+      this.#part(target).records.push(record);
+      this.records++;
+      this.bytes += record.key.length + (record.value?.length ?? 0);
+      isNew = true;
+    }
+    if (isNew) this.changes[change.op]++;
+    else this.repetitions++;
+    this.newest_ts_us = change.transaction.ts_us;
+  }
+
+  #part(target: Target): Part {
+    let part = this.#parts.get(target);
+    if (part === undefined) {
+      part = { target, records: [] };
+      this.#parts.set(target, part);
+    }
+    return part;
+  }
+
+  /** One batch for each partition. */
+  batches(): OutBatch[] {
+    return [...this.#parts.values()].map(({ target: { topic, partition }, records }) => ({
+      topic,
+      partition,
+      records,
+    }));
+  }
+
+  /** The last position of each partition in this load. Asked for before more is gathered. */
+  positions(): (Pick<Target, "topic" | "partition"> & { position: string })[] {
+    return [...this.#parts.keys()].map(({ topic, partition, last }) => ({
+      topic,
+      partition,
+      position: last,
+    }));
+  }
+}
+
+function disorder({ position, table }: Change, { topic, partition, last }: Target): Error {
+  return new Error(
+    `Change ${position} of ${table.table} comes after ${last} in ${topic}/${partition}:` +
+      ` positions must grow; this is a fault of list-sync`,
+  );
+}
