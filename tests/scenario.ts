@@ -74,7 +74,7 @@ export class Scenario {
   }
 
   /** The capture's job. */
-  captureJob(): { name: string } & Record<string, unknown> {
+  captureJob(): { name: string; job: string } & Record<string, unknown> {
     const { host, port, database, user, password } = this.#db.reader;
     const isMysql = this.#db.name === "MySQL";
     const source = isMysql
@@ -93,7 +93,7 @@ export class Scenario {
   /** Starts the capture; `worker` may be a script that breaks it on purpose. */
   capture(worker?: string): WorkerProcess {
     const job = this.captureJob();
-    return new WorkerProcess(this.folder, worker ?? String(job.job), job, ["--json"]);
+    return new WorkerProcess(this.folder, worker ?? job.job, job, ["--json"]);
   }
 
   /** Starts a consumer of the scenario's group. */

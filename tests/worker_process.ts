@@ -1,6 +1,7 @@
 /** A worker as a process of its own, as users run it, with its log at hand. */
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type JobKind, jobKind } from "../workers/jobs.ts";
 
 /** A line of the worker's log. */
 export interface LogLine {
@@ -31,7 +32,12 @@ export class WorkerProcess {
   #code: number | undefined;
 
   /** Writes `job` into `folder` and starts `workers/<worker>.ts` with it. */
-  constructor(folder: string, worker: string, job: { name: string }, args: string[] = []) {
+  constructor(
+    folder: string,
+    worker: string,
+    job: { name: string; job: string },
+    args: string[] = [],
+  ) {
     this.name = `${worker} ${job.name}`;
     const base = `${folder}/${basename(worker, ".ts")}-${crypto.randomUUID().slice(0, 8)}`;
     this.log_file = `${base}.log`;
@@ -40,7 +46,7 @@ export class WorkerProcess {
       ? worker
       : fileURLToPath(new URL(`../workers/${worker}.ts`, import.meta.url));
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "-A", script, ...args, `${base}.yaml`],
+      args: ["run", "--no-prompt", "-A", ...v8Flags(job.job), script, ...args, `${base}.yaml`],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -159,4 +165,10 @@ export class WorkerProcess {
     const last = this.#lines.slice(-8).map((line) => JSON.stringify(line)).join("\n");
     return new Error(`${this.name} ${what}. Log: ${this.log_file}\n${last}`);
   }
+}
+
+/** The V8 options that the launcher would give. */
+function v8Flags(kind: string): string[] {
+  const { v8_flags = [] } = jobKind(kind as JobKind);
+  return v8_flags.length === 0 ? [] : [`--v8-flags=${v8_flags.join(",")}`];
 }

@@ -150,7 +150,7 @@ export function csvJob(
   feed: Feed,
   output: string,
   more: Record<string, unknown> = {},
-): { name: string } & Record<string, unknown> {
+): { name: string; job: string } & Record<string, unknown> {
   return {
     job: "consume-csv",
     name: "csv",
