@@ -1,4 +1,4 @@
 /** Worker: captures MySQL tables into Kafka topics. */
-import { runCapture } from "./capture.ts";
+import { runCapture } from "./runtime/capture.ts";
 
 await runCapture("capture-mysql");

@@ -8,7 +8,7 @@ import { EXIT_DONE } from "./cli/main.ts";
 import { count, duration } from "./cli/progress.ts";
 import { table } from "./cli/table.ts";
 import type { JobOf } from "./jobs.ts";
-import { runWorker } from "./worker.ts";
+import { runWorker } from "./runtime/worker.ts";
 
 await runWorker("consume-csv", async ({ job, log, metrics, health, signal, now, json }) => {
   const { consumer_id } = job;

@@ -4,7 +4,7 @@ import { writers } from "../shared/seed/mod.ts";
 import { EXIT_DONE } from "./cli/main.ts";
 import { count, duration, ProgressBoard } from "./cli/progress.ts";
 import { table } from "./cli/table.ts";
-import { runWorker } from "./worker.ts";
+import { runWorker } from "./runtime/worker.ts";
 
 await runWorker("seed", async ({ job, log, metrics, health, signal, json }) => {
   const board = new ProgressBoard();

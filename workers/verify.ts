@@ -7,7 +7,7 @@ import { verify } from "../shared/verify/verify.ts";
 import { EXIT_DONE, EXIT_FAILED } from "./cli/main.ts";
 import { count, duration, type Progress, ProgressBoard } from "./cli/progress.ts";
 import { table } from "./cli/table.ts";
-import { runWorker } from "./worker.ts";
+import { runWorker } from "./runtime/worker.ts";
 
 const STEPS = { files: "read files", table: "read table", compare: "compare" } as const;
 

@@ -1,4 +1,4 @@
 /** `deno task capture JOB…`. */
-import { launch } from "../launcher.ts";
+import { launch } from "../launcher/launcher.ts";
 
 if (import.meta.main) await launch("capture");

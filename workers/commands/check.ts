@@ -3,8 +3,8 @@ import { createLog } from "../../shared/observe/log.ts";
 import type { Finding } from "../../shared/sources/source.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
-import { readJob } from "../environment.ts";
-import { allFindings, inspectJob } from "../inspect.ts";
+import { readJob } from "../runtime/environment.ts";
+import { allFindings, inspectJob } from "../runtime/inspect.ts";
 
 const SPEC: CommandSpec = {
   name: "check",

@@ -1,8 +1,8 @@
 /** `deno task permissions JOB`: the command line of a worker, for containers and service managers. */
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
-import { readJob } from "../environment.ts";
-import { askBrokers, cacheModules, grantsOf, workerArguments } from "../grants.ts";
+import { readJob } from "../runtime/environment.ts";
+import { askBrokers, cacheModules, grantsOf, workerArguments } from "../launcher/grants.ts";
 
 const SPEC: CommandSpec = {
   name: "permissions",

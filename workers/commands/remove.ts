@@ -6,8 +6,8 @@ import { createLog } from "../../shared/observe/log.ts";
 import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
-import { readJob } from "../environment.ts";
-import { isCapture, sourceMaker } from "../sources.ts";
+import { readJob } from "../runtime/environment.ts";
+import { isCapture, sourceMaker } from "../runtime/sources.ts";
 
 const SPEC: CommandSpec = {
   name: "remove",

@@ -6,7 +6,7 @@ import type { SeedSummary } from "../../shared/seed/seed.ts";
 import type { VerifyResult } from "../../shared/verify/result.ts";
 import { ProgressBoard } from "../cli/progress.ts";
 import { StackDisplay } from "../cli/stack_progress.ts";
-import { readJob } from "../environment.ts";
+import { readJob } from "../runtime/environment.ts";
 import type { JobOf } from "../jobs.ts";
 import { leaveDatabase, prepareDatabase } from "./databases.ts";
 import { freePorts, isUp } from "./meter.ts";

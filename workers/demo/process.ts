@@ -1,8 +1,8 @@
 /** A worker that the demo started as the launcher does: a process with just its job's permissions. */
 import { basename, join } from "node:path";
 import { tailOf } from "../../compose/native/processes.ts";
-import { readJob } from "../environment.ts";
-import { grantsOf, workerArguments, workerEnvironment } from "../grants.ts";
+import { readJob } from "../runtime/environment.ts";
+import { grantsOf, workerArguments, workerEnvironment } from "../launcher/grants.ts";
 
 /** What is shown of the log of a worker that failed. */
 const LOG_LINES = 8;

@@ -199,8 +199,8 @@ Deno.test("a worker sees of the environment only what its job names", async () =
     const text = Deno.readTextFileSync(path).replace("writer", "${env:SEED_USER}");
     Deno.writeTextFileSync(path, text);
     const probe = `
-      import { readJob } from "${TOP}workers/environment.ts";
-      import { grantsOf, workerEnvironment } from "${TOP}workers/grants.ts";
+      import { readJob } from "${TOP}workers/runtime/environment.ts";
+      import { grantsOf, workerEnvironment } from "${TOP}workers/launcher/grants.ts";
       const path = ${JSON.stringify(path)};
       console.log(JSON.stringify(workerEnvironment(grantsOf({ path, loaded: readJob(path) }, []))));
     `;

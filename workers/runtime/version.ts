@@ -1,4 +1,4 @@
 /** The version of list-sync, as changes carry it. */
-import config from "../deno.json" with { type: "json" };
+import config from "../../deno.json" with { type: "json" };
 
 export const VERSION: string = config.version;

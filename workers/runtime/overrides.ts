@@ -1,7 +1,7 @@
 /** Fields of a job that the command line may give instead of the file. */
-import { jsonSchema } from "../shared/jobs/schema.ts";
-import type { OptionSpec, OptionValue } from "./cli/arguments.ts";
-import { type JobKind, jobKind } from "./jobs.ts";
+import { jsonSchema } from "../../shared/jobs/schema.ts";
+import type { OptionSpec, OptionValue } from "../cli/arguments.ts";
+import { type JobKind, jobKind } from "../jobs.ts";
 
 /** One option per overridable field of the kind: `rows` is `--rows N`, `batch_size` `--batch-size N`. */
 export function overrideOptions(kind: JobKind): Record<string, OptionSpec> {

@@ -1,8 +1,8 @@
 /** From a capture job to its source. */
-import type { Log } from "../shared/observe/log.ts";
-import { sources } from "../shared/sources/mod.ts";
-import type { Source } from "../shared/sources/source.ts";
-import type { JobKind, JobOf } from "./jobs.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { sources } from "../../shared/sources/mod.ts";
+import type { Source } from "../../shared/sources/source.ts";
+import type { JobKind, JobOf } from "../jobs.ts";
 import { VERSION } from "./version.ts";
 
 /** What a source is given besides its job. */

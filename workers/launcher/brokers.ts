@@ -1,10 +1,10 @@
 /** Worker: prints, as a JSON list, the addresses that the bootstrap brokers of a job advertise. */
-import { describe } from "../shared/errors.ts";
-import { openKafka } from "../shared/kafka/mod.ts";
-import type { KafkaOptions } from "../shared/kafka/options.ts";
-import { createLog } from "../shared/observe/log.ts";
-import { EXIT_DONE, EXIT_FAILED, run } from "./cli/main.ts";
-import { readJob } from "./environment.ts";
+import { describe } from "../../shared/errors.ts";
+import { openKafka } from "../../shared/kafka/mod.ts";
+import type { KafkaOptions } from "../../shared/kafka/options.ts";
+import { createLog } from "../../shared/observe/log.ts";
+import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { readJob } from "../runtime/environment.ts";
 
 /** A launcher that waits longer says nothing: the worker waits for the brokers, and logs it. */
 const RETRY_TIMEOUT_MS = 5_000;

@@ -1,19 +1,19 @@
 /** How every worker begins and ends: arguments, job, log, metrics, health, signals, exit code. */
-import { ConfigError, describe } from "../shared/errors.ts";
-import { type Path, pathText } from "../shared/jobs/document.ts";
-import type { Grant, Needs } from "../shared/jobs/permissions.ts";
+import { ConfigError, describe } from "../../shared/errors.ts";
+import { type Path, pathText } from "../../shared/jobs/document.ts";
+import type { Grant, Needs } from "../../shared/jobs/permissions.ts";
 import {
   createHealth,
   type Health,
   type HealthServer,
   serveHealth,
-} from "../shared/observe/health.ts";
-import { createLog, type Log } from "../shared/observe/log.ts";
-import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
-import { type OptionValue, parseCommand } from "./cli/arguments.ts";
-import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "./cli/main.ts";
+} from "../../shared/observe/health.ts";
+import { createLog, type Log } from "../../shared/observe/log.ts";
+import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
+import { type OptionValue, parseCommand } from "../cli/arguments.ts";
+import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { readJob } from "./environment.ts";
-import { type JobKind, jobKind, type JobOf } from "./jobs.ts";
+import { type JobKind, jobKind, type JobOf } from "../jobs.ts";
 import { logFormat, workerSpec } from "./command_line.ts";
 import { readOverrides } from "./overrides.ts";
 import { VERSION } from "./version.ts";

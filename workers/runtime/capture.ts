@@ -1,9 +1,9 @@
 /** What the capture workers have in common. */
-import { openKafka } from "../shared/kafka/mod.ts";
-import { capture, type CaptureSummary } from "../shared/pipeline/capture.ts";
-import { EXIT_DONE } from "./cli/main.ts";
-import { count, duration } from "./cli/progress.ts";
-import { table } from "./cli/table.ts";
+import { openKafka } from "../../shared/kafka/mod.ts";
+import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
+import { EXIT_DONE } from "../cli/main.ts";
+import { count, duration } from "../cli/progress.ts";
+import { table } from "../cli/table.ts";
 import { type CaptureKind, sourceMaker } from "./sources.ts";
 import { runWorker } from "./worker.ts";
 

@@ -1,7 +1,7 @@
 /** The command line of a worker, apart from it: the launcher takes the same and loads no more. */
-import { ConfigError } from "../shared/errors.ts";
-import type { CommandSpec, OptionValue } from "./cli/arguments.ts";
-import { type JobKind, jobKind } from "./jobs.ts";
+import { ConfigError } from "../../shared/errors.ts";
+import type { CommandSpec, OptionValue } from "../cli/arguments.ts";
+import { type JobKind, jobKind } from "../jobs.ts";
 import { overrideOptions } from "./overrides.ts";
 
 /** The command line of a worker; the launcher passes the same options on. */

@@ -1,6 +1,6 @@
 /** What commands read of the world around them. */
-import { type AnyJob, loadJob } from "../shared/jobs/reader.ts";
-import { jobKinds } from "./jobs.ts";
+import { type AnyJob, loadJob } from "../../shared/jobs/reader.ts";
+import { jobKinds } from "../jobs.ts";
 
 /** Reads and validates the job file at `path` with this process's environment. */
 export function readJob(

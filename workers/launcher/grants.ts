@@ -1,9 +1,9 @@
 /** From a job to the command line of its worker. */
 import { fileURLToPath } from "node:url";
-import { ConfigError } from "../shared/errors.ts";
-import { denoFlags, type Permissions, permissionsOf } from "../shared/jobs/permissions.ts";
-import type { AnyJob } from "../shared/jobs/reader.ts";
-import { jobKind, type jobKinds } from "./jobs.ts";
+import { ConfigError } from "../../shared/errors.ts";
+import { denoFlags, type Permissions, permissionsOf } from "../../shared/jobs/permissions.ts";
+import type { AnyJob } from "../../shared/jobs/reader.ts";
+import { jobKind, type jobKinds } from "../jobs.ts";
 
 /** A job and the file that it was read from. */
 export interface JobFile {
@@ -26,6 +26,10 @@ export function grantsOf({ path, loaded }: JobFile, advertised: readonly string[
   });
 }
 
+function workerFile(name: string): string {
+  return fileURLToPath(new URL(`../${name}`, import.meta.url));
+}
+
 /** Arguments of `deno` that run the job's worker with these permissions and nothing more. */
 export function workerArguments(file: JobFile, permissions: Permissions): string[] {
   const { worker, v8_flags = [] } = jobKind(file.loaded.kind);
@@ -35,7 +39,7 @@ export function workerArguments(file: JobFile, permissions: Permissions): string
     "--cached-only",
     ...denoFlags(permissions),
     ...v8_flags.length > 0 ? [`--v8-flags=${v8_flags.join(",")}`] : [],
-    fileURLToPath(new URL(worker, import.meta.url)),
+    workerFile(worker),
     file.path,
   ];
 }
@@ -80,7 +84,7 @@ export async function cacheModules(files: readonly JobFile[]): Promise<void> {
     args: [
       "cache",
       "--quiet",
-      ...[...modules].map((name) => fileURLToPath(new URL(name, import.meta.url))),
+      ...[...modules].map(workerFile),
     ],
     stdin: "null",
   }).spawn().status;

@@ -1,9 +1,9 @@
 /** Starts one worker per job, each with just the permissions of its job, and ends them together. */
-import { ConfigError } from "../shared/errors.ts";
-import { createLog, type Log } from "../shared/observe/log.ts";
-import { type CommandSpec, type OptionValue, parseCommand } from "./cli/arguments.ts";
-import { EXIT_DONE, run } from "./cli/main.ts";
-import { readJob } from "./environment.ts";
+import { ConfigError } from "../../shared/errors.ts";
+import { createLog, type Log } from "../../shared/observe/log.ts";
+import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
+import { EXIT_DONE, run } from "../cli/main.ts";
+import { readJob } from "../runtime/environment.ts";
 import {
   askBrokers,
   cacheModules,
@@ -12,9 +12,9 @@ import {
   workerArguments,
   workerEnvironment,
 } from "./grants.ts";
-import { type JobKind, jobKind, jobKinds, type JobKindSpec } from "./jobs.ts";
-import { readOverrides } from "./overrides.ts";
-import { logFormat, workerSpec } from "./command_line.ts";
+import { type JobKind, jobKind, jobKinds, type JobKindSpec } from "../jobs.ts";
+import { readOverrides } from "../runtime/overrides.ts";
+import { logFormat, workerSpec } from "../runtime/command_line.ts";
 
 /** A worker that is ready to be started. */
 interface Prepared {

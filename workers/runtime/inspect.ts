@@ -1,16 +1,16 @@
 /** What `deno task check` looks at, and every worker again at its start. */
-import { classify, ConfigError, describe } from "../shared/errors.ts";
-import { openKafka } from "../shared/kafka/mod.ts";
-import type { Log } from "../shared/observe/log.ts";
+import { classify, ConfigError, describe } from "../../shared/errors.ts";
+import { openKafka } from "../../shared/kafka/mod.ts";
+import type { Log } from "../../shared/observe/log.ts";
 import {
   type Preflight,
   preflight,
   reachFinding,
   templateMatcher,
-} from "../shared/pipeline/preflight.ts";
-import { topicMatcher } from "../shared/pipeline/topics.ts";
-import type { Finding } from "../shared/sources/source.ts";
-import type { JobKind, JobOf } from "./jobs.ts";
+} from "../../shared/pipeline/preflight.ts";
+import { topicMatcher } from "../../shared/pipeline/topics.ts";
+import type { Finding } from "../../shared/sources/source.ts";
+import type { JobKind, JobOf } from "../jobs.ts";
 import { type CaptureKind, isCapture, sourceMaker } from "./sources.ts";
 
 /** What looking needs besides the job. */
