@@ -1,11 +1,10 @@
-/** The one place in which a Kafka client repeats a passing fault: capped exponential backoff with jitter. */
+/** Requests to brokers tried again after passing faults, each new reason told once. */
+import { type Backoff, backoff, wait } from "../backoff.ts";
 import { classify, RetryableError } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
 
-/** First wait: a leader election on idle brokers takes about as long. */
-const FIRST_MS = 50;
-/** Longest wait: a broker that comes back is found within it. */
-const LONGEST_MS = 2_000;
+/** A leader election on idle brokers takes a few first steps; a broker that is back is found in two seconds. */
+const BACKOFF: Backoff = { initial_ms: 50, max_ms: 2_000 };
 
 /** How one piece of work is repeated. */
 export interface Retry {
@@ -69,26 +68,15 @@ export class FaultLog {
   }
 }
 
-/** Milliseconds to wait before attempt `attempts` + 2: doubled each time, capped, at random within its upper half. */
+/** Milliseconds to wait before the repetition that follows `attempts` failed ones and the first. */
 export function backoffMs(attempts: number): number {
-  const full = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(attempts, 16));
-  return full / 2 + Math.random() * full / 2;
+  return backoff(attempts, BACKOFF, Math.random());
 }
 
 /** Waits, or throws the signal's reason as soon as it is aborted. */
-export function pause(wait_ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, wait_ms);
-    signal.addEventListener("abort", stop, { once: true });
-  });
+export async function pause(wait_ms: number, signal: AbortSignal): Promise<void> {
+  await wait(wait_ms, signal);
+  signal.throwIfAborted();
 }
 
 /** The reason that a closed client gives to the work it leaves undone. */

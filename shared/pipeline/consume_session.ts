@@ -10,7 +10,7 @@ import {
 import type { Standing } from "../sinks/sink.ts";
 import type { ConsumeDeps, ConsumeJob, ConsumeTotals } from "./consume.ts";
 import { type Flushed, Lane } from "./lane.ts";
-import { wait } from "./retry.ts";
+import { wait } from "../backoff.ts";
 import { SchemaReader } from "./schemas.ts";
 import { groupIsDone, onlyMarkersLeft, takeTargets, type Target } from "./targets.ts";
 import { findTopics, type FoundTopics, refuseMissing, refuseRemade } from "./topics.ts";

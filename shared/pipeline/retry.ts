@@ -1,28 +1,11 @@
-/** The one place where work is tried again: capped exponential backoff with jitter, reasons logged. */
+/** Whole sessions tried again after passing faults: with backoff, reasons logged and counted. */
+import { type Backoff, backoff, wait } from "../backoff.ts";
 import { classify, describe } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 
-/** How long to wait between attempts. */
-export interface Backoff {
-  /** Longest wait before the first repetition, in milliseconds. */
-  readonly initial_ms: number;
-  /** Longest wait before any. */
-  readonly max_ms: number;
-}
-
 /** A leader election takes a few of the first steps; a server that is down is asked twice a minute. */
 export const BACKOFF: Backoff = { initial_ms: 250, max_ms: 30_000 };
-
-/**
- * How long to wait before repetition number `attempt` (from 0), in milliseconds: between half of the
- * doubled wait and all of it, so that many clients do not come back at once ("equal jitter" of
- * "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). `random` is in [0, 1).
- */
-export function backoff(attempt: number, { initial_ms, max_ms }: Backoff, random: number): number {
-  const longest = Math.min(max_ms, initial_ms * 2 ** attempt);
-  return longest / 2 + random * longest / 2;
-}
 
 /** What `retrying` works with. */
 export interface Retrying {
@@ -64,20 +47,6 @@ export async function retrying<T>(
     }
   }
   return undefined;
-}
-
-/** Resolves after `ms`, or at once when `signal` aborts. */
-export function wait(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
 }
 
 /** A word for the metric: few values, never a message. */

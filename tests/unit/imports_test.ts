@@ -5,7 +5,13 @@ import { type SourceFile, sourceFiles, withoutComments } from "./source_files.ts
 
 /** From the ground up; a file imports from its own layer or one before it. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["shared/change.ts", "shared/position.ts", "shared/errors.ts", "shared/wire"],
+  [
+    "shared/change.ts",
+    "shared/position.ts",
+    "shared/errors.ts",
+    "shared/backoff.ts",
+    "shared/wire",
+  ],
   ["shared/jobs", "shared/observe"],
   [
     "shared/kafka",

@@ -13,7 +13,7 @@ Deno.test("what a job sets of producing and consuming wins over the defaults", (
   const options = kafkaOptions.parse({ brokers: ["b:1"] });
   const all = settings({ ...options, compression: "zstd", fetch_bytes: undefined });
   equal(all.compression, "zstd");
-  equal(all.fetch_bytes, 1 << 20);
+  equal(all.fetch_bytes, 256 << 10);
 });
 
 const wrong: readonly (readonly [what: string, value: Record<string, unknown>])[] = [

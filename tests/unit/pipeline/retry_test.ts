@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { ConfigError, RetryableError } from "../../../shared/errors.ts";
 import { createLog } from "../../../shared/observe/log.ts";
 import { createMetrics } from "../../../shared/observe/metrics.ts";
-import { backoff, retrying } from "../../../shared/pipeline/retry.ts";
+import { backoff } from "../../../shared/backoff.ts";
+import { retrying } from "../../../shared/pipeline/retry.ts";
 
 function watched(signal = new AbortController().signal) {
   const lines: Record<string, unknown>[] = [];
