@@ -1,6 +1,7 @@
 /** A PostgreSQL connection as an ordinary client, with everything that changes a value's text pinned. */
 import pg from "pg";
 import { tlsSettings } from "../jobs/tls.ts";
+import { PINNED_OPTIONS } from "../wire/postgres_session.ts";
 import type { DatabaseOptions } from "./options.ts";
 
 /** Rows as arrays of the server's own text. */
@@ -14,21 +15,6 @@ export interface PgClient {
   query(config: { text: string; name?: string; values?: readonly unknown[] }): Promise<PgResult>;
   end(): Promise<void>;
 }
-
-/**
- * Settings that a database or role could have changed, and that reach values as text; the same as
- * the capture's, so that a value has one text. With the search path beside pg_catalog empty, types
- * of users are written with their schema.
- */
-const PINNED: Readonly<Record<string, string>> = {
-  DateStyle: "ISO",
-  IntervalStyle: "iso_8601",
-  TimeZone: "UTC",
-  bytea_output: "hex",
-  extra_float_digits: "3",
-  lc_monetary: "C",
-  search_path: "pg_catalog",
-};
 
 /** Connects. Values come back as text, whatever their type. Throws the library's connection error. */
 export async function connectPostgres(
@@ -45,8 +31,7 @@ export async function connectPostgres(
     connectionTimeoutMillis: options.connect_timeout_ms,
     application_name,
     keepAlive: true,
-    options: Object.entries(PINNED)
-      .map(([name, value]) => `-c ${name}=${value}`).join(" "),
+    options: PINNED_OPTIONS,
     types: { getTypeParser: () => (text: string) => text },
   });
   // Without a listener a connection that breaks between two queries would end the process;

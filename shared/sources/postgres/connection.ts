@@ -3,23 +3,8 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import pg from "pg";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { type TlsOptions, tlsSettings } from "../../jobs/tls.ts";
+import { PINNED_OPTIONS } from "../../wire/postgres_session.ts";
 import type { PostgresOptions } from "./options.ts";
-
-/**
- * Settings that reach the text of values. A database or role may have changed them (ALTER DATABASE …
- * SET reaches decoded text), so each session sets its own. With an empty search path beside
- * pg_catalog every type of a user is written with its schema.
- */
-const PINNED: Readonly<Record<string, string>> = {
-  DateStyle: "ISO",
-  IntervalStyle: "iso_8601",
-  TimeZone: "UTC",
-  bytea_output: "hex",
-  extra_float_digits: "3",
-  lc_monetary: "C",
-  search_path: "pg_catalog",
-  statement_timeout: "0",
-};
 
 /** A row as the server's own text, in the order of the query. */
 export type TextRow = readonly (string | null)[];
@@ -52,7 +37,7 @@ export async function connect(
     connectionTimeoutMillis: options.connect_timeout_ms,
     keepAlive: true,
     application_name: purpose.application_name,
-    options: Object.entries(PINNED).map(([name, value]) => `-c ${name}=${value}`).join(" "),
+    options: PINNED_OPTIONS,
     types: { getTypeParser: () => (text: string) => text },
     ...purpose.replication ? { replication: "database" } : {},
   } as pg.ClientConfig);
