@@ -101,7 +101,8 @@ export class Scenario {
     const job = {
       job: "consume-csv",
       name: this.name,
-      kafka: this.#kafka(),
+      // The group waits so long for a consumer that was killed.
+      kafka: { ...this.#kafka(), session_timeout_ms: 6_000 },
       topics: [this.topic],
       consumer_id,
       format: this.#options.format,
