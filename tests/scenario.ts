@@ -35,7 +35,9 @@ interface Made {
 /** A scenario with names and a folder of its own. */
 export class Scenario {
   readonly name = `e2e_${crypto.randomUUID().slice(0, 8)}`;
-  readonly folder = Deno.makeTempDirSync({ dir: testStack().dir, prefix: `${this.name}_` });
+  /** Jobs and logs of the workers; among the stack's logs, which are kept when a test fails. */
+  readonly folder = `${testStack().dir}/logs/${this.name}`;
+  readonly output = `${testStack().dir}/${this.name}`;
   readonly topic: string;
   readonly made: Made = { c: 0, u: 0, d: 0 };
   readonly #db: TestDatabase;
@@ -44,6 +46,7 @@ export class Scenario {
   constructor(db: TestDatabase, options: ScenarioOptions) {
     this.#db = db;
     this.#options = options;
+    Deno.mkdirSync(this.folder);
     const schema = db.name === "MySQL" ? db.database.database : "public";
     this.topic = `${this.name}.${schema}.${this.name}`;
   }
@@ -108,7 +111,7 @@ export class Scenario {
       format: this.#options.format,
       mode: this.#options.mode,
       flush_interval_ms: 200,
-      sink: { output: `${this.folder}/out` },
+      sink: { output: this.output },
     };
     return new WorkerProcess(this.folder, worker, job, ["--json"]);
   }
@@ -138,7 +141,7 @@ export class Scenario {
       database: this.#db.reader,
       table: this.#db.qualified(this.name),
       topic: this.topic,
-      files: { output: `${this.folder}/out` },
+      files: { output: this.output },
     };
     await using worker = new WorkerProcess(this.folder, "verify", job, ["--json"]);
     return await worker.result<VerifyResult>();

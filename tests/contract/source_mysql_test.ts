@@ -664,7 +664,7 @@ Deno.test("a position of another server, of the future or of purged transactions
     await assert.rejects(source.open({ resume, generation: 1 }), (error) => {
       assert.ok(error instanceof HistoryLostError, `${message}: ${error}`);
       assert.match(error.message, message);
-      assert.match(error.cure!, /new generation/);
+      assert.match(error.cure!, /deno task remove JOB/);
       return true;
     });
     await source.close();

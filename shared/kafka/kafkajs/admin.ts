@@ -13,6 +13,7 @@ import {
   type TopicInfo,
   type TopicPartition,
 } from "../port.ts";
+import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, retrying } from "../retry.ts";
 import { library, libraryFault, refusalOf } from "./library.ts";
 import { Requests, type TopicMetadata } from "./requests.ts";
@@ -100,7 +101,10 @@ export class KafkajsAdmin implements Admin {
     for (const topic of missing) {
       await this.#retrying(`Creating topic ${topic.name}`, () => this.#create(topic));
     }
+    if (missing.length === 0) return;
+    const names = missing.map(({ name }) => name);
     await this.#retrying("Waiting for the leaders of new topics", async () => {
+      demandKnown(await this.#requests.topicIds(), names);
       const known = new Map((await this.#requests.topics()).map((topic) => [topic.name, topic]));
       for (const { name } of missing) {
         const { leaders } = leaderful(known.get(name), name);
@@ -124,6 +128,9 @@ export class KafkajsAdmin implements Admin {
         });
       });
     }
+    await this.#retrying("Waiting until deleted topics are gone", async () => {
+      demandGone(await this.#requests.topicIds(), names);
+    });
   }
 
   async offsets(topic: string): Promise<{ readonly first: number; readonly end: number }[]> {

@@ -18,6 +18,7 @@ import {
   type FetchLimits,
   type Wanted,
 } from "../fetch.ts";
+import type { TopicIds } from "../agreement.ts";
 import type { Settings } from "../options.ts";
 import { config } from "./library.ts";
 
@@ -74,9 +75,29 @@ export class Requests {
 
   /** Every topic of the cluster. */
   async topics(): Promise<TopicMetadata[]> {
+    const [node] = await this.#nodes();
+    return await this.#topicsOf(node!);
+  }
+
+  /** Ids of all topics as each broker that answers tells them. */
+  async topicIds(): Promise<TopicIds[]> {
+    const nodes = await this.#nodes();
+    const answers = await Promise.allSettled(nodes.map((node) => this.#topicsOf(node)));
+    return answers.flatMap((answer) => answer.status === "fulfilled" ? [answer.value] : [])
+      .map((topics) =>
+        new Map(
+          topics.flatMap(({ name, error_code, id }) => error_code === 0 ? [[name, id]] : []),
+        )
+      );
+  }
+
+  async #nodes(): Promise<number[]> {
     await this.#cluster.connect();
     await this.#cluster.refreshMetadata();
-    const [node] = this.#cluster.getNodeIds();
+    return this.#cluster.getNodeIds();
+  }
+
+  async #topicsOf(node: number): Promise<TopicMetadata[]> {
     return await this.#send(node, {
       name: "Metadata",
       key: METADATA_KEY,

@@ -17,6 +17,7 @@ import {
   type TopicInfo,
   type TopicPartition,
 } from "../port.ts";
+import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, type Retry, retrying } from "../retry.ts";
 import { check, type Cluster, errorName } from "./cluster.ts";
 import { fetchFrom } from "./reader.ts";
@@ -76,6 +77,8 @@ export class PlatformaticAdmin implements Admin {
     const partitions = topics.flatMap(({ name, partitions }) => all(name, partitions));
     await this.#retrying("wait for the leaders of new topics", async () => {
       const names = [...new Set(missing.map(({ name }) => name))];
+      if (names.length === 0) return;
+      demandKnown(await this.#cluster.topicIds(names), names);
       await this.#cluster.refresh(names);
       await this.#cluster.offsets(partitions.filter(({ topic }) => names.includes(topic)), "end");
     });
@@ -97,6 +100,9 @@ export class PlatformaticAdmin implements Admin {
         if (errorName(errorCode) === "UNKNOWN_TOPIC_OR_PARTITION") continue;
         check(errorCode, `Deleting topic ${name}`);
       }
+    });
+    await this.#retrying("wait until deleted topics are gone", async () => {
+      demandGone(await this.#cluster.topicIds(names), names);
     });
   }
 

@@ -11,6 +11,7 @@ import {
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { tlsSettings } from "../../jobs/tls.ts";
 import type { Log } from "../../observe/log.ts";
+import type { TopicIds } from "../agreement.ts";
 import { brokerFault, connectionFault } from "../faults.ts";
 import type { Settings } from "../options.ts";
 import { partitionId, type TopicPartition } from "../port.ts";
@@ -123,6 +124,24 @@ export class Cluster {
     }
     for (const topic of metadata.topics) this.#place(topic);
     return metadata;
+  }
+
+  /** Ids of the topics as each broker that answers tells them. */
+  async topicIds(topics: readonly string[]): Promise<TopicIds[]> {
+    const { brokers } = await this.refresh([]);
+    const answers = await Promise.allSettled(
+      brokers.map(({ nodeId }) =>
+        this.call("main", nodeId, metadataV12.api, [...topics], false, false)
+      ),
+    );
+    return answers.flatMap((answer) => answer.status === "fulfilled" ? [answer.value] : [])
+      .map((metadata) =>
+        new Map(
+          metadata.topics.flatMap(({ errorCode, name, topicId }) =>
+            errorCode === 0 && name != null ? [[name, topicId]] : []
+          ),
+        )
+      );
   }
 
   /** `host:port` of every broker that the metadata named. */

@@ -179,7 +179,7 @@ export class PlatformaticConsumer implements Consumer {
         if (pulse !== "ok") interrupt.abort(pulse satisfies Interruption);
         if (pulse === "lost") return;
         since_metadata_ms += interval_ms;
-        if (since_metadata_ms >= METADATA_MS) {
+        if (since_metadata_ms >= METADATA_MS || this.#membership.lacksTopics) {
           since_metadata_ms = 0;
           if (await this.#membership.outdated()) {
             interrupt.abort("rebalance" satisfies Interruption);

@@ -36,6 +36,8 @@ interface Slot {
   waiting: boolean;
   /** Counts seeks, so that an answer to an older fetch is dropped. */
   version: number;
+  /** Number of the answer that last brought batches of it; 0: none has. */
+  served: number;
 }
 
 /** What the fetcher tells. */
@@ -53,6 +55,7 @@ export class Fetcher {
   /** Partitions that the last attempt could not fetch. */
   readonly #failing = new Set<Slot>();
   #failures = 0;
+  #answers = 0;
 
   constructor(cluster: Cluster, handlers: FetchHandlers, fetch_bytes: number) {
     this.#cluster = cluster;
@@ -78,6 +81,7 @@ export class Fetcher {
         asked: false,
         waiting: false,
         version: 0,
+        served: 0,
       });
     }
     this.#pump();
@@ -150,7 +154,10 @@ export class Fetcher {
     return undefined;
   }
 
-  async #fetch(leader: number, slots: readonly Slot[]): Promise<void> {
+  async #fetch(leader: number, ready: readonly Slot[]): Promise<void> {
+    // A batch larger than `fetch_bytes` comes whole only for the first partition that has any, else
+    // cut off: who was served longest ago goes first, or news of others would hold it back for ever.
+    const slots = ready.toSorted((a, b) => a.served - b.served);
     const versions = slots.map(({ version }) => version);
     const wanted = slots.map(({ at, offset }) => ({ ...at, offset, max_bytes: this.#fetch_bytes }));
     slots.forEach((slot) => slot.leader = leader);
@@ -190,6 +197,7 @@ export class Fetcher {
       if (next === slot.offset) return;
       slot.held = { fetched, from: slot.offset };
       slot.offset = next;
+      slot.served = ++this.#answers;
       this.#hand(slot);
     } else if (name === "OFFSET_OUT_OF_RANGE") {
       this.#relocate(slot);

@@ -14,6 +14,7 @@ import {
 import { RetryableError } from "../../errors.ts";
 import { ASSIGNMENT_PROTOCOL, byTopic, dealPartitions } from "../assignment.ts";
 import type { TopicPartition } from "../port.ts";
+import { closedError } from "../retry.ts";
 import { check, type Cluster, errorName, type Lane } from "./cluster.ts";
 
 /** What the coordinator says to a heartbeat. */
@@ -40,6 +41,9 @@ export class Membership {
   #generation = -1;
   /** Partition counts that the assignment was made from; only the leader of the group knows. */
   #counts: ReadonlyMap<string, number> | undefined;
+  /** The entry under way, or the last one; never rejects. */
+  #entering: Promise<unknown> = Promise.resolve();
+  #leaving = false;
 
   constructor(cluster: Cluster, options: MembershipOptions) {
     this.#cluster = cluster;
@@ -48,8 +52,11 @@ export class Membership {
 
   /** Enters the group's next generation and answers which partitions are this member's. */
   async join(): Promise<TopicPartition[]> {
-    const joined = await this.#enter();
+    const entry = this.#enter();
+    this.#entering = entry.catch(() => {});
+    const joined = await entry;
     this.#generation = joined.generationId;
+    this.#counts = undefined; // another member may be the leader now
     const assignments = joined.leader === this.#member_id ? await this.#assign(joined) : [];
     const { errorCode, assignment } = await this.#ask(
       "join",
@@ -85,6 +92,14 @@ export class Membership {
     }
     this.#accept(errorCode, "The heartbeat to");
     return "ok";
+  }
+
+  /**
+   * Whether the assignment was made without some topic: a broker learns of a new one later than
+   * others, and the one that was asked did not know it.
+   */
+  get lacksTopics(): boolean {
+    return [...this.#counts?.values() ?? []].includes(0);
   }
 
   /** Whether the topics have other partitions than the assignment was made from (the group's leader knows). */
@@ -124,8 +139,13 @@ export class Membership {
     this.#accept(codes.find((code) => code !== 0) ?? 0, "Committing to");
   }
 
-  /** Leaves the group, so that the others need not wait for the session to end. */
+  /**
+   * Leaves the group for good, so that the others need not wait for the session to end. Of a first
+   * entry the answer is awaited: it names the member, for which the group waits from then on.
+   */
   async leave(): Promise<void> {
+    this.#leaving = true;
+    if (this.#member_id === "") await this.#entering;
     if (this.#member_id === "") return;
     await this.#ask("group", leaveGroupV5.api, this.#options.group_id, [{
       memberId: this.#member_id,
@@ -158,6 +178,7 @@ export class Membership {
         return joined;
       }
       this.#member_id = joined.memberId!;
+      if (this.#leaving) throw closedError("membership");
     }
   }
 

@@ -33,7 +33,8 @@ function hasty(producer: Producer): Producer {
   };
   return {
     async send(batches) {
-      const data = batches.filter(({ topic }) => !isOwn(topic));
+      // Once a send is acknowledged its bytes are used again: who sends later needs a copy.
+      const data = structuredClone(batches.filter(({ topic }) => !isOwn(topic)));
       const own = batches.filter(({ topic }) => isOwn(topic));
       if (data.length > 0) setTimeout(() => inTurn(data), LATE_MS);
       if (own.length > 0) await inTurn(own);

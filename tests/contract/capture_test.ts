@@ -1,0 +1,502 @@
+/** The capture loop in this process, between real databases and real brokers: stops, breaks, successors. */
+import assert from "node:assert/strict";
+import pg from "pg";
+import { connectMysql, mysqlIdentifier } from "../../shared/database/mysql.ts";
+import { ConfigError, describe, HistoryLostError } from "../../shared/errors.ts";
+import { format } from "../../shared/formats/json.ts";
+import { openKafka } from "../../shared/kafka/mod.ts";
+import { kafkaOptions } from "../../shared/kafka/options.ts";
+import type { Admin, KafkaClient, OutBatch, Producer } from "../../shared/kafka/port.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { createMetrics } from "../../shared/observe/metrics.ts";
+import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
+import { POSITIONS_TOPIC, readPosition } from "../../shared/pipeline/positions.ts";
+import { SchemaReader } from "../../shared/pipeline/schemas.ts";
+import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
+import { MysqlSource } from "../../shared/sources/mysql/source.ts";
+import { postgresOptions } from "../../shared/sources/postgres/options.ts";
+import { PostgresSource } from "../../shared/sources/postgres/source.ts";
+import { testStack } from "../stack.ts";
+
+const KINDS = ["PostgreSQL", "MySQL"] as const;
+type Kind = typeof KINDS[number];
+
+const DEADLINE_MS = 30_000;
+const TEMPLATE = "{name}.{table}";
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+async function until(what: () => string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + DEADLINE_MS; !await holds();) {
+    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** A database under test: statements, and the server's side of a capture's connections. */
+interface Database {
+  run(sql: string): Promise<string[][]>;
+  close(): Promise<void>;
+}
+
+async function connect(kind: Kind): Promise<Database> {
+  if (kind === "MySQL") {
+    const { host, port, database, users } = testStack().mysql;
+    const at = { kind: "mysql", host, port, database, ...users.admin, tls: false } as const;
+    const client = await connectMysql({ ...at, connect_timeout_ms: 5_000 });
+    return {
+      run: async (sql) => (await client.query(sql))[0] as unknown as string[][],
+      close: () => client.end(),
+    };
+  }
+  const { host, port, database, users } = testStack().pg;
+  const client = new pg.Client({ host, port, database, ...users.admin });
+  await client.connect();
+  return {
+    run: async (sql) => (await client.query({ text: sql, rowMode: "array" })).rows as string[][],
+    close: () => client.end(),
+  };
+}
+
+/** What a test changes of a capture. */
+interface Changed {
+  readonly template?: string;
+  readonly mode?: "stream" | "batch";
+  readonly batch_changes?: number;
+  /** Called with each log event, at once. */
+  readonly told?: (event: string, running: Running) => void;
+  /** Called when Kafka holds what a send brought. */
+  readonly sent?: (batches: readonly OutBatch[], running: Running) => void;
+}
+
+/** A capture under way. */
+class Running {
+  readonly done: Promise<CaptureSummary>;
+  readonly told: { readonly event: string; readonly fields: Record<string, unknown> }[] = [];
+  /** Sends that carried a position. */
+  positions_sent = 0;
+  readonly #stop = new AbortController();
+  #cut = false;
+  /** Whether `done` is settled. */
+  ended = false;
+
+  constructor(lab: Lab, kafka: KafkaClient, changed: Changed) {
+    const tell = (event: string, fields: Record<string, unknown> = {}) => {
+      this.told.push({ event, fields });
+      changed.told?.(event, this);
+    };
+    const log: Log = { debug() {}, info: tell, warn: tell, error: tell };
+    this.done = capture({
+      name: lab.name,
+      kafka: {
+        topic: changed.template ?? TEMPLATE,
+        partitions: 3,
+        replication_factor: 3,
+        send_bytes: 1 << 20,
+      },
+      format: "json",
+      mode: changed.mode ?? "stream",
+      columns: [],
+    }, {
+      source: () => lab.source(log, changed.batch_changes ?? 1_000),
+      kafka: this.#watched(kafka, changed),
+      version: "0",
+      log,
+      metrics: createMetrics(),
+      signal: this.#stop.signal,
+      now: Date.now,
+      ready: () => {},
+    }).finally(() => this.ended = true);
+    this.done.catch(() => {});
+  }
+
+  /** How often an event was told. */
+  count(event: string): number {
+    return this.told.filter((told) => told.event === event).length;
+  }
+
+  /** Waits until an event has been told so often; throws what ended the capture before. */
+  async event(event: string, times = 1): Promise<void> {
+    await until(
+      () => `${event} ${times} times; told: ${this.told.map(({ event }) => event).join(", ")}`,
+      () => this.count(event) >= times || this.ended,
+    );
+    if (this.ended) await this.done;
+  }
+
+  /** As a signal does. */
+  abort(): void {
+    this.#stop.abort();
+  }
+
+  async stop(): Promise<CaptureSummary> {
+    this.abort();
+    return await this.done;
+  }
+
+  /** As kill -9 does: what is not sent by now never is. */
+  async cut(): Promise<void> {
+    this.#cut = true;
+    this.abort();
+    await assert.rejects(this.done, CUT);
+  }
+
+  #watched(kafka: KafkaClient, changed: Changed): KafkaClient {
+    const watch = (producer: Producer): Producer => ({
+      send: async (batches) => {
+        if (this.#cut) throw CUT;
+        const acknowledged = await producer.send(batches);
+        if (batches.some(({ topic }) => topic === POSITIONS_TOPIC)) this.positions_sent++;
+        changed.sent?.(batches, this);
+        return acknowledged;
+      },
+      close: () => producer.close(),
+    });
+    return {
+      capabilities: kafka.capabilities,
+      admin: () => kafka.admin(),
+      producer: async (options) => watch(await kafka.producer(options)),
+      consumer: (options) => kafka.consumer(options),
+    };
+  }
+}
+
+const CUT = new Error("the test cut the capture off");
+
+/** A table of its own, and captures of it. */
+class Lab implements AsyncDisposable {
+  readonly name = `cap_${crypto.randomUUID().slice(0, 8)}`;
+  readonly kind: Kind;
+  readonly database: Database;
+  readonly admin: Admin;
+  readonly table: string;
+  readonly #kafka: KafkaClient;
+  readonly #runs: Running[] = [];
+  #next_id = 1;
+
+  private constructor(
+    kind: Kind,
+    database: Database,
+    admin: Admin,
+    kafka: KafkaClient,
+    table?: string,
+  ) {
+    this.kind = kind;
+    this.database = database;
+    this.admin = admin;
+    this.#kafka = kafka;
+    this.table = table ?? this.name;
+  }
+
+  static async open(kind: Kind, table?: string): Promise<Lab> {
+    const { brokers } = testStack().kafka;
+    const kafka = await openKafka(kafkaOptions.parse({ brokers }), "produce", SILENT);
+    const lab = new Lab(kind, await connect(kind), await kafka.admin(), kafka, table);
+    await lab.run(`CREATE TABLE ${lab.quoted} (id BIGINT PRIMARY KEY, v VARCHAR(100))`);
+    return lab;
+  }
+
+  get topic(): string {
+    return `${this.name}.${this.table}`;
+  }
+
+  get quoted(): string {
+    return this.kind === "MySQL" ? mysqlIdentifier(this.table) : `public."${this.table}"`;
+  }
+
+  /** Rows made so far. */
+  get rows(): number {
+    return this.#next_id - 1;
+  }
+
+  run(sql: string): Promise<string[][]> {
+    return this.database.run(sql);
+  }
+
+  /** Inserts rows with the next ids in one transaction. */
+  async insert(count: number): Promise<void> {
+    const ids = Array.from({ length: count }, (_, at) => this.#next_id + at);
+    await this.run(
+      `INSERT INTO ${this.quoted} VALUES ${ids.map((id) => `(${id}, 'row ${id}')`).join(",")}`,
+    );
+    this.#next_id += count;
+  }
+
+  /** Inserts one transaction after another until it is disposed of. */
+  writing(): AsyncDisposable {
+    let more = true;
+    const written = (async () => {
+      while (more) await this.insert(3);
+    })();
+    return {
+      [Symbol.asyncDispose]: () => {
+        more = false;
+        return written;
+      },
+    };
+  }
+
+  source(log: Log, batch_changes: number): MysqlSource | PostgresSource {
+    const context = { name: this.name, version: "0", log, now: Date.now };
+    if (this.kind === "MySQL") {
+      const { host, port, database, users } = testStack().mysql;
+      const at = { host, port, ...users.admin, tables: [`${database}.${this.table}`] };
+      const more = { batch_changes, heartbeat_interval_ms: 500 };
+      return new MysqlSource(mysqlOptions.parse({ ...at, ...more }), context);
+    }
+    const { host, port, database, users } = testStack().pg;
+    const at = { host, port, database, ...users.admin, tables: [`public.${this.table}`] };
+    const more = { batch_changes, heartbeat_interval_ms: 500, status_interval_ms: 100 };
+    return new PostgresSource(postgresOptions.parse({ ...at, ...more }), context);
+  }
+
+  start(changed: Changed = {}): Running {
+    const running = new Running(this, this.#kafka, changed);
+    this.#runs.push(running);
+    return running;
+  }
+
+  async started(changed: Changed = {}): Promise<Running> {
+    const running = this.start(changed);
+    await running.event("capture_started");
+    return running;
+  }
+
+  stored() {
+    const connector = this.kind === "MySQL" ? "mysql" : "postgresql";
+    return readPosition(this.admin, { connector, name: this.name });
+  }
+
+  /** The server's ids of the capture's connections. */
+  async connections(which: "stream" | "session"): Promise<string[]> {
+    const rows = this.kind === "MySQL"
+      ? await this.run(
+        `SELECT p.ID FROM information_schema.PROCESSLIST p
+         JOIN performance_schema.session_connect_attrs a ON a.PROCESSLIST_ID = p.ID
+         WHERE a.ATTR_NAME = 'program_name' AND a.ATTR_VALUE = 'list-sync:${this.name}'
+           AND (p.COMMAND LIKE 'Binlog Dump%') = ${which === "stream"}`,
+      )
+      : await this.run(
+        `SELECT pid::text FROM pg_stat_activity WHERE application_name = 'list-sync ${this.name}'
+           AND (backend_type = 'walsender') = ${which === "stream"}`,
+      );
+    return rows.map(([id]) => id!);
+  }
+
+  async end(which: "stream" | "session"): Promise<void> {
+    const ids = await this.connections(which);
+    assert.equal(ids.length, 1, `connections of the capture: ${ids}`);
+    await this.run(
+      this.kind === "MySQL" ? `KILL ${ids[0]}` : `SELECT pg_terminate_backend(${ids[0]})`,
+    );
+  }
+
+  /** The ids in the topic, less those there that the source did not write; throws when positions do not grow. */
+  async ids(topic = this.topic): Promise<number[]> {
+    const schemas = new SchemaReader(this.admin);
+    await schemas.refresh();
+    const ids: number[] = [];
+    for (const [partition, { first, end }] of (await this.admin.offsets(topic)).entries()) {
+      let last = "";
+      for await (const { records } of this.admin.read({ topic, partition }, first, end)) {
+        for (const record of records) {
+          const { position, after, source } = format.decode(record, schemas.lookup);
+          if (source.name !== this.name) continue;
+          assert.ok(position > last, `${position} stands behind ${last} in ${topic}/${partition}`);
+          last = position;
+          ids.push(Number(after![0]));
+        }
+      }
+    }
+    return ids.sort((one, other) => one - other);
+  }
+
+  /** Waits until the topic holds so many changes, then checks that it holds each once. */
+  async holds(first: number, last: number, topic = this.topic): Promise<void> {
+    const expected = Array.from({ length: last - first + 1 }, (_, at) => first + at);
+    let found: number[] = [];
+    await until(
+      () => `${topic} holds ${expected.length} changes; it holds ${found.length}`,
+      async () => (found = await this.ids(topic).catch(() => [])).length >= expected.length,
+    );
+    assert.deepStrictEqual(await this.ids(topic), expected);
+  }
+
+  /** Waits until the topic holds more than so many records. */
+  async grows(beyond: number): Promise<void> {
+    await until(
+      () => `${this.topic} holds more than ${beyond} records`,
+      async () => {
+        const ends = await this.admin.offsets(this.topic).catch(() => []);
+        return ends.reduce((sum, { end }) => sum + end, 0) > beyond;
+      },
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const running of this.#runs) await running.stop().catch(() => {});
+    await this.source(SILENT, 1).remove();
+    await this.run(`DROP TABLE ${this.quoted}`);
+    await this.admin.close();
+    await this.database.close();
+  }
+}
+
+for (const kind of KINDS) {
+  Deno.test(`${kind}: connections that end while writing goes on lose and repeat nothing`, async () => {
+    await using lab = await Lab.open(kind);
+    const running = await lab.started();
+    {
+      await using _ = lab.writing();
+      for (const [round, which] of (["stream", "session", "stream"] as const).entries()) {
+        await lab.grows(lab.rows / 2);
+        await lab.end(which);
+        await running.event("capture_started", round + 2);
+      }
+    }
+    await lab.holds(1, lab.rows);
+    await running.stop();
+    await lab.holds(1, lab.rows);
+    assert.equal((await lab.stored())!.clean, true);
+  });
+
+  Deno.test(`${kind}: a second capture is refused by name, and the first goes on unharmed`, async () => {
+    await using lab = await Lab.open(kind);
+    const running = await lab.started();
+    {
+      await using _ = lab.writing();
+      await lab.grows(10);
+      const second = lab.start();
+      await assert.rejects(second.done, (error) => {
+        assert.ok(error instanceof ConfigError, describe(error));
+        assert.match(error.message, /Another capture/);
+        assert.ok(error.message.includes(lab.name), error.message);
+        return true;
+      });
+      assert.equal(second.count("retrying"), 0, JSON.stringify(second.told));
+      await lab.grows(lab.rows + 20);
+    }
+    await lab.holds(1, lab.rows);
+    await running.stop();
+    assert.equal(running.count("retrying"), 0, JSON.stringify(running.told));
+  });
+
+  Deno.test(`${kind}: another topic template is taken after an orderly end and refused after a kill`, async () => {
+    await using lab = await Lab.open(kind);
+    const first = await lab.started();
+    await lab.insert(10);
+    await lab.holds(1, 10);
+    await first.stop();
+
+    const template = "{name}.other";
+    const second = await lab.started({ template });
+    await lab.insert(10);
+    await lab.holds(11, 20, `${lab.name}.other`);
+    await lab.holds(1, 10);
+    await second.cut();
+    await assert.rejects(lab.start().done, refusedRouting);
+
+    await lab.insert(10);
+    await lab.start({ template, mode: "batch" }).done;
+    await lab.holds(11, 30, `${lab.name}.other`);
+    const last = await lab.started();
+    await lab.insert(1);
+    await until(() => `${lab.topic} holds 11`, async () => (await lab.ids()).length === 11);
+    assert.deepStrictEqual((await lab.ids()).at(-1), 31);
+    await last.stop();
+  });
+
+  Deno.test(`${kind}: a stop inside a transaction is no orderly end until the rest has come`, async () => {
+    await using lab = await Lab.open(kind);
+    const isData = ({ topic }: OutBatch) => topic === lab.topic;
+    const first = await lab.started({
+      batch_changes: 50,
+      sent: (batches, running) => batches.some(isData) && running.abort(),
+    });
+    await lab.insert(5_000);
+    await first.done;
+    const part = (await lab.ids()).length;
+    assert.ok(
+      part > 0 && part < 5_000,
+      `the topic holds ${part} of one transaction's 5000 changes`,
+    );
+    assert.equal((await lab.stored())!.clean, false);
+    const template = "{name}.other";
+    await assert.rejects(lab.start({ template }).done, refusedRouting);
+
+    // A run that ends before it has read the rest changes nothing about that.
+    const told = (event: string, running: Running) =>
+      event === "capture_started" && running.abort();
+    await lab.start({ told }).done;
+    await assert.rejects(lab.start({ template }).done, refusedRouting);
+
+    await lab.start({ mode: "batch" }).done;
+    await lab.holds(1, 5_000);
+    await lab.start({ template, mode: "batch" }).done;
+    await lab.holds(1, 5_000);
+  });
+
+  Deno.test(`${kind}: a topic that was deleted between two runs is lost history, told at once`, async () => {
+    await using lab = await Lab.open(kind);
+    const first = await lab.started();
+    await lab.insert(3);
+    await lab.holds(1, 3);
+    await first.stop();
+    await lab.admin.delete_topics([lab.topic]);
+    const second = lab.start();
+    await until(() => `an end; told: ${JSON.stringify(second.told)}`, () => second.ended);
+    await assert.rejects(second.done, (error) => {
+      assert.ok(error instanceof HistoryLostError, describe(error));
+      assert.match(error.message, new RegExp(`${lab.topic} is gone`));
+      return true;
+    });
+  });
+
+  Deno.test(`${kind}: while other tables are written an idle capture stores its position once a second`, async () => {
+    await using lab = await Lab.open(kind);
+    await using other = await Lab.open(kind);
+    const running = await lab.started();
+    const began_ms = performance.now();
+    const before = running.positions_sent;
+    const { resume } = (await lab.stored())!;
+    {
+      await using _ = other.writing();
+      await until(
+        () => `three positions stored; ${running.positions_sent - before} were`,
+        () => running.positions_sent >= before + 3,
+      );
+      const most = before + (performance.now() - began_ms) / 1_000 + 1;
+      const sent = running.positions_sent;
+      assert.ok(sent <= most, `${sent} positions were sent where one a second is ${most}`);
+    }
+    const stored = (await lab.stored())!;
+    assert.notDeepStrictEqual(stored.resume, resume);
+    if (kind === "MySQL") return;
+    const confirmed = async () => {
+      const [row] = await lab.run(
+        `SELECT confirmed_flush_lsn >= '${stored.resume["lsn"]}'::pg_lsn
+         FROM pg_replication_slots WHERE slot_name = 'list_sync_${lab.name}'`,
+      );
+      return row![0] as unknown === true;
+    };
+    await until(() => `the slot stands at ${stored.resume["lsn"]}`, confirmed);
+  });
+}
+
+Deno.test("a topic may be called like a member of every object", async () => {
+  await using lab = await Lab.open("PostgreSQL");
+  const template = "constructor";
+  const first = await lab.started({ template });
+  await lab.insert(2);
+  await lab.holds(1, 2, template);
+  await first.cut();
+  const second = await lab.started({ template });
+  await lab.insert(2);
+  await lab.holds(1, 4, template);
+  await second.stop();
+});
+
+function refusedRouting(error: unknown): boolean {
+  assert.ok(error instanceof ConfigError, describe(error));
+  assert.match(error.message, /topic template, the format or the columns changed/);
+  return true;
+}

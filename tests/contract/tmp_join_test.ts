@@ -1,0 +1,230 @@
+/** What keeps a consumer going while the cluster around it changes, for every client, on real brokers. */
+import { deepEqual, ok } from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { clients, openKafka } from "../../shared/kafka/mod.ts";
+import { kafkaOptions } from "../../shared/kafka/options.ts";
+import {
+  type Admin,
+  type Consumer,
+  type InBatch,
+  type KafkaClient,
+  type OutRecord,
+  partitionId,
+  type TopicPartition,
+} from "../../shared/kafka/port.ts";
+import { createLog } from "../../shared/observe/log.ts";
+import { testStack } from "../stack.ts";
+
+type Name = keyof typeof clients;
+
+const names = Object.keys(clients) as Name[];
+const { brokers } = testStack().kafka;
+const run = `contract.consumer.${crypto.randomUUID().slice(0, 8)}`;
+const DEADLINE_MS = 25_000;
+/** Above the deadline: a member that is left behind shows as a group that does not go on. */
+const SESSION_MS = 60_000;
+
+const lines: string[] = [];
+const log = createLog({
+  job: "contract",
+  format: "text",
+  level: "debug",
+  write: (line) => lines.push(line),
+  now: Date.now,
+});
+
+let made = 0;
+function fresh(what: string): string {
+  return `${run}.${++made}.${what}`;
+}
+
+function open(client: Name): Promise<KafkaClient> {
+  const options = { ...kafkaOptions.parse({ brokers, client }), fetch_wait_ms: 100 };
+  return openKafka(options, "consume", log);
+}
+
+async function withTopics(
+  client: Name,
+  partitions: number,
+  body: (kafka: KafkaClient, admin: Admin, topics: [string, string]) => Promise<void>,
+): Promise<void> {
+  lines.length = 0;
+  const kafka = await open(client);
+  const admin = await kafka.admin();
+  const topics: [string, string] = [fresh("a"), fresh("b")];
+  try {
+    await create(admin, topics[0], partitions);
+    await body(kafka, admin, topics);
+  } finally {
+    await admin.delete_topics(topics);
+    await admin.close();
+  }
+}
+
+function create(admin: Admin, name: string, partitions: number): Promise<void> {
+  return admin.create_topics([{ name, partitions, replication_factor: 3, config: {} }]);
+}
+
+async function send(
+  kafka: KafkaClient,
+  batches: readonly (TopicPartition & { readonly records: readonly OutRecord[] })[],
+): Promise<void> {
+  const fence = { partitions: [], ids: [] };
+  const producer = await kafka.producer({ transactional_id: fresh("producer"), fence });
+  try {
+    for (const batch of batches) await producer.send([batch]);
+  } finally {
+    await producer.close();
+  }
+}
+
+function record(value: string): OutRecord {
+  return { key: "k", value, timestamp_ms: 1_795_255_200_123 };
+}
+
+/** Waits for a condition; what it fails with says what was waited for. */
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const started = performance.now();
+  while (!condition()) {
+    if (performance.now() - started > DEADLINE_MS) {
+      throw new Error(`Not within ${DEADLINE_MS} ms: ${what}\n${lines.slice(-30).join("")}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A consumer that remembers in which order it was told what. */
+class Witness {
+  readonly owned = new Set<string>();
+  readonly batches: InBatch[] = [];
+  /** What broke the contract of the handlers. */
+  readonly wrong: string[] = [];
+  consumer!: Consumer;
+
+  async open(kafka: KafkaClient, topics: readonly string[], group_id: string): Promise<this> {
+    this.consumer = await kafka.consumer({
+      group_id,
+      topics,
+      auto_offset_reset: "earliest",
+      session_timeout_ms: SESSION_MS,
+      fetch_bytes: 1 << 10,
+      handlers: {
+        assigned: async (partitions) => {
+          for (const id of partitions.map(partitionId)) {
+            if (this.owned.has(id)) this.wrong.push(`${id} was assigned twice`);
+            this.owned.add(id);
+          }
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          return partitions.map((at) => this.#next(at));
+        },
+        revoked: async (partitions) => {
+          for (const id of partitions.map(partitionId)) {
+            if (!this.owned.delete(id)) this.wrong.push(`${id} was revoked and not assigned`);
+          }
+        },
+        batch: async (batch) => {
+          const id = partitionId(batch);
+          if (!this.owned.has(id)) this.wrong.push(`a batch of ${id}, which is not assigned`);
+          this.batches.push(batch);
+        },
+        failed: (error) => this.wrong.push(`failed: ${error}`),
+        out_of_range: async (_at, _asked, first) => first,
+      },
+    });
+    return this;
+  }
+
+  values(topic: string): string[] {
+    return this.batches.filter((batch) => batch.topic === topic).flatMap(({ records }) => records)
+      .map(({ value }) => Buffer.from(value!).toString());
+  }
+
+  #next(at: TopicPartition): number | undefined {
+    return this.batches.findLast((batch) => partitionId(batch) === partitionId(at))?.next_offset;
+  }
+}
+
+for (const client of names) {
+  const test = (what: string, body: () => Promise<void>) => Deno.test(`${client}: ${what}`, body);
+
+  test("many ask at once for the offsets of a topic that the admin has not met", () =>
+    withTopics(client, 3, async (kafka, _admin, [topic]) => {
+      const other = await kafka.admin();
+      try {
+        const answers = await Promise.all(Array.from({ length: 6 }, () => other.offsets(topic)));
+        for (const answer of answers) deepEqual(answer, Array(3).fill({ first: 0, end: 0 }));
+      } finally {
+        await other.close();
+      }
+    }));
+
+  test("a batch larger than a fetch comes though another partition always has news", () =>
+    withTopics(client, 6, async (kafka, _admin, [topic]) => {
+      const busy = Array.from({ length: 300 }, (_, partition) => ({
+        topic,
+        partition: partition % 3,
+        records: [record(noise(500))],
+      }));
+      // The other three have the same leaders, and come behind in the order of partitions.
+      const large = [3, 4, 5].map((partition) => ({
+        topic,
+        partition,
+        records: Array.from({ length: 20 }, () => record(noise(5_000))),
+      }));
+      await send(await open("platformatic"), [...busy, ...large]);
+      const witness = await new Witness().open(kafka, [topic], fresh("group"));
+      await until("all records", () => witness.values(topic).length === 360);
+      await witness.consumer.close();
+      const places = large.map(({ partition }) =>
+        witness.batches.findIndex((batch) => batch.partition === partition)
+      );
+      ok(
+        Math.max(...places) < 60,
+        `the large batches came as number ${places} of ${witness.batches.length}`,
+      );
+      deepEqual(witness.wrong, []);
+    }));
+
+  test("a topic that a broker did not know when the group met is read soon after it comes", () =>
+    withTopics(client, 3, async (kafka, admin, [topic, later]) => {
+      const witness = await new Witness().open(kafka, [topic, later], fresh("group"));
+      await until("the assignment", () => witness.owned.size === 3);
+      await create(admin, later, 3);
+      await until("the new topic's partitions", () => witness.owned.size === 6);
+      await witness.consumer.close();
+      deepEqual(witness.wrong, []);
+    }));
+
+  test("a consumer that is closed while it joins leaves nobody behind in the group", () =>
+    withTopics(client, 3, async (kafka, _admin, [topic]) => {
+      for (let i = 0; i < 150; i++) { const wait_ms = Math.random() * 15;
+        const group = fresh("group");
+        const first = await new Witness().open(kafka, [topic], group);
+        await new Promise((resolve) => setTimeout(resolve, wait_ms));
+        await first.consumer.close();
+        const second = await new Witness().open(kafka, [topic], group);
+        await until(`a successor's assignment after ${wait_ms} ms`, () => second.owned.size === 3);
+        await second.consumer.close();
+        deepEqual([first.wrong, second.wrong], [[], []]);
+      }
+    }));
+
+  test("a topic made anew while it is read is given up before it is assigned again", () =>
+    withTopics(client, 3, async (kafka, admin, [topic]) => {
+      const witness = await new Witness().open(kafka, [topic], fresh("group"));
+      await until("the assignment", () => witness.owned.size === 3);
+      await admin.delete_topics([topic]);
+      await create(admin, topic, 3);
+      const news = [0, 1, 2].map((partition) => ({ topic, partition, records: [record("new")] }));
+      await send(await open("platformatic"), news);
+      await until("the new records", () => witness.values(topic).length === 3);
+      await witness.consumer.close();
+      deepEqual(witness.wrong, []);
+    }));
+}
+
+/** Text that no codec makes smaller. */
+function noise(length: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(Math.ceil(length * 3 / 4)));
+  return Buffer.from(bytes).toString("base64").slice(0, length);
+}
