@@ -62,10 +62,27 @@ class Run {
     return counts.failed === 0 && counts.passed > 0 ? EXIT_DONE : EXIT_FAILED;
   }
 
+  /** Without arguments all tests: those that need no server side by side, then the others in turn. */
   async #runTests(args: string[]): Promise<TestCounts> {
+    const runs = args.length > 0
+      ? [await testArguments(args)]
+      : [["--parallel", "tests/unit"], await serviceTests()];
+    const counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+    for (const arguments_ of runs) {
+      if (this.#signal !== undefined) break;
+      const { passed, failed, skipped } = await this.#runOnce(arguments_);
+      counts.passed += passed;
+      counts.failed += failed;
+      counts.skipped += skipped;
+    }
+    return counts;
+  }
+
+  async #runOnce(args: string[]): Promise<TestCounts> {
     const report = join(stackFolder(this.#name), "junit.xml");
+    await Deno.remove(report).catch(() => {});
     this.#tests = new Deno.Command(Deno.execPath(), {
-      args: ["test", "--no-prompt", "-A", `--junit-path=${report}`, ...await testArguments(args)],
+      args: ["test", "--no-prompt", "-A", `--junit-path=${report}`, ...args],
       env: { LIST_SYNC_STACK: statePath(this.#name) },
       stdin: "null",
     }).spawn();
@@ -94,6 +111,15 @@ async function removeStaleStacks(): Promise<void> {
     if (pid === undefined || startTicks(Number(pid)) !== undefined) continue;
     if (await exists(statePath(name))) await down({ name, wipe: true });
   }
+}
+
+/** The folders of tests that need the stack. */
+async function serviceTests(): Promise<string[]> {
+  const folders: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir("tests")) {
+    if (isDirectory && name !== "unit") folders.push(`tests/${name}`);
+  }
+  return folders.sort();
 }
 
 async function testArguments(args: string[]): Promise<string[]> {
