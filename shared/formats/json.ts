@@ -18,6 +18,7 @@ import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
 import { POSITION_LENGTH } from "../position.ts";
 import { type Encoded, type Format, type SchemaLookup, sourceId } from "./format.ts";
+import { type Rows, scanRows } from "./json_rows.ts";
 import { keyText } from "./key.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
 import { jsonWriter, quoted } from "../wire/value_text.ts";
@@ -323,16 +324,21 @@ function decodeKnown(
   const total_order = text.slice(order_at, -2);
   const op = text[op_at] as Op;
   if (!DIGITS.test(ts_ms) || !DIGITS.test(total_order) || !OPS.has(op)) return undefined;
-  const rows = JSON.parse(`${text.slice(0, source_at)}}`) as Pick<Envelope, "before" | "after">;
+  const { change } = repeated!;
   return new RepeatedChange(
-    repeated!.change,
+    change,
     op,
-    rows,
+    scanRows(text, source_at, change.table) ?? parseRows(text.slice(0, source_at), change.table),
     text.slice(position_at, schema_at),
     text.slice(coordinates_at + 1, op_at - OP_MARK.length),
     Number(total_order),
     Number(ts_ms),
   );
+}
+
+function parseRows(text: string, table: TableSchema): Rows {
+  const { before, after } = JSON.parse(`${text}}`) as Pick<Envelope, "before" | "after">;
+  return { before: readRow(before, table), after: readRow(after, table) };
 }
 
 /** A change like one before it. Its coordinates are read when somebody asks: sinks do not. */
@@ -347,7 +353,7 @@ class RepeatedChange implements Change {
   constructor(
     like: Change,
     readonly op: Op,
-    rows: Pick<Envelope, "before" | "after">,
+    rows: Rows,
     readonly position: string,
     coordinates: string,
     readonly total_order: number,
@@ -356,8 +362,8 @@ class RepeatedChange implements Change {
     this.source = like.source;
     this.table = like.table;
     this.transaction = like.transaction;
-    this.before = readRow(rows.before, like.table);
-    this.after = readRow(rows.after, like.table);
+    this.before = rows.before;
+    this.after = rows.after;
     this.#coordinates = coordinates;
   }
 

@@ -1,6 +1,6 @@
 /** One try at capturing: from connecting to the end, or to the first fault. */
 import type { Op, SourceIdentity, TableSchema } from "../change.ts";
-import { ConfigError, RetryableError } from "../errors.ts";
+import { ConfigError, HistoryLostError, RetryableError } from "../errors.ts";
 import type { Format } from "../formats/format.ts";
 import type { Acknowledged, Admin, OutBatch, Producer } from "../kafka/port.ts";
 import type { ResumePoint, Source, SourceBatch } from "../sources/source.ts";
@@ -20,7 +20,7 @@ import {
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
 import { schemaBatch, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
-import { readTails } from "./tails.ts";
+import { readTails, refuseLostTopics } from "./tails.ts";
 
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
@@ -35,7 +35,7 @@ export class CaptureSession {
   readonly #source: Source;
   readonly #identity: SourceIdentity;
   /** The partitions of each table definition's topic. */
-  readonly #routes = new Map<TableSchema, readonly Target[]>();
+  readonly #routes = new WeakMap<TableSchema, readonly Target[]>();
   readonly #topics = new Map<string, readonly Target[]>();
   /** Stops pulling from the source: the capture ends, or a send failed. */
   readonly #stop = new AbortController();
@@ -45,6 +45,9 @@ export class CaptureSession {
   /** The other of two: one is written while the records of the other are in flight. */
   #spare = new ByteArena();
   #sending = false;
+  /** Position of the last change that was taken, and of the last that ended a whole transaction. */
+  #taken = "";
+  #covered = "";
   #admin: Admin | undefined;
   #producer: Producer | undefined;
   #stored: StoredPosition | undefined;
@@ -84,7 +87,7 @@ export class CaptureSession {
       } finally {
         await this.#settle(); // a send that failed is the first cause of all that follows
       }
-      this.#store({ clean: true });
+      this.#storeEnd(to_end && !this.#stop.signal.aborted);
       await this.#outbox.drained();
     } finally {
       signal.removeEventListener("abort", abort);
@@ -117,6 +120,7 @@ export class CaptureSession {
     this.#refuseOtherRouting(known);
     const generation = known?.generation ?? Math.floor(now() / 1000);
     const resume = await this.#openSource(known, generation);
+    if (known !== undefined) await refuseLostTopics(admin, known);
 
     const transactional_id = `list-sync.${this.#identity.connector}.${this.#job.name}`;
     this.#producer = await kafka.producer({
@@ -132,6 +136,7 @@ export class CaptureSession {
         "Another capture of this job wrote a new topic while this one began",
       );
     }
+    this.#refuseOtherRouting(stored);
     if (stored !== undefined) {
       const { records } = await readTails(admin, stored, this.#format, this.#identity);
       log.info("tails_read", { records, topics: Object.keys(stored.topics).length });
@@ -139,12 +144,15 @@ export class CaptureSession {
     this.#stored = {
       version: 1,
       resume: stored?.resume ?? resume,
+      covered: stored?.covered ?? "",
       generation,
-      topics: stored?.topics ?? {},
+      // Without a prototype: a topic may be called `constructor`.
+      topics: Object.assign(Object.create(null), stored?.topics),
       routing: this.#routing(),
       transactional_ids: [transactional_id],
       clean: false,
     };
+    this.#covered = this.#stored.covered;
     this.#store({});
     await this.#outbox.drained();
     log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
@@ -154,6 +162,7 @@ export class CaptureSession {
     try {
       return await this.#source.open({ resume: known?.resume, generation });
     } catch (error) {
+      if (!(error instanceof HistoryLostError)) throw error;
       // A predecessor that was still draining has moved both since.
       const now = await readPosition(this.#admin!, this.#identity);
       if (JSON.stringify(now) === JSON.stringify(known)) throw error;
@@ -171,11 +180,13 @@ export class CaptureSession {
   #refuseOtherRouting(known: StoredPosition | undefined): void {
     if (known === undefined || known.clean || known.routing === this.#routing()) return;
     throw new ConfigError(
-      "The topic template, the format or the columns changed after a run that did not end in order:" +
-        " what that run had sent last stands where this job would not look for it",
+      "The topic template, the format or the columns changed after a run that did not end in order," +
+        " or ended inside a transaction: what that run had sent last stands where this job would not" +
+        " look for it",
       {
-        cure: "start the job once as it was before, stop it (or let it drain with `mode: batch`)," +
-          " then start it with the change",
+        cure:
+          "start the job once as it was before and let it drain with `mode: batch`, then start" +
+          " it with the change",
       },
     );
   }
@@ -195,10 +206,13 @@ export class CaptureSession {
       const targets = isBroadcast(change) ? route : [route[partitionFor(key, route.length)]!];
       this.#load.add(change, { key, value, timestamp_ms, headers }, targets);
     }
+    this.#taken = batch.changes.at(-1)?.position ?? this.#taken;
+    if (batch.whole && this.#taken > this.#covered) this.#covered = this.#taken;
     this.#load.resume = batch.resume;
+    this.#load.covered = this.#covered;
     this.#load.lag_bytes = batch.lag_bytes;
     if (!this.#sending) this.#flush();
-    else if (this.#load.bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
+    else if (this.#load.held_bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
   }
 
   /** Puts the load in flight; what is gathered meanwhile follows by itself. */
@@ -216,7 +230,7 @@ export class CaptureSession {
           : await this.#producer!.send(batches);
         this.#note(positions, acknowledged);
       }
-      if (load.resume !== undefined) this.#acknowledge(load.resume);
+      if (load.resume !== undefined) this.#acknowledge(load.resume, load.covered);
       this.#measure(load);
       load.arena.reset();
       this.#spare = load.arena;
@@ -269,9 +283,10 @@ export class CaptureSession {
       config: { "min.insync.replicas": minInsync(replication_factor) },
     }]);
     const [info] = await admin.topics((name) => name === topic);
+    if (info === undefined) throw new RetryableError(`Topic ${topic} was made and is not there`);
     const offsets = await admin.offsets(topic);
     this.#stored!.topics[topic] = {
-      id: info!.id,
+      id: info.id,
       partitions: offsets.map(({ end }) => ({ end_offset: end, position: "" })),
     };
     this.#deps.log.info("topic_opened", { topic, partitions: offsets.length });
@@ -290,8 +305,8 @@ export class CaptureSession {
     }
   }
 
-  #acknowledge(resume: ResumePoint): void {
-    this.#stored!.resume = resume;
+  #acknowledge(resume: ResumePoint, covered: string): void {
+    Object.assign(this.#stored!, { resume, covered });
     // On an idle table nothing else would carry the last second's positions to the topic.
     this.#store_timer ??= setTimeout(() => this.#store({}), STORE_INTERVAL_MS);
   }
@@ -316,6 +331,17 @@ export class CaptureSession {
       Object.assign(this.#stored!, change);
       await this.#sendStoring([]);
     });
+  }
+
+  /** `reached_end`: nothing comes again, whatever was taken. Else the topics may hold a part of a transaction. */
+  #storeEnd(reached_end: boolean): void {
+    const { topics, covered } = this.#stored!;
+    let held = "";
+    for (const { partitions } of Object.values(topics)) {
+      for (const { position } of partitions) if (position > held) held = position;
+    }
+    const clean = reached_end || held <= covered;
+    this.#store({ clean, covered: clean && held > covered ? held : covered });
   }
 
   #measure(load: Load): void {

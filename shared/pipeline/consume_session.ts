@@ -1,5 +1,5 @@
 /** One try at consuming: from connecting to the end, a change of topics, or the first fault. */
-import { HistoryLostError } from "../errors.ts";
+import { HistoryLostError, RetryableError } from "../errors.ts";
 import {
   type Admin,
   type Consumer,
@@ -209,7 +209,14 @@ export class ConsumeSession {
     opened.then(() => this.#resume(lane)).catch((error) => {
       if (!lane.left.signal.aborted) this.#fail(error);
     });
-    return (await this.#admin.offsets(at.topic))[at.partition]?.first;
+    return (await this.#range(at)).first;
+  }
+
+  /** What the partition holds. A broker learns of added partitions later than the group may deal them. */
+  async #range(at: TopicPartition): Promise<{ readonly first: number; readonly end: number }> {
+    const range = (await this.#admin.offsets(at.topic))[at.partition];
+    if (range !== undefined) return range;
+    throw new RetryableError(`${partitionId(at)} is not known to the broker that was asked yet`);
   }
 
   async #resume(lane: Lane): Promise<void> {
@@ -222,11 +229,10 @@ export class ConsumeSession {
 
   /** Where the sink stands, else where the group does, else where the job says. */
   async #startOffset(at: TopicPartition, standing: Standing | undefined): Promise<number> {
-    const [offsets, committed] = await Promise.all([
-      this.#admin.offsets(at.topic),
+    const [{ first, end }, committed] = await Promise.all([
+      this.#range(at),
       standing === undefined ? this.#admin.committed(this.#group_id, at.topic) : undefined,
     ]);
-    const { first, end } = offsets[at.partition]!;
     const wanted = standing?.next_offset ?? committed?.[at.partition];
     this.#deps.log.info("partition_opened", {
       partition: partitionId(at),
@@ -246,7 +252,7 @@ export class ConsumeSession {
     const { now } = this.#deps;
     const deadline = now() + END_PATIENCE_MS;
     for (;;) {
-      const { end } = (await this.#admin.offsets(at.topic))[at.partition]!;
+      const { end } = await this.#range(at);
       if (wanted <= end || this.#stop.aborted) return;
       if (now() > deadline) throw behindEnd(at, wanted, end);
       await wait(POLL_MS, this.#stop);

@@ -29,8 +29,12 @@ export class Load {
   records = 0;
   /** Of keys and values: characters of text, bytes of the rest. */
   bytes = 0;
+  /** The same with the repetitions that are dropped: the arena holds them as well. */
+  held_bytes = 0;
   /** Undefined: the source batch that was gathered last is not whole yet. */
   resume: ResumePoint | undefined;
+  /** Position up to which `resume` covers all changes. */
+  covered = "";
   lag_bytes: number | undefined;
   /** Commit time of the newest change, microseconds since the Unix epoch. */
   newest_ts_us: number | undefined;
@@ -53,13 +57,15 @@ export class Load {
    */
   add(change: Change, record: OutRecord, targets: readonly Target[]): void {
     let isNew = false;
+    const bytes = record.key.length + (record.value?.length ?? 0);
+    this.held_bytes += bytes;
     for (const target of targets) {
       if (change.position <= target.held) continue;
       if (change.position <= target.last) throw disorder(change, target);
       target.last = change.position;
       this.#part(target).records.push(record);
       this.records++;
-      this.bytes += record.key.length + (record.value?.length ?? 0);
+      this.bytes += bytes;
       isNew = true;
     }
     if (isNew) this.changes[change.op]++;

@@ -23,6 +23,8 @@ export interface StoredPosition {
   version: 1;
   /** Where the source starts again. */
   resume: ResumePoint;
+  /** Position up to which `resume` covers all changes; what the topics hold behind it comes again. */
+  covered: string;
   generation: number;
   /** The topics that this source writes, by name; `partitions` has their count of the first write. */
   topics: Record<string, { id: string; partitions: StoredPartition[] }>;
@@ -30,7 +32,7 @@ export interface StoredPosition {
   routing: string;
   /** Every transactional id that a producer of this source may be using. */
   transactional_ids: string[];
-  /** Nothing was outstanding: the last run ended in order. */
+  /** The last run ended in order, and the topics held nothing that comes again. */
   clean: boolean;
 }
 
@@ -40,7 +42,14 @@ export function positionsTopic(replication_factor: number): NewTopic {
     name: POSITIONS_TOPIC,
     partitions: 1,
     replication_factor,
-    config: { "cleanup.policy": "compact", "min.insync.replicas": minInsync(replication_factor) },
+    config: {
+      "cleanup.policy": "compact",
+      "min.insync.replicas": minInsync(replication_factor),
+      // A record a second, and each start reads them all: what is obsolete must go soon, and the
+      // segment being written is never compacted.
+      "segment.bytes": String(8 << 20),
+      "min.cleanable.dirty.ratio": "0.1",
+    },
   };
 }
 
@@ -71,14 +80,15 @@ export async function readPosition(
   if ((await admin.topics((name) => name === POSITIONS_TOPIC)).length === 0) return undefined;
   const [partition] = await admin.offsets(POSITIONS_TOPIC);
   const key = keyOf(source);
-  let found: StoredPosition | undefined;
+  let value: Uint8Array | null = null;
   const at = { topic: POSITIONS_TOPIC, partition: 0 };
   for await (const batch of admin.read(at, partition!.first, partition!.end)) {
     for (const record of batch.records) {
       if (record.key === null || text.decode(record.key) !== key) continue;
-      found = record.value === null ? undefined : JSON.parse(text.decode(record.value));
+      value = record.value;
     }
   }
+  const found = value === null ? undefined : JSON.parse(text.decode(value)) as StoredPosition;
   if (found !== undefined && found.version !== 1) {
     throw new HistoryLostError(
       `Topic ${POSITIONS_TOPIC} holds version ${found.version} for ${key}; this program reads 1`,

@@ -3,6 +3,7 @@ import type { SourceIdentity, TableSchema } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import { type SchemaLookup, sourceId } from "../formats/format.ts";
 import type { Admin, NewTopic, OutBatch } from "../kafka/port.ts";
+import { minInsync } from "./positions.ts";
 
 /** Name of the topic. */
 export const SCHEMAS_TOPIC = "list-sync.schemas";
@@ -16,7 +17,7 @@ export function schemasTopic(replication_factor: number): NewTopic {
     name: SCHEMAS_TOPIC,
     partitions: 1,
     replication_factor,
-    config: { "cleanup.policy": "compact" },
+    config: { "cleanup.policy": "compact", "min.insync.replicas": minInsync(replication_factor) },
   };
 }
 

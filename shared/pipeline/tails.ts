@@ -5,10 +5,19 @@ import { type Format, sourceId } from "../formats/format.ts";
 import type { Admin } from "../kafka/port.ts";
 import type { StoredPosition } from "./positions.ts";
 
+/** Throws HistoryLostError when a topic is gone or was made anew: to be asked before it is fenced. */
+export async function refuseLostTopics(admin: Admin, stored: StoredPosition): Promise<void> {
+  const infos = await admin.topics((name) => Object.hasOwn(stored.topics, name));
+  for (const [topic, { id }] of Object.entries(stored.topics)) {
+    const info = infos.find(({ name }) => name === topic);
+    if (info?.id !== id) throw topicLost(topic, info === undefined);
+  }
+}
+
 /**
  * Moves `stored.topics` forward over the records behind the stored end offsets: afterwards each
  * partition holds exactly the source's changes up to its `position`.
- * Throws HistoryLostError when a topic is gone, was made anew or was cut behind the stored offset.
+ * Throws HistoryLostError when a topic was cut behind the stored offset.
  */
 export async function readTails(
   admin: Admin,
@@ -17,11 +26,8 @@ export async function readTails(
   source: SourceIdentity,
 ): Promise<{ records: number }> {
   const own = sourceId(source);
-  const infos = await admin.topics((name) => name in stored.topics);
   let records = 0;
-  for (const [topic, { id, partitions }] of Object.entries(stored.topics)) {
-    const info = infos.find(({ name }) => name === topic);
-    if (info?.id !== id) throw topicLost(topic, info === undefined);
+  for (const [topic, { partitions }] of Object.entries(stored.topics)) {
     const offsets = await admin.offsets(topic);
     for (const [partition, state] of partitions.entries()) {
       const { first, end } = offsets[partition]!;

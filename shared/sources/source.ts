@@ -13,6 +13,8 @@ export interface SourceBatch {
   readonly changes: readonly Change[];
   /** Covers every batch up to and including this one; unchanged while a transaction is not complete. */
   readonly resume: ResumePoint;
+  /** Whether `resume` covers the last change too: its transaction has come whole. */
+  readonly whole: boolean;
   /** How far this batch is behind the end of the source's log, in bytes, when known. */
   readonly lag_bytes?: number;
 }

@@ -366,6 +366,7 @@ for (const kind of KINDS) {
       await using _ = lab.writing();
       await lab.grows(10);
       const second = lab.start();
+      await until(() => `an end; told: ${JSON.stringify(second.told)}`, () => second.ended);
       await assert.rejects(second.done, (error) => {
         assert.ok(error instanceof ConfigError, describe(error));
         assert.match(error.message, /Another capture/);

@@ -208,5 +208,26 @@ Deno.test("a MySQL source where the server's settings and history change", async
         ["warning"],
       );
     });
+    await t.step(
+      "a capture that began without GTIDs goes on by them when they are on",
+      async () => {
+        const on = ["OFF_PERMISSIVE", "ON_PERMISSIVE", "ON"];
+        const off = ["ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF"];
+        const setModes = async (modes: readonly string[]) => {
+          for (const mode of modes) await server.run(`SET GLOBAL gtid_mode = ${mode}`);
+        };
+        await setModes(on);
+        await server.run("CREATE TABLE shop.switched (id INT PRIMARY KEY)");
+        await server.run("INSERT INTO shop.switched VALUES (1)"); // before the capture, with a GTID
+        await setModes(off);
+        const start = await here(server);
+        await server.run("INSERT INTO shop.switched VALUES (2)");
+        const [first, middle] = await toEnd(server, start);
+        await setModes(on);
+        await server.run("INSERT INTO shop.switched VALUES (3)");
+        const [second] = await toEnd(server, middle);
+        assert.deepEqual([ids(first), ids(second)], [[2], [3]]);
+      },
+    );
   });
 });

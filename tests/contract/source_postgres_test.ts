@@ -625,7 +625,7 @@ for (const plugin of PLUGINS) {
     await run(`INSERT INTO ${t} VALUES (1)`);
     const signal = AbortSignal.timeout(DEADLINE_MS);
     const batches = source.batches({ to_end: false, signal })[Symbol.asyncIterator]();
-    let batch: SourceBatch = { changes: [], resume: begin };
+    let batch: SourceBatch = { changes: [], resume: begin, whole: true };
     while (batch.changes.length === 0) batch = (await batches.next()).value;
     assert.deepEqual(afters(batch.changes), [[1]]);
     assert.equal(await confirmed(), begin["lsn"], "nothing was confirmed yet");

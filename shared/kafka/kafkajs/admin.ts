@@ -21,7 +21,7 @@ import { Requests, type TopicMetadata } from "./requests.ts";
 /** kafkajs's number of the resource kind. */
 const TOPIC = 2;
 const OFFSET_OUT_OF_RANGE = 1;
-/** Fetch errors that tell of an election: the leader is looked up again. */
+/** Leaders' errors that tell of an election: the leader is looked up again. */
 const MOVED: Readonly<Record<number, string>> = {
   3: "UNKNOWN_TOPIC_OR_PARTITION",
   5: "LEADER_NOT_AVAILABLE",
@@ -135,11 +135,12 @@ export class KafkajsAdmin implements Admin {
 
   async offsets(topic: string): Promise<{ readonly first: number; readonly end: number }[]> {
     return await this.#retrying(`Asking for the offsets of ${topic}`, async () => {
-      const offsets: { first: number; end: number }[] = [];
-      for (const { partition, low, high } of await this.#admin.fetchTopicOffsets(topic)) {
-        offsets[partition] = { first: Number(low), end: Number(high) };
-      }
-      return offsets;
+      const found = (await this.#requests.topics()).find(({ name }) => name === topic);
+      const { leaders } = leaderful(found, topic);
+      this.#leaders.set(topic, leaders);
+      const first = await this.#offsets(topic, leaders, "first");
+      const end = await this.#offsets(topic, leaders, "end");
+      return leaders.map((_, partition) => ({ first: first[partition]!, end: end[partition]! }));
     });
   }
 
@@ -177,6 +178,26 @@ export class KafkajsAdmin implements Admin {
   async close(): Promise<void> {
     if (!this.#stop.signal.aborted) this.#stop.abort(closedError("admin client"));
     await Promise.allSettled([this.#admin.disconnect(), this.#requests.close()]);
+  }
+
+  /** First or end offset by partition. */
+  async #offsets(
+    topic: string,
+    leaders: readonly number[],
+    which: "first" | "end",
+  ): Promise<number[]> {
+    const offsets: number[] = [];
+    for (const [leader, partitions] of Map.groupBy(leaders.keys(), (index) => leaders[index]!)) {
+      const answers = await this.#requests.offsets(leader, topic, partitions, which);
+      for (const { partition, error_code, offset } of answers) {
+        if (error_code !== 0) {
+          const what = `Asking for the ${which} offset of ${partitionId({ topic, partition })}`;
+          throw brokerFault(MOVED[error_code] ?? `error ${error_code}`, what);
+        }
+        offsets[partition] = offset;
+      }
+    }
+    return offsets;
   }
 
   async #ask(at: TopicPartition, offset: number): Promise<Fetched> {

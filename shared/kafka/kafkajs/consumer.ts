@@ -62,6 +62,8 @@ export class KafkajsConsumer implements Consumer {
   /** The assignment that the handlers know of; empty between two. */
   #holdings = new Map<string, Holding>();
   #assigning: Promise<void> = Promise.resolve();
+  /** The newest assignment, until it is placed. */
+  #assigned: readonly TopicPartition[] = [];
   #releasing: Promise<void> | undefined;
   #heartbeat: (() => Promise<void>) | undefined;
   #failed = false;
@@ -246,12 +248,25 @@ export class KafkajsConsumer implements Consumer {
     },
   });
 
-  /** Runs before kafkajs fetches anything of the new assignment: all is paused until it is placed. */
+  /**
+   * Runs before kafkajs fetches anything of the new assignment: all is paused until it is placed.
+   * After a fault each of kafkajs's fetchers joins by itself, past the gate together; so one
+   * assignment may come upon another, which is given up before.
+   */
   #joined(assignment: Readonly<Record<string, number[]>>): void {
     const partitions = Object.entries(assignment)
       .flatMap(([topic, all]) => all.map((partition) => ({ topic, partition })));
+    if (partitions.length > 0) this.#consumer.pause(grouped(partitions));
+    this.#assigned = partitions;
+    if (this.#holdings.size === 0 && this.#releasing === undefined) this.#place();
+    else this.#release("rebalance").then(() => this.#place());
+  }
+
+  /** Takes the newest assignment. */
+  #place(): void {
+    const partitions = this.#assigned;
+    this.#assigned = [];
     if (partitions.length === 0 || this.#stop.signal.aborted) return;
-    this.#consumer.pause(grouped(partitions));
     this.#holdings = new Map(partitions.map((at) => [partitionId(at), {
       at,
       expected: undefined,

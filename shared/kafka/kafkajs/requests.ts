@@ -1,6 +1,6 @@
 /**
- * Two requests that kafkajs has no public call for, over its own connections: metadata with topic
- * ids, and a fetch without a group. The module paths are those of the pinned version.
+ * Requests that kafkajs has no public call for, over its own connections: metadata with topic ids, a
+ * fetch without a group, and offsets from the leaders as they are now, not as it once learnt them. The module paths are those of the pinned version.
  */
 import { Buffer } from "node:buffer";
 import Cluster from "kafkajs/src/cluster/index.js";
@@ -32,6 +32,13 @@ export interface TopicMetadata {
   readonly leaders: readonly number[];
 }
 
+/** A partition in the answer to a question for offsets. */
+export interface PartitionOffset {
+  readonly partition: number;
+  readonly error_code: number;
+  readonly offset: number;
+}
+
 /** A request of kafkajs's own shape. */
 interface Request<Answer> {
   readonly name: string;
@@ -44,6 +51,11 @@ interface Request<Answer> {
 const METADATA_KEY = 3;
 /** The first version that can ask for all topics and answers their ids: brokers from 3.0 on. */
 const METADATA_VERSION = 12;
+const LIST_OFFSETS_KEY = 2;
+/** The first version that answers one offset a partition; brokers to 4.x answer it. */
+const LIST_OFFSETS_VERSION = 1;
+/** Stand for a timestamp. */
+const TIMESTAMPS = { first: -2n, end: -1n };
 /** Empty header tags; all topics; no auto-creation; no authorizations; empty tags. */
 const ALL_TOPICS = Buffer.from([0, 0, 0, 0, 0]);
 
@@ -122,6 +134,22 @@ export class Requests {
     return partitions;
   }
 
+  /** First or end offset of partitions of a topic, from the broker that leads them. */
+  async offsets(
+    leader: number,
+    topic: string,
+    partitions: readonly number[],
+    which: "first" | "end",
+  ): Promise<PartitionOffset[]> {
+    return await this.#send(leader, {
+      name: "ListOffsets",
+      key: LIST_OFFSETS_KEY,
+      version: LIST_OFFSETS_VERSION,
+      body: encodeListOffsets(topic, partitions, TIMESTAMPS[which]),
+      decode: decodeListOffsets,
+    });
+  }
+
   async close(): Promise<void> {
     await this.#cluster.disconnect();
   }
@@ -185,6 +213,39 @@ export function decodeTopics(body: Buffer): TopicMetadata[] {
     cursor.at += 4; // authorized operations
     cursor.tags();
     return { name, error_code, id, replication_factor, leaders };
+  });
+}
+
+function encodeListOffsets(
+  topic: string,
+  partitions: readonly number[],
+  timestamp: bigint,
+): Buffer {
+  const name = Buffer.from(topic);
+  const body = Buffer.alloc(4 + 4 + 2 + name.length + 4 + partitions.length * 12);
+  let at = body.writeInt32BE(-1, 0); // replica id: a client
+  at = body.writeInt32BE(1, at);
+  at = body.writeInt16BE(name.length, at);
+  at += name.copy(body, at);
+  at = body.writeInt32BE(partitions.length, at);
+  for (const partition of partitions) {
+    at = body.writeInt32BE(partition, at);
+    at = body.writeBigInt64BE(timestamp, at);
+  }
+  return body;
+}
+
+/** Reads a response of version 1 with one topic. */
+function decodeListOffsets(body: Buffer): PartitionOffset[] {
+  let at = 4 + 2 + body.readInt16BE(4); // number of topics, name
+  const count = body.readInt32BE(at);
+  at += 4;
+  return Array.from({ length: count }, () => {
+    const partition = body.readInt32BE(at);
+    const error_code = body.readInt16BE(at + 4);
+    const offset = Number(body.readBigInt64BE(at + 14)); // behind a timestamp
+    at += 22;
+    return { partition, error_code, offset };
   });
 }
 

@@ -19,7 +19,10 @@ export interface Disk {
   /** `create`: makes the file, empty; `append`: opens what is there; `read`: the same, only to read. */
   open(path: string, how: "create" | "append" | "read"): DiskFile;
   exists(path: string): boolean;
-  /** Makes a folder with its parents; answers the folders in which names were made by it. */
+  /**
+   * Makes a folder with its parents; answers the folders in which names were made by it, as far as
+   * this process may read them.
+   */
   make_folder(path: string): string[];
   /** Names in a folder; none where it does not exist. */
   list(path: string): string[];
@@ -53,9 +56,11 @@ export const disk: Disk = {
   make_folder(path) {
     if (disk.exists(path)) return [];
     const parent = dirname(path);
-    const above = disk.make_folder(parent);
+    // A worker may read its output folder and nothing above. What it makes there it cannot sync; a
+    // journaling file system makes a folder's name durable with the first sync of what lies inside.
+    const above = mayRead(parent) ? [...disk.make_folder(parent), parent] : [];
     Deno.mkdirSync(path, { recursive: true });
-    return [...above, parent];
+    return above;
   },
   list(path) {
     try {
@@ -72,6 +77,10 @@ export const disk: Disk = {
     await folder.sync();
   },
 };
+
+function mayRead(path: string): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
 
 class RealFile implements DiskFile {
   readonly #file: Deno.FsFile;

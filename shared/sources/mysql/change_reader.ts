@@ -135,6 +135,11 @@ export class ChangeReader {
     };
   }
 
+  /** Whether a transaction has begun and not yet ended. */
+  get open(): boolean {
+    return this.#transaction !== undefined;
+  }
+
   /** Whether everything before `offset` of `file` has been read, to a transaction's end. */
   reached(file: string, offset: number): boolean {
     if (this.#transaction !== undefined) return false;

@@ -2,7 +2,7 @@
 import type { SourceIdentity } from "../../change.ts";
 import { ConfigError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
-import { GtidSet } from "../../wire/gtid_set.ts";
+import type { GtidSet } from "../../wire/gtid_set.ts";
 import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
 import { ServerCatalogue } from "./catalogue.ts";
 import { ChangeReader, fileNumber } from "./change_reader.ts";
@@ -97,7 +97,8 @@ export class MysqlSource implements Source {
       const stored = resume === undefined ? undefined : readResume(resume);
       if (stored !== undefined) await checkHistory(session, facts, end, stored);
       const start = stored ?? {
-        gtid_set: facts.gtid ? end.gtid_executed : new GtidSet(),
+        // Without GTIDs too: they may be turned on later, and what came before must not come then.
+        gtid_set: end.gtid_executed,
         file: end.file,
         offset: end.offset,
       };
@@ -135,7 +136,7 @@ export class MysqlSource implements Source {
       const { changes, resume } = reader;
       reader.changes = [];
       told = resume;
-      return { changes, resume, lag_bytes: this.#lag?.behind(resume) };
+      return { changes, resume, whole: !reader.open, lag_bytes: this.#lag?.behind(resume) };
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {

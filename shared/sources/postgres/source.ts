@@ -296,6 +296,7 @@ export class PostgresSource implements Source {
     const stop = () => stream.wake();
     signal.addEventListener("abort", stop);
     let told_ms = this.#context.now();
+    let told_whole = true;
     let pinged_ms = 0;
     try {
       while (!signal.aborted) {
@@ -305,9 +306,12 @@ export class PostgresSource implements Source {
         const ended = to_end && atEnd(running);
         const moved = running.done_lsn > running.told_lsn;
         const idle_ms = this.#context.now() - told_ms;
-        if (changes.length > 0 || moved && (ended || idle_ms >= PROGRESS_INTERVAL_MS)) {
+        const due = ended || !told_whole || idle_ms >= PROGRESS_INTERVAL_MS;
+        if (changes.length > 0 || moved && due) {
           told_ms = this.#context.now();
-          yield this.#batch(running, changes);
+          const batch = this.#batch(running, changes);
+          told_whole = batch.whole;
+          yield batch;
           if (!ended) continue;
         }
         if (ended) return;
@@ -363,6 +367,7 @@ export class PostgresSource implements Source {
     return {
       changes,
       resume: resumePoint(running.server, running.done_lsn),
+      whole: !running.assembler.open,
       lag_bytes: behind > 0n ? Number(behind) : 0,
     };
   }

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { Load, type Target } from "../../../shared/pipeline/load.ts";
+import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { change, positionOf } from "../sinks/fixtures.ts";
+
+const record = { key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0 };
+
+/** A partition that holds the changes up to number `n`. */
+function holding(n: number, partition = 0): Target {
+  const held = positionOf(n);
+  return { topic: "t", partition, held, last: held };
+}
+
+Deno.test("dropped repetitions count towards the bytes that are held, not towards those that are sent", () => {
+  const load = new Load(0, new ByteArena());
+  load.add(change(1, "c", { after: [1] }), record, [holding(5)]);
+  assert.deepStrictEqual(
+    { held: load.held_bytes, sent: load.bytes, repetitions: load.repetitions },
+    { held: 100, sent: 0, repetitions: 1 },
+  );
+});
+
+Deno.test("a truncate that some partitions hold goes to the others alone", () => {
+  const load = new Load(0, new ByteArena());
+  load.add(change(5, "t", {}), record, [holding(4), holding(5, 1), holding(0, 2)]);
+  assert.deepStrictEqual(load.batches().map(({ partition }) => partition), [0, 2]);
+  assert.deepStrictEqual({ t: load.changes.t, repetitions: load.repetitions }, {
+    t: 1,
+    repetitions: 0,
+  });
+});
+
+Deno.test("positions that do not grow within a session are refused, not dropped", () => {
+  const load = new Load(0, new ByteArena());
+  const target = holding(0);
+  const again = change(5, "c", { after: [1] });
+  load.add(again, record, [target]);
+  assert.throws(() => load.add(again, record, [target]), /positions must grow/);
+});

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { disk } from "../../../shared/sinks/csv/disk.ts";
+import { inFolder } from "./fixtures.ts";
+
+Deno.test("a folder is made with its parents, and those that got names are told", () =>
+  inFolder(async (folder) => {
+    assert.deepEqual(disk.make_folder(`${folder}/a/b/c`), [folder, `${folder}/a`, `${folder}/a/b`]);
+    assert.deepEqual(disk.make_folder(`${folder}/a/b/d`), [`${folder}/a/b`]);
+    assert.deepEqual(disk.make_folder(`${folder}/a/b`), []);
+  }));
+
+Deno.test("an output folder that is not there is made by a worker that may touch nothing else", () =>
+  inFolder(async (folder) => {
+    const output = `${folder}/not/there/yet`;
+    const script = `
+      import { disk } from ${
+      JSON.stringify(import.meta.resolve("../../../shared/sinks/csv/disk.ts"))
+    };
+      const told = disk.make_folder(${JSON.stringify(`${output}/.list-sync/topic`)});
+      for (const each of told) await disk.sync_folder(each);
+      console.log(JSON.stringify(told));`;
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        `--allow-read=${output}`,
+        `--allow-write=${output}`,
+        `data:application/typescript,${encodeURIComponent(script)}`,
+      ],
+    }).output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    const told = JSON.parse(new TextDecoder().decode(stdout));
+    assert.deepEqual(told, [output, `${output}/.list-sync`]);
+    assert(Deno.statSync(`${output}/.list-sync/topic`).isDirectory);
+  }));
