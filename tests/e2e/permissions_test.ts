@@ -62,8 +62,8 @@ function jobs(folder: string) {
   const password = (name: keyof typeof ENV) => `\${env:${name}}`;
   const kafka = { brokers: [STACK.kafka.brokers[0]!] };
   const observe = { metrics_port: METRICS_PORT };
-  const output = `${folder}/out`;
-  Deno.mkdirSync(output, { recursive: true });
+  // Not there: the consumer makes it, though it may not look at the folders above.
+  const output = `${folder}/made/by/worker`;
   const seed = {
     job: "seed",
     name: `${RUN}_seed`,
