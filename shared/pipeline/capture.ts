@@ -5,13 +5,14 @@
 import { z } from "zod";
 import type { Op } from "../change.ts";
 import { type FormatName, formats } from "../formats/mod.ts";
-import type { KafkaClient } from "../kafka/port.ts";
-import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
-import type { Source } from "../sources/source.ts";
 import { columnsOptions } from "../transforms/columns.ts";
 import { transforms } from "../transforms/mod.ts";
-import { CaptureSession } from "./capture_session.ts";
+import {
+  type CaptureDeps,
+  type CaptureJob,
+  CaptureSession,
+  type CaptureTotals,
+} from "./capture_session.ts";
 import { retrying } from "./retry.ts";
 import { TOPIC_TOKENS } from "./routing.ts";
 
@@ -53,43 +54,6 @@ export const captureOptions = {
   columns: columnsOptions.default([])
     .describe("Rules that leave columns out or mask them."),
 };
-
-/** What the loop needs of a job. */
-export interface CaptureJob {
-  readonly name: string;
-  readonly kafka: {
-    readonly topic: string;
-    readonly partitions: number;
-    readonly replication_factor: number;
-    /** Bytes of records gathered while a send is in flight: what a job may hold beside it. */
-    readonly send_bytes: number;
-  };
-  readonly format: FormatName;
-  readonly mode: "stream" | "batch";
-  readonly columns: z.infer<typeof columnsOptions>;
-}
-
-/** What the loop is given to work with. */
-export interface CaptureDeps {
-  /** A source that is not open; a new one is asked for after each passing fault. */
-  readonly source: () => Source;
-  readonly kafka: KafkaClient;
-  readonly version: string;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  /** Ends the capture in order: what is in flight is acknowledged first. */
-  readonly signal: AbortSignal;
-  /** Milliseconds since the Unix epoch. */
-  readonly now: () => number;
-  /** Told whether changes are flowing. */
-  readonly ready: (ready: boolean, reason?: string) => void;
-}
-
-/** What sessions have in common: counts that they add to. */
-export interface CaptureTotals {
-  readonly changes: Record<Op, number>;
-  repetitions: number;
-}
 
 /** What a capture did. */
 export interface CaptureSummary {

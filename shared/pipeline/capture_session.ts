@@ -2,12 +2,15 @@
 import type { Op, SourceIdentity, TableSchema } from "../change.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../errors.ts";
 import type { Format } from "../formats/format.ts";
-import type { Acknowledged, Admin, OutBatch, Producer } from "../kafka/port.ts";
+import type { FormatName } from "../formats/mod.ts";
+import type { Acknowledged, Admin, KafkaClient, OutBatch, Producer } from "../kafka/port.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import type { ResumePoint, Source, SourceBatch } from "../sources/source.ts";
+import type { ColumnsOptions } from "../transforms/columns.ts";
 import type { Transform } from "../transforms/transform.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { partitionFor } from "../wire/murmur2.ts";
-import type { CaptureDeps, CaptureJob, CaptureTotals } from "./capture.ts";
 import { Load, type Target } from "./load.ts";
 import { Outbox } from "./outbox.ts";
 import {
@@ -24,6 +27,43 @@ import { readTails, refuseLostTopics } from "./tails.ts";
 
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
+
+/** What the loop needs of a job. */
+export interface CaptureJob {
+  readonly name: string;
+  readonly kafka: {
+    readonly topic: string;
+    readonly partitions: number;
+    readonly replication_factor: number;
+    /** Bytes of records gathered while a send is in flight: what a job may hold beside it. */
+    readonly send_bytes: number;
+  };
+  readonly format: FormatName;
+  readonly mode: "stream" | "batch";
+  readonly columns: ColumnsOptions;
+}
+
+/** What the loop is given to work with. */
+export interface CaptureDeps {
+  /** A source that is not open; a new one is asked for after each passing fault. */
+  readonly source: () => Source;
+  readonly kafka: KafkaClient;
+  readonly version: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Ends the capture in order: what is in flight is acknowledged first. */
+  readonly signal: AbortSignal;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  /** Told whether changes are flowing. */
+  readonly ready: (ready: boolean, reason?: string) => void;
+}
+
+/** What sessions have in common: counts that they add to. */
+export interface CaptureTotals {
+  readonly changes: Record<Op, number>;
+  repetitions: number;
+}
 
 /** A session. `run` is called once. */
 export class CaptureSession {

@@ -1,18 +1,17 @@
 /** The consume loop: Kafka → format → sink. What a batch is, and what is durable, the sink decides. */
 import { z } from "zod";
 import { ConfigError } from "../errors.ts";
-import type { Format } from "../formats/format.ts";
 import { type FormatName, formats } from "../formats/mod.ts";
-import type { KafkaClient } from "../kafka/port.ts";
-import type { Health } from "../observe/health.ts";
-import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
-import type { Sink } from "../sinks/sink.ts";
-import { ConsumeSession } from "./consume_session.ts";
+import {
+  type ConsumeDeps,
+  type ConsumeJob,
+  ConsumeSession,
+  type ConsumeTotals,
+} from "./consume_session.ts";
 import { noChanges, type OpCounts } from "./lane.ts";
 import { retrying } from "./retry.ts";
 import type { Target } from "./targets.ts";
-import { choiceProblem, type TopicChoice } from "./topics.ts";
+import { choiceProblem } from "./topics.ts";
 
 /** What a consume job has beside `job`, `name`, `kafka`, `sink` and `observe`. */
 export const consumeOptions = {
@@ -46,36 +45,6 @@ export const consumeOptions = {
     ),
 };
 
-/** What the loop needs of a job. */
-export interface ConsumeJob extends TopicChoice {
-  readonly name: string;
-  readonly group_id?: string | undefined;
-  readonly mode: "stream" | "batch";
-  readonly flush_interval_ms: number;
-  readonly flush_bytes: number;
-  readonly topic_refresh_ms: number;
-  readonly kafka: {
-    readonly fetch_bytes: number;
-    readonly session_timeout_ms: number;
-    readonly auto_offset_reset: "earliest" | "latest";
-  };
-}
-
-/** What the loop is given to work with. */
-export interface ConsumeDeps {
-  readonly kafka: KafkaClient;
-  /** Closed by the loop when it ends. */
-  readonly sink: Sink;
-  readonly format: Format;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly health: Health;
-  /** Ends the loop in order: what was accepted is made durable and committed first. */
-  readonly signal: AbortSignal;
-  /** Milliseconds since the Unix epoch. */
-  readonly now: () => number;
-}
-
 /** What a consume did. */
 export interface ConsumeSummary {
   /** Topics that were read. */
@@ -91,17 +60,6 @@ export interface ConsumeSummary {
   /** Bytes of the records' keys and values. */
   readonly bytes: number;
   readonly seconds: number;
-}
-
-/** What sessions have in common: counts that they add to, and where a batch ends. */
-export interface ConsumeTotals {
-  targets?: ReadonlyMap<string, Target>;
-  readonly topics: Set<string>;
-  readonly partitions: Set<string>;
-  records: number;
-  changes: OpCounts;
-  repetitions: number;
-  bytes: number;
 }
 
 /**

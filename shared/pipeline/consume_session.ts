@@ -4,16 +4,26 @@ import {
   type Admin,
   type Consumer,
   type InBatch,
+  type KafkaClient,
   partitionId,
   type TopicPartition,
 } from "../kafka/port.ts";
-import type { Standing } from "../sinks/sink.ts";
-import type { ConsumeDeps, ConsumeJob, ConsumeTotals } from "./consume.ts";
-import { type Flushed, Lane } from "./lane.ts";
+import type { Health } from "../observe/health.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Format } from "../formats/format.ts";
+import type { Sink, Standing } from "../sinks/sink.ts";
+import { type Flushed, Lane, type OpCounts } from "./lane.ts";
 import { wait } from "../backoff.ts";
 import { SchemaReader } from "./schemas.ts";
 import { groupIsDone, onlyMarkersLeft, takeTargets, type Target } from "./targets.ts";
-import { findTopics, type FoundTopics, refuseMissing, refuseRemade } from "./topics.ts";
+import {
+  findTopics,
+  type FoundTopics,
+  refuseMissing,
+  refuseRemade,
+  type TopicChoice,
+} from "./topics.ts";
 
 /** How long an assignment waits for a partition's place in the sink before it goes on without. */
 const OPEN_PATIENCE_MS = 500;
@@ -21,6 +31,47 @@ const OPEN_PATIENCE_MS = 500;
 const END_PATIENCE_MS = 10_000;
 /** How often something that others have to do is looked for. */
 const POLL_MS = 500;
+
+/** What the loop needs of a job. */
+export interface ConsumeJob extends TopicChoice {
+  readonly name: string;
+  readonly group_id?: string | undefined;
+  readonly mode: "stream" | "batch";
+  readonly flush_interval_ms: number;
+  readonly flush_bytes: number;
+  readonly topic_refresh_ms: number;
+  readonly kafka: {
+    readonly fetch_bytes: number;
+    readonly session_timeout_ms: number;
+    readonly auto_offset_reset: "earliest" | "latest";
+  };
+}
+
+/** What the loop is given to work with. */
+export interface ConsumeDeps {
+  readonly kafka: KafkaClient;
+  /** Closed by the loop when it ends. */
+  readonly sink: Sink;
+  readonly format: Format;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly health: Health;
+  /** Ends the loop in order: what was accepted is made durable and committed first. */
+  readonly signal: AbortSignal;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** What sessions have in common: counts that they add to, and where a batch ends. */
+export interface ConsumeTotals {
+  targets?: ReadonlyMap<string, Target>;
+  readonly topics: Set<string>;
+  readonly partitions: Set<string>;
+  records: number;
+  changes: OpCounts;
+  repetitions: number;
+  bytes: number;
+}
 
 /** A session. `run` is called once. */
 export class ConsumeSession {
