@@ -10,7 +10,6 @@ import {
 } from "./consume_session.ts";
 import { noChanges, type OpCounts } from "./lane.ts";
 import { retrying } from "./retry.ts";
-import type { Target } from "./targets.ts";
 import { choiceProblem } from "./topics.ts";
 
 /** What a consume job has beside `job`, `name`, `kafka`, `sink` and `observe`. */
