@@ -16,8 +16,11 @@ import type {
 
 /** Opens admins, producers and consumers, each with connections of its own. */
 export class KafkajsClient implements KafkaClient {
-  /** A killed process's last batch may come late: readers drop the repetition by its position. */
-  readonly capabilities: Capabilities = { fences: false };
+  /**
+   * A killed process's last batch may come late: readers drop the repetition by its position. The
+   * library asks for partitions in one order, and brokers send a large batch to the first alone.
+   */
+  readonly capabilities: Capabilities = { fences: false, fair_fetches: false };
   readonly #settings: Settings;
   readonly #log: Log;
 

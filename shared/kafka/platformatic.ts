@@ -17,7 +17,7 @@ import type {
 
 /** Opens admins, producers and consumers, each with connections of its own. */
 export class PlatformaticClient implements KafkaClient {
-  readonly capabilities: Capabilities = { fences: true };
+  readonly capabilities: Capabilities = { fences: true, fair_fetches: true };
   readonly #settings: Settings;
   readonly #log: Log;
 

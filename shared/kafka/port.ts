@@ -164,6 +164,8 @@ export interface Admin {
 export interface Capabilities {
   /** Producers of a killed process are shut out before the tails are read. */
   readonly fences: boolean;
+  /** A partition whose batches are larger than `fetch_bytes` is served however busy the others are. */
+  readonly fair_fetches: boolean;
 }
 
 /** A client library behind the port. */
