@@ -375,7 +375,7 @@ export class ConsumeSession {
 
   /** Makes what a lane accepted durable, tells the group, and gives the place in the sink up. */
   async #release(lane: Lane): Promise<void> {
-    const { sink, metrics } = this.#deps;
+    const { metrics } = this.#deps;
     await lane.exclusive(async () => {
       try {
         await this.#flush(lane);
@@ -383,7 +383,7 @@ export class ConsumeSession {
       } finally {
         const { topic, partition } = lane.at;
         metrics.lag_records.drop({ topic, partition: String(partition) });
-        if (lane.opened) await sink.release(lane.at);
+        await lane.release();
       }
     });
   }
@@ -472,7 +472,7 @@ export class ConsumeSession {
     this.#seen.set(lane, from);
     if (moves || !await onlyMarkersLeft(this.#admin, target, from)) return false;
     await lane.exclusive(async () => {
-      if (lane.next_offset === from) await lane.skipTo(target.end);
+      if (lane.opened && lane.next_offset === from) await lane.skipTo(target.end);
     });
     return true;
   }

@@ -154,6 +154,13 @@ export class Lane {
     return this.#write([], { next_offset: offset, positions: this.#positions });
   }
 
+  /** Gives the place in the sink up: what waits in `exclusive` behind this finds nothing to do. */
+  async release(): Promise<void> {
+    if (!this.opened) return;
+    this.opened = false;
+    await this.#context.sink.release(this.at);
+  }
+
   /** Makes everything accepted durable; undefined: nothing was new. */
   async flush(): Promise<Flushed | undefined> {
     const { sink, now } = this.#context;
