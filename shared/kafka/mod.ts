@@ -15,7 +15,8 @@ export type Direction = "produce" | "consume";
 /**
  * The client for each direction when the job names none. Measured against each other on one
  * machine: 2 cores, shared with three brokers and other work, replication factor 3, acks=all,
- * lz4, rows of about 500 B JSON; records a second and peak memory (VmHWM):
+ * lz4, rows of about 500 B JSON, fetches of 1 MiB; records a second and peak memory (VmHWM). Taken
+ * once with a script that is not kept: compare the columns, do not quote them.
  *
  *                             platformatic       kafkajs
  *     produce                 86 k, 260 MB       34 k, 280 MB
