@@ -14,12 +14,12 @@ import { type PostgresOptions, postgresOptions } from "../../shared/sources/post
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { ResumePoint, SourceBatch } from "../../shared/sources/source.ts";
 import { testStack } from "../stack.ts";
+import { DEADLINE_MS, until } from "../until.ts";
 
 const PLUGINS = ["pgoutput", "wal2json"] as const;
 type Plugin = (typeof PLUGINS)[number];
 
 const DATABASE = "source_test";
-const DEADLINE_MS = 20_000;
 
 type Account = "admin" | "replicator" | "writer";
 
@@ -56,13 +56,6 @@ async function run(...statements: string[]): Promise<void> {
   await withClient(async (client) => {
     for (const statement of statements) await client.query(statement);
   });
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + DEADLINE_MS; !await holds();) {
-    assert(Date.now() < deadline, `not within ${DEADLINE_MS} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 interface Told {
