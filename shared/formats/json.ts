@@ -9,6 +9,7 @@ import type {
   Coordinates,
   Op,
   Row,
+  SnapshotMark,
   SourceIdentity,
   TableSchema,
   Transaction,
@@ -54,6 +55,7 @@ const ascii = new TextEncoder();
 const BEFORE = ascii.encode('{"before":');
 const AFTER = ascii.encode(',"after":');
 const END = ascii.encode("}}");
+const NO_TRANSACTION = ',"transaction":null}';
 const NULL = ascii.encode("null");
 
 function createTableWriter(table: TableSchema): TableWriter {
@@ -65,15 +67,22 @@ function createTableWriter(table: TableSchema): TableWriter {
 
   let transaction: Transaction | undefined;
   let op: Op | undefined;
+  let snapshot: SnapshotMark | undefined;
   let source = ascii.encode("");
   let operation = ascii.encode("");
   let ending = ascii.encode("");
   return (change, arena) => {
-    if (change.transaction !== transaction || change.op !== op) {
-      ({ transaction, op } = change);
-      source = ascii.encode(`,"source":${sourceHead(change.source, transaction, op)}${where}`);
+    if (
+      change.transaction !== transaction || change.op !== op || change.snapshot !== snapshot
+    ) {
+      ({ transaction, op, snapshot } = change);
+      source = ascii.encode(`,"source":${sourceHead(change)}${where}`);
       operation = ascii.encode(`},"op":"${op}","ts_ms":`);
-      ending = ascii.encode(`,"transaction":{"id":${quoted(transaction.id)},"total_order":`);
+      ending = ascii.encode(
+        transaction.id === ""
+          ? NO_TRANSACTION
+          : `,"transaction":{"id":${quoted(transaction.id)},"total_order":`,
+      );
     }
     arena.bytes(BEFORE);
     row(change.before, arena);
@@ -86,15 +95,16 @@ function createTableWriter(table: TableSchema): TableWriter {
     arena.bytes(operation);
     arena.integer(change.ts_ms);
     arena.bytes(ending);
+    if (transaction!.id === "") return;
     arena.integer(change.total_order);
     arena.bytes(END);
   };
 }
 
-function sourceHead(source: SourceIdentity, transaction: Transaction, op: Op): string {
+function sourceHead({ source, transaction, snapshot }: Change): string {
   return `{"connector":"${source.connector}","name":${quoted(source.name)},"version":${
     quoted(source.version)
-  },"ts_us":${transaction.ts_us},"snapshot":"${op === "r"}","ts_ms":${
+  },"ts_us":${transaction.ts_us},"snapshot":"${snapshot ?? "false"}","ts_ms":${
     Math.floor(transaction.ts_us / 1000)
   }`;
 }
@@ -171,6 +181,7 @@ interface Envelope {
     name: string;
     version: string;
     ts_us: number;
+    snapshot?: SnapshotMark | "false";
     db: string;
     schema: string | null;
     table: string;
@@ -219,7 +230,12 @@ function build(envelope: Envelope, schemas: SchemaLookup): Change {
     transaction: { id: envelope.transaction?.id ?? "", ts_us: source.ts_us },
     total_order: envelope.transaction?.total_order ?? 0,
     ts_ms: envelope.ts_ms,
+    ...snapshotOf(source.snapshot),
   };
+}
+
+function snapshotOf(mark: SnapshotMark | "false" | undefined): Pick<Change, "snapshot"> {
+  return mark === undefined || mark === "false" ? {} : { snapshot: mark };
 }
 
 /** A third of the time that a Buffer's toString takes here. */
@@ -297,10 +313,15 @@ function decodeKnown(
   const schema_at = position_at + POSITION_LENGTH;
   const coordinates_at = schema_at + SCHEMA_MARK.length + SCHEMA_ID_LENGTH + 1;
   const op_at = text.indexOf(OP_MARK, coordinates_at) + OP_MARK.length;
-  const transaction_at = text.indexOf(TRANSACTION_MARK, op_at);
-  const order_at = text.indexOf(ORDER_MARK, transaction_at) + ORDER_MARK.length;
+  const alone = text.endsWith(NO_TRANSACTION);
+  const transaction_at = alone
+    ? text.length - NO_TRANSACTION.length
+    : text.indexOf(TRANSACTION_MARK, op_at);
+  const order_at = alone
+    ? text.length
+    : text.indexOf(ORDER_MARK, transaction_at) + ORDER_MARK.length;
   const isWhole = source_at > 0 && position_at > source_at && op_at > coordinates_at &&
-    transaction_at > op_at && order_at > transaction_at && text.endsWith("}}") &&
+    transaction_at > op_at && order_at > transaction_at && (alone || text.endsWith("}}")) &&
     text.startsWith(TIME_MARK, op_at + 1);
   if (!isWhole) return undefined;
 
@@ -321,7 +342,7 @@ function decodeKnown(
   }
 
   const ts_ms = text.slice(op_at + 1 + TIME_MARK.length, transaction_at);
-  const total_order = text.slice(order_at, -2);
+  const total_order = alone ? "0" : text.slice(order_at, -2);
   const op = text[op_at] as Op;
   if (!DIGITS.test(ts_ms) || !DIGITS.test(total_order) || !OPS.has(op)) return undefined;
   const { change } = repeated!;
@@ -348,6 +369,7 @@ class RepeatedChange implements Change {
   readonly transaction: Transaction;
   readonly before: Row | null;
   readonly after: Row | null;
+  readonly snapshot?: SnapshotMark;
   readonly #coordinates: string;
 
   constructor(
@@ -364,6 +386,7 @@ class RepeatedChange implements Change {
     this.transaction = like.transaction;
     this.before = rows.before;
     this.after = rows.after;
+    if (like.snapshot !== undefined) this.snapshot = like.snapshot;
     this.#coordinates = coordinates;
   }
 
