@@ -86,7 +86,7 @@ export class Scenario {
     return {
       job: isMysql ? "capture-mysql" : "capture-pg",
       name: this.name,
-      source,
+      source: { snapshot: "never", ...source },
       kafka: this.#kafka(),
       format: this.#options.format,
       mode: this.#options.mode,

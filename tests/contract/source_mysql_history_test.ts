@@ -86,6 +86,7 @@ function newSource({ info }: Server): MysqlSource {
     port: info.port,
     ...info.users.replicator,
     tables: ["shop.*"],
+    snapshot: "never",
     heartbeat_interval_ms: 500,
   });
   return new MysqlSource(options, {

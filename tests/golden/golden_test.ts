@@ -93,7 +93,7 @@ async function onMysql(): Promise<Map<string, Change[]>> {
     const connection = await mysql.createConnection({ ...options, database: DATABASE });
     return { run: async (sql: string) => void await connection.query(sql), close: () => connection.end() };
   };
-  const source = mysqlOptions.parse({ host, port, ...users.admin, tables: [`${DATABASE}.*`] });
+  const source = mysqlOptions.parse({ host, port, ...users.admin, tables: [`${DATABASE}.*`], snapshot: "never" });
   try {
     return await runFiles("mysql", open, {
       mysql: new MysqlSource(source, { name: DATABASE, version: "0", log: SILENT, now: Date.now }),
@@ -122,7 +122,7 @@ async function onPostgres(): Promise<Map<string, Change[]>> {
     new PostgresSource(
       postgresOptions.parse({
         ...{ host, port, database: DATABASE, ...users.admin, tables: ["public.*"] },
-        ...{ plugin, slot: `${DATABASE}_${plugin}`, publication: `${DATABASE}_${plugin}` },
+        ...{ snapshot: "never", plugin, slot: `${DATABASE}_${plugin}`, publication: `${DATABASE}_${plugin}` },
       }),
       { name: DATABASE, version: "0", log: SILENT, now: Date.now },
     );

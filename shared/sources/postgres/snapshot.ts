@@ -42,8 +42,10 @@ export async function listForSnapshot(
   const described = new Map(
     (await describeTables(session, oids)).map((table) => [table.oid, table]),
   );
+  // Without statistics there is still the size: as many rows as 100 bytes each would make.
   const stored = await session.query(
-    `select oid, pg_relation_filenode(oid), greatest(reltuples, 0)::bigint
+    `select oid, pg_relation_filenode(oid),
+            case when reltuples < 0 then pg_relation_size(oid) / 100 else reltuples end::bigint
      from pg_class where oid = any($1::oid[])`,
     [`{${oids.join(",")}}`],
   );

@@ -1,6 +1,14 @@
 /** Arbitrary tables and changes for property tests. */
 import fc from "fast-check";
-import type { Change, Column, Kind, Row, SnapshotMark, TableSchema, Value } from "../../../shared/change.ts";
+import type {
+  Change,
+  Column,
+  Kind,
+  Row,
+  SnapshotMark,
+  TableSchema,
+  Value,
+} from "../../../shared/change.ts";
 import { schemaFingerprint } from "../../../shared/wire/schema_fingerprint.ts";
 
 const SCALARS: Record<Exclude<Kind, "array">, fc.Arbitrary<NonNullable<Value>>> = {

@@ -1,0 +1,144 @@
+/** Snapshots of both databases while their tables are written: topics fold to the tables, whatever ends in between. */
+import assert from "node:assert/strict";
+import { until } from "../until.ts";
+import {
+  fill,
+  KEYED,
+  KEYLESS,
+  PAIRED,
+  type Running,
+  SnapshotLab,
+  type Way,
+  Writer,
+} from "./snapshot_lab.ts";
+
+const WAYS: readonly Way[] = [
+  { kind: "PostgreSQL", plugin: "pgoutput" },
+  { kind: "PostgreSQL", plugin: "wal2json" },
+];
+
+const ROWS = 3_000;
+
+function nameOf({ kind, plugin, account }: Way): string {
+  return [kind, plugin, account].filter((part) => part !== undefined).join(" ");
+}
+
+async function filledLab(way: Way): Promise<SnapshotLab> {
+  const lab = await SnapshotLab.open(way, { keyed: KEYED, paired: PAIRED });
+  await fill(lab, "keyed", ROWS);
+  await fill(lab, "paired", ROWS / 3);
+  return lab;
+}
+
+for (const way of WAYS) {
+  for (const seed of [1, 2]) {
+    Deno.test(`${nameOf(way)}: a snapshot under writes and the stream behind it make up the tables, seed ${seed}`, async () => {
+      await using lab = await filledLab(way);
+      {
+        await using writer = new Writer(lab, seed);
+        const running = lab.start({
+          source: { snapshot_workers: seed },
+          sending: () => writer.more(1),
+        });
+        await running.event("snapshot_finished");
+        await running.stop();
+        assert.equal(running.count("retrying"), 0, JSON.stringify(running.told));
+      }
+      await lab.settle();
+    });
+  }
+
+  Deno.test(`${nameOf(way)}: a snapshot that is killed again and again goes on at its chunk`, async () => {
+    await using lab = await filledLab(way);
+    {
+      await using writer = new Writer(lab, 3);
+      for (let round = 1; round <= 3; round++) {
+        const running = lab.start({
+          sending: (running) => running.stored > 0 ? void running.cut() : writer.more(1),
+        });
+        await until(() => `an end; told: ${told(running)}`, () => running.ended);
+        assert.equal(running.count("snapshot_finished"), 0, told(running));
+        await writer.more(20);
+      }
+    }
+    const last = lab.start();
+    await last.event("snapshot_finished");
+    await last.stop();
+    const begun = last.told.find(({ event }) => event === "snapshot_started")!.fields;
+    assert.equal(begun["attempt"], 4, told(last));
+    assert.ok(Number(begun["rows"]) > 500, `rows of earlier attempts: ${JSON.stringify(begun)}`);
+    await lab.settle();
+  });
+
+  Deno.test(`${nameOf(way)}: rows that were deleted or truncated while a snapshot was interrupted do not live on`, async () => {
+    await using lab = await filledLab(way);
+    const running = lab.start({
+      sending: (running) => running.sent >= 12 ? void running.cut() : undefined,
+    });
+    await until(() => `an end; told: ${told(running)}`, () => running.ended);
+    await lab.run(`DELETE FROM ${lab.quoted("keyed")} WHERE id % 2 = 0`);
+    await lab.run(`TRUNCATE TABLE ${lab.quoted("paired")}`);
+    await fill(lab, "paired", 10);
+    await lab.settle();
+    assert.equal((await lab.folded("keyed")).length, ROWS / 2);
+    assert.equal((await lab.folded("paired")).length, 10);
+  });
+
+  Deno.test(`${nameOf(way)}: a snapshot that is cut off in a table without a key begins again, and no row is twice`, async () => {
+    await using lab = await SnapshotLab.open(way, { keyless: KEYLESS, keyed: KEYED });
+    await fill(lab, "keyless", 1_000);
+    await fill(lab, "keyed", 100);
+    const running = lab.start({
+      sending: (running) => running.sent >= 3 ? void running.cut() : undefined,
+    });
+    await until(() => `an end; told: ${told(running)}`, () => running.ended);
+    const { generation } = (await lab.stored())!;
+    await lab.run(`DELETE FROM ${lab.quoted("keyless")} WHERE n = 1`);
+    await lab.run(`INSERT INTO ${lab.quoted("keyless")} VALUES ('row 1', 2)`);
+    const second = lab.start({ mode: "batch" });
+    await second.done;
+    assert.equal(second.count("retrying"), 1, told(second));
+    await lab.settle();
+    assert.ok((await lab.stored())!.generation > generation);
+    assert.ok((await lab.changes("keyless")).some(({ op }) => op === "t"));
+  });
+
+  Deno.test(`${nameOf(way)}: marks, order and place of the rows are as Debezium has them`, async () => {
+    await using lab = await SnapshotLab.open(way, { keyed: KEYED, none: KEYED, paired: PAIRED });
+    await fill(lab, "keyed", 300);
+    await fill(lab, "paired", 3);
+    await lab.settle();
+    const rows = [...await lab.changes("keyed"), ...await lab.changes("paired")]
+      .sort((one, other) => one.position < other.position ? -1 : 1);
+    const marks = rows.map(({ snapshot }) => snapshot);
+    assert.equal(rows.length, 303);
+    assert.deepStrictEqual([marks[0], marks[1]], ["first", "true"]);
+    assert.deepStrictEqual(marks.slice(298), [
+      ...["true", "last_in_data_collection", "first_in_data_collection", "true", "last"],
+    ]);
+    for (const { op, before, transaction, total_order, ts_ms } of rows) {
+      assert.deepStrictEqual([op, before, transaction.id, total_order], ["r", null, "", 0]);
+      assert.ok(Math.abs(transaction.ts_us / 1000 - ts_ms) < 60_000);
+    }
+    assert.deepStrictEqual(
+      await lab.stored().then((stored) => stored!.resume["snapshot"]),
+      undefined,
+    );
+  });
+
+  Deno.test(`${nameOf(way)}: only the snapshot is taken where the job says so, and the stream goes on from it`, async () => {
+    await using lab = await filledLab(way);
+    const { changes } = await lab.start({ source: { snapshot: "only" } }).done;
+    assert.deepStrictEqual([changes.r, changes.c], [ROWS + ROWS / 3, 0]);
+    await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (-1, 'later', NULL)`);
+    const again = await lab.start({ source: { snapshot: "only" } }).done;
+    assert.deepStrictEqual([again.changes.r, again.changes.c], [0, 0]);
+    const stream = await lab.start({ mode: "batch" }).done;
+    assert.deepStrictEqual([stream.changes.r, stream.changes.c], [0, 1]);
+    await lab.settle();
+  });
+}
+
+function told(running: Running): string {
+  return running.told.map(({ event, fields }) => `${event} ${JSON.stringify(fields)}`).join("; ");
+}
