@@ -15,6 +15,7 @@ import {
 const WAYS: readonly Way[] = [
   { kind: "PostgreSQL", plugin: "pgoutput" },
   { kind: "PostgreSQL", plugin: "wal2json" },
+  { kind: "MySQL", account: "admin" },
 ];
 
 const ROWS = 3_000;
