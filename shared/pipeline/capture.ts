@@ -109,6 +109,10 @@ export async function capture(job: CaptureJob, deps: CaptureDeps): Promise<Captu
 /** Whether reading all rows anew is the answer to an error. */
 function beginsAnew(error: unknown, job: CaptureJob): error is Error {
   if (error instanceof SnapshotCutError) return true; // nothing is lost: it had not ended yet
-  return error instanceof HistoryLostError &&
-    (job.on_history_lost === "resync" || job.source.snapshot === "when_needed");
+  return error instanceof HistoryLostError && resyncs(job);
+}
+
+/** Whether lost history is answered by a new generation with a snapshot. */
+export function resyncs(job: Pick<CaptureJob, "on_history_lost" | "source">): boolean {
+  return job.on_history_lost === "resync" || job.source.snapshot === "when_needed";
 }

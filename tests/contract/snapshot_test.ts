@@ -1,5 +1,6 @@
 /** Snapshots of both databases while their tables are written: topics fold to the tables, whatever ends in between. */
 import assert from "node:assert/strict";
+import { ConfigError, describe } from "../../shared/errors.ts";
 import { until } from "../until.ts";
 import {
   fill,
@@ -18,6 +19,9 @@ const WAYS: readonly Way[] = [
   { kind: "MySQL", account: "admin" },
 ];
 
+/** May not lock. */
+const LOCK_FREE: Way = { kind: "MySQL", account: "replicator" };
+
 const ROWS = 3_000;
 
 function nameOf({ kind, plugin, account }: Way): string {
@@ -31,7 +35,7 @@ async function filledLab(way: Way): Promise<SnapshotLab> {
   return lab;
 }
 
-for (const way of WAYS) {
+for (const way of [...WAYS, LOCK_FREE]) {
   for (const seed of [1, 2]) {
     Deno.test(`${nameOf(way)}: a snapshot under writes and the stream behind it make up the tables, seed ${seed}`, async () => {
       await using lab = await filledLab(way);
@@ -43,12 +47,15 @@ for (const way of WAYS) {
         });
         await running.event("snapshot_finished");
         await running.stop();
-        assert.equal(running.count("retrying"), 0, JSON.stringify(running.told));
+        assert.equal(running.count("retrying"), 0, told(running));
+        assert.equal(running.count("snapshot_without_lock"), way === LOCK_FREE ? 1 : 0);
       }
       await lab.settle();
     });
   }
+}
 
+for (const way of WAYS) {
   Deno.test(`${nameOf(way)}: a snapshot that is killed again and again goes on at its chunk`, async () => {
     await using lab = await filledLab(way);
     {
@@ -139,6 +146,16 @@ for (const way of WAYS) {
     await lab.settle();
   });
 }
+
+Deno.test("MySQL replicator: a table without a key is refused where the user may not lock, with the grant", async () => {
+  await using lab = await SnapshotLab.open(LOCK_FREE, { keyless: KEYLESS });
+  await fill(lab, "keyless", 10);
+  await assert.rejects(lab.start().done, (error) => {
+    assert.ok(error instanceof ConfigError, describe(error));
+    assert.match(describe(error), /_keyless without a primary key.*GRANT FLUSH_TABLES ON \*\.\*/);
+    return true;
+  });
+});
 
 function told(running: Running): string {
   return running.told.map(({ event, fields }) => `${event} ${JSON.stringify(fields)}`).join("; ");

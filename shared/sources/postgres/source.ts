@@ -61,6 +61,8 @@ export interface SourceContext {
   readonly log: Log;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
+  /** Lost history is answered by a new generation with a snapshot. */
+  readonly resyncs?: boolean;
 }
 
 /** The server as it introduces itself. */
@@ -118,7 +120,7 @@ export class PostgresSource implements Source {
   async inspect(): Promise<Finding[]> {
     const session = await this.#session();
     try {
-      return await inspect(session, this.#options, this.#context.name);
+      return await inspect(session, this.#options, this.#context);
     } finally {
       await session.close();
     }
