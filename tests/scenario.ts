@@ -21,6 +21,8 @@ export interface ScenarioOptions {
   readonly format: FormatName;
   readonly mode: "stream" | "batch";
   readonly replica_identity?: "default" | "full";
+  /** @default "never" */
+  readonly snapshot?: "initial" | "never";
 }
 
 export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -86,7 +88,7 @@ export class Scenario {
     return {
       job: isMysql ? "capture-mysql" : "capture-pg",
       name: this.name,
-      source: { snapshot: "never", ...source },
+      source: { snapshot: this.#options.snapshot ?? "never", ...source },
       kafka: this.#kafka(),
       format: this.#options.format,
       mode: this.#options.mode,
