@@ -12,7 +12,7 @@ import type { Admin, KafkaClient, OutBatch, Producer } from "../../shared/kafka/
 import type { Log } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
-import { POSITIONS_TOPIC, readPosition } from "../../shared/pipeline/positions.ts";
+import { positionBatch, POSITIONS_TOPIC, readPosition } from "../../shared/pipeline/positions.ts";
 import { SchemaReader } from "../../shared/pipeline/schemas.ts";
 import { Random } from "../../shared/seed/random.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
@@ -267,8 +267,21 @@ export class SnapshotLab implements AsyncDisposable {
   }
 
   stored() {
+    return readPosition(this.admin, this.#identity);
+  }
+
+  get #identity() {
     const connector = this.way.kind === "MySQL" ? "mysql" : "postgresql";
-    return readPosition(this.admin, { connector, name: this.name });
+    return { connector, name: this.name } as const;
+  }
+
+  /** As `deno task remove` does. */
+  async forget(): Promise<void> {
+    await this.source(SILENT).remove();
+    const fence = { partitions: [], ids: [] };
+    const producer = await this.#kafka.producer({ transactional_id: `${this.name}.forget`, fence });
+    await producer.send([positionBatch(this.#identity, null, Date.now())]);
+    await producer.close();
   }
 
   /** All changes of a topic, partition by partition in order. */

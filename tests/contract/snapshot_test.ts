@@ -1,6 +1,7 @@
 /** Snapshots of both databases while their tables are written: topics fold to the tables, whatever ends in between. */
 import assert from "node:assert/strict";
-import { ConfigError, describe } from "../../shared/errors.ts";
+import { ConfigError, describe, HistoryLostError } from "../../shared/errors.ts";
+import { withOwnMysql } from "../own_mysql.ts";
 import { until } from "../until.ts";
 import {
   fill,
@@ -146,6 +147,97 @@ for (const way of WAYS) {
     await lab.settle();
   });
 }
+
+/** A topic of a first generation: all rows of the table and a change behind them. */
+async function captureOnce(lab: SnapshotLab): Promise<void> {
+  await fill(lab, "keyed", 100);
+  await lab.start({ mode: "batch" }).done;
+  await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (-1, 'captured', NULL)`);
+  await lab.settle();
+}
+
+/** Rows go and come while nobody can see it. */
+async function changeUnseen(lab: SnapshotLab): Promise<void> {
+  await lab.run(`DELETE FROM ${lab.quoted("keyed")} WHERE id BETWEEN 10 AND 90`);
+  await lab.run(`UPDATE ${lab.quoted("keyed")} SET v = 'unseen' WHERE id < 5`);
+  await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (-2, 'unseen', NULL)`);
+}
+
+/** Refused unless the job says `resync`; then the topic comes to the table's content, without ghosts. */
+async function resynced(lab: SnapshotLab, lost: RegExp): Promise<void> {
+  const { generation } = (await lab.stored())!;
+  await assert.rejects(lab.start({ mode: "batch" }).done, (error) => {
+    assert.ok(error instanceof HistoryLostError, describe(error));
+    assert.match(error.message, lost);
+    return true;
+  });
+  await lab.settle({ on_history_lost: "resync" });
+  const stored = (await lab.stored())!;
+  assert.ok(stored.generation > generation, `${stored.generation} behind ${generation}`);
+  await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (-3, 'later', NULL)`);
+  await lab.settle();
+  assert.equal((await lab.stored())!.generation, stored.generation);
+}
+
+for (const plugin of ["pgoutput", "wal2json"] as const) {
+  Deno.test(`PostgreSQL ${plugin}: a slot that was dropped is made anew, and the topic holds no ghosts`, async () => {
+    await using lab = await SnapshotLab.open({ kind: "PostgreSQL", plugin }, { keyed: KEYED });
+    await captureOnce(lab);
+    await lab.run(`SELECT pg_drop_replication_slot('list_sync_${lab.name}')`);
+    await changeUnseen(lab);
+    // Killed before the first truncate has gone out: the next one sends it.
+    const killed = lab.start({
+      on_history_lost: "resync",
+      sending: (running) => void running.cut(),
+    });
+    await until(() => `an end; told: ${told(killed)}`, () => killed.ended);
+    await lab.settle();
+    await lab.run(`SELECT pg_drop_replication_slot('list_sync_${lab.name}')`);
+    await resynced(lab, /Slot list_sync_snap_\w+ of .* is gone/);
+  });
+}
+
+for (const way of WAYS) {
+  Deno.test(`${nameOf(way)}: a topic that was deleted is filled again where the job says resync`, async () => {
+    await using lab = await SnapshotLab.open(way, { keyed: KEYED, paired: PAIRED });
+    await fill(lab, "paired", 100);
+    await captureOnce(lab);
+    await lab.admin.delete_topics([lab.topic("keyed")]);
+    await changeUnseen(lab);
+    await lab.run(`DELETE FROM ${lab.quoted("paired")} WHERE n > 50`);
+    await resynced(lab, /Topic snap_.* is gone/);
+  });
+
+  Deno.test(`${nameOf(way)}: a job that was removed begins anew, and what was deleted meanwhile does not live on`, async () => {
+    await using lab = await SnapshotLab.open(way, { keyed: KEYED });
+    await captureOnce(lab);
+    await lab.forget();
+    await changeUnseen(lab);
+    await lab.settle();
+    assert.equal((await lab.folded("keyed")).length, 21);
+  });
+}
+
+Deno.test("MySQL: a binlog that was purged or reset is lost history, healed by a new generation", async () => {
+  await withOwnMysql(async ({ info, run }) => {
+    await using lab = await SnapshotLab.open(
+      { kind: "MySQL", account: "admin" },
+      { keyed: KEYED },
+      info,
+    );
+    await captureOnce(lab);
+    await changeUnseen(lab);
+    await run("FLUSH BINARY LOGS");
+    const logs = await run("SHOW BINARY LOGS");
+    await run(`PURGE BINARY LOGS TO '${logs.at(-1)![0]}'`);
+    await resynced(lab, /has purged/);
+
+    await changeUnseen(lab).catch(() => {}); // -2 is there already
+    await run("RESET BINARY LOGS AND GTIDS");
+    await run(`DELETE FROM ${lab.quoted("keyed")} WHERE id < 3`);
+    await resynced(lab, /has never executed/);
+  });
+});
 
 Deno.test("MySQL replicator: a table without a key is refused where the user may not lock, with the grant", async () => {
   await using lab = await SnapshotLab.open(LOCK_FREE, { keyless: KEYLESS });

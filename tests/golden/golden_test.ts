@@ -10,7 +10,8 @@ import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
-import type { OpenOptions, Source } from "../../shared/sources/source.ts";
+import type { Source } from "../../shared/sources/source.ts";
+import { captured, lastRows } from "../source_rows.ts";
 import { testStack } from "../stack.ts";
 import { type Dialect, type GoldenFile, readGoldenFiles } from "./golden_file.ts";
 
@@ -30,17 +31,6 @@ function goldenText(change: Change): string {
   const row = rowWriter(change.table.columns);
   const [before, after] = [change.before, change.after].map((r) => r === null ? "null" : row(r));
   return `${change.op} ${keyText(change)} ${before} ${after}`;
-}
-
-/** All changes that the source's log holds after `resume`. */
-async function captured(source: Source, resume: OpenOptions["resume"]) {
-  const changes: Change[] = [];
-  const generation = 1;
-  await source.open({ resume, generation });
-  const batches = source.batches({ to_end: true, signal: AbortSignal.timeout(60_000) });
-  for await (const batch of batches) changes.push(...batch.changes);
-  await source.close();
-  return changes;
 }
 
 async function runStatement(file: GoldenFile, session: Session, sql: string): Promise<void> {
@@ -97,27 +87,6 @@ async function runFiles(
     await snapshot.remove();
   }
   return found;
-}
-
-/** What the changes come to: each row under its key with the schema of its columns. */
-function lastRows(changes: readonly Change[]): string[] {
-  const rows = new Map<string, { text: string; count: number }>();
-  for (const change of changes) {
-    const { table, op } = change;
-    const name = JSON.stringify(table.table);
-    const key = `${name} ${keyText(change)}`;
-    if (op === "t") {
-      for (const held of rows.keys()) if (held.startsWith(name)) rows.delete(held);
-      continue;
-    }
-    const before = table.key.length > 0 ? 0 : rows.get(key)?.count ?? 0;
-    const text = `${key} ${JSON.stringify(table.columns)} ${
-      rowWriter(table.columns)((change.after ?? change.before)!)
-    }`;
-    rows.set(key, { text, count: op === "d" ? before - 1 : before + 1 });
-  }
-  return [...rows.values()].flatMap(({ text, count }) => Array<string>(Math.max(0, count)).fill(text))
-    .sort();
 }
 
 async function onMysql(): Promise<Found> {
