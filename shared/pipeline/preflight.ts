@@ -20,14 +20,17 @@ export interface Preflight {
     readonly replication_factor: number;
     readonly batch_bytes?: number;
   };
+  /** For a job that puts what it cannot apply on a topic: its name. */
+  readonly dead_letter_topic?: string | undefined;
 }
 
 /** What was found, errors and warnings with a cure to paste. Changes nothing. */
 export async function preflight(job: Preflight): Promise<Finding[]> {
   const brokers = await job.admin.brokers();
-  const [reached, topics] = await Promise.all([
+  const [reached, topics, dead_letters] = await Promise.all([
     Promise.all(brokers.map((address) => brokerFinding(address, job))),
     topicFindings(job),
+    deadLetterFindings(job),
   ]);
   // A broker that went down a moment ago is still advertised: while another answers, work can begin.
   const isAnyReached = reached.some((finding) => finding.level === "ok");
@@ -36,7 +39,7 @@ export async function preflight(job: Preflight): Promise<Finding[]> {
       ? { ...finding, level: isAnyReached ? "warning" : "error" }
       : { ...finding, level: finding.level }
   );
-  return [...judged, ...replicationFindings(brokers, job), ...topics];
+  return [...judged, ...replicationFindings(brokers, job), ...topics, ...dead_letters];
 }
 
 /** `unreached` becomes a warning or an error once all brokers are known. */
@@ -166,6 +169,36 @@ async function topicFindings(job: Preflight): Promise<Finding[]> {
     }]);
   }
   return findings.flat();
+}
+
+async function deadLetterFindings({ admin, dead_letter_topic }: Preflight): Promise<Finding[]> {
+  if (dead_letter_topic === undefined) return [];
+  const subject = `dead letter topic ${dead_letter_topic}`;
+  const [topic] = await admin.topics((name) => name === dead_letter_topic);
+  if (topic === undefined) {
+    const found =
+      "none exists yet: made for the first dead letter, as safe as the topic it is from";
+    return [{ level: "ok", subject, found }];
+  }
+  const config = await admin.topic_config(topic.name);
+  const retention_ms = Number(config.get("retention.ms") ?? -1);
+  const troubles = [
+    ...durabilityTroubles(topic, Number(config.get("min.insync.replicas") ?? 1)),
+    ...retentionTroubles(topic, config.get("cleanup.policy") ?? "delete", retention_ms),
+  ];
+  if (troubles.length > 0) return troubles.map((trouble) => ({ ...trouble, subject }));
+  return [{ level: "ok", subject, found: `${topic.replication_factor} replicas, kept for ever` }];
+}
+
+/** Dead letters wait for a person. */
+function retentionTroubles(topic: TopicInfo, policy: string, retention_ms: number): Trouble[] {
+  if (policy !== "delete") {
+    const found = `cleanup.policy ${policy}: of records with one key all but the last are deleted`;
+    return [{ level: "error", found, cure: alter(topic, "cleanup.policy", "delete") }];
+  }
+  if (retention_ms === -1) return [];
+  const found = `retention.ms ${retention_ms}: letters that nobody replays by then are deleted`;
+  return [{ level: "warning", found, cure: alter(topic, "retention.ms", -1) }];
 }
 
 async function topicFinding(topic: TopicInfo, job: Preflight): Promise<Finding[]> {

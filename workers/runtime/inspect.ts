@@ -2,6 +2,7 @@
 import { classify, ConfigError, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { deadLetterTopic } from "../../shared/pipeline/poison.ts";
 import {
   type Preflight,
   preflight,
@@ -77,7 +78,11 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
     const consume = job as JobOf<"consume-csv">;
     const text = consume.topics?.join(", ") ?? consume.topic_pattern!;
     const topics = { match: topicMatcher(consume), text };
-    return { kafka: () => inspectBrokers(consume.kafka, "consume", { topics }, deps) };
+    const dead_letter_topic = consume.on_error === "dead_letter"
+      ? deadLetterTopic(consume)
+      : undefined;
+    const wanted = { topics, dead_letter_topic };
+    return { kafka: () => inspectBrokers(consume.kafka, "consume", wanted, deps) };
   }
   const { database } = job as JobOf<"seed">;
   const { host, port, connect_timeout_ms } = database;
@@ -100,7 +105,7 @@ async function inspectSource(
 async function inspectBrokers(
   kafka: JobOf<"consume-csv">["kafka"] | JobOf<CaptureKind>["kafka"],
   direction: "produce" | "consume",
-  wanted: Pick<Preflight, "topics" | "writes">,
+  wanted: Pick<Preflight, "topics" | "writes" | "dead_letter_topic">,
   { log, mayConnect }: InspectDeps,
 ): Promise<Finding[]> {
   const admin = await (await openKafka(kafka, direction, log)).admin();
