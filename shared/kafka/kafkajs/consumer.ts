@@ -444,6 +444,7 @@ function grouped(partitions: readonly TopicPartition[]): { topic: string; partit
 function toRecord({ offset, key, value, timestamp, headers }: KafkaMessage): InRecord {
   return {
     offset: Number(offset),
+    size: (key?.length ?? 0) + (value?.length ?? 0),
     key,
     value,
     timestamp_ms: Number(timestamp),
