@@ -17,20 +17,13 @@ import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import { testStack } from "../stack.ts";
+import { until } from "../until.ts";
 
 const KINDS = ["PostgreSQL", "MySQL"] as const;
 type Kind = typeof KINDS[number];
 
-const DEADLINE_MS = 30_000;
 const TEMPLATE = "{name}.{table}";
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
-async function until(what: () => string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + DEADLINE_MS; !await holds();) {
-    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 /** A database under test: statements, and the server's side of a capture's connections. */
 interface Database {

@@ -21,6 +21,7 @@ import {
 } from "../../shared/kafka/port.ts";
 import { createLog } from "../../shared/observe/log.ts";
 import { testStack } from "../stack.ts";
+import { DEADLINE_MS, until as waitUntil } from "../until.ts";
 
 type Name = keyof typeof clients;
 
@@ -28,7 +29,6 @@ const names = Object.keys(clients) as Name[];
 const compressions: Compression[] = ["none", "gzip", "snappy", "lz4", "zstd"];
 const { brokers } = testStack().kafka;
 const run = `contract.kafka.${crypto.randomUUID().slice(0, 8)}`;
-const DEADLINE_MS = 30_000;
 /** Short: a member that another test left behind must not hold its group back. */
 const SESSION_MS = 6_000;
 
@@ -118,15 +118,11 @@ async function readAll(admin: Admin, at: TopicPartition): Promise<InRecord[]> {
   return records;
 }
 
-/** Waits for a condition; what it fails with says what was waited for. */
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const started = performance.now();
-  while (!condition()) {
-    if (performance.now() - started > DEADLINE_MS) {
-      throw new Error(`Not within ${DEADLINE_MS} ms: ${what}\n${lines.slice(-15).join("")}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+/** Waits, and shows the client's last log lines when it was in vain. */
+function until(what: string, holds: () => boolean): Promise<unknown> {
+  return waitUntil(() =>
+    `${what}
+${lines.slice(-15).join("")}`, holds);
 }
 
 /** A consumer that remembers what it was told. */

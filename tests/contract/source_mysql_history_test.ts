@@ -12,8 +12,8 @@ import { classify, HistoryLostError } from "../../shared/errors.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { ResumePoint } from "../../shared/sources/source.ts";
+import { DEADLINE_MS } from "../until.ts";
 
-const DEADLINE_MS = 30_000;
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 interface Server {

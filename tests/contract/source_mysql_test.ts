@@ -16,9 +16,9 @@ import { BinlogReader } from "../../shared/wire/binlog_reader.ts";
 import { GtidSet } from "../../shared/wire/gtid_set.ts";
 import { doubleText } from "../../shared/wire/mysql_json.ts";
 import { testStack } from "../stack.ts";
+import { DEADLINE_MS, until } from "../until.ts";
 
 const DB = "ls_source_mysql";
-const DEADLINE_MS = 30_000;
 const server = testStack().mysql;
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -690,15 +690,15 @@ Deno.test("a connection that the server kills is a passing fault", async () => {
       const _ of source.batches({ to_end: false, signal: AbortSignal.timeout(DEADLINE_MS) })
     );
   })().then(() => undefined, (error) => error);
-  let id: string | undefined;
-  const deadline = Date.now() + DEADLINE_MS;
-  while (id === undefined && Date.now() < deadline) {
-    id = (await connection.run(
-      `SELECT p.ID FROM information_schema.PROCESSLIST p
+  const id = await until(
+    "the capture's connection is in the process list",
+    async () =>
+      (await connection.run(
+        `SELECT p.ID FROM information_schema.PROCESSLIST p
        JOIN performance_schema.session_connect_attrs a ON a.PROCESSLIST_ID = p.ID
        WHERE p.COMMAND LIKE 'Binlog Dump%' AND a.ATTR_VALUE = 'list-sync:killed'`,
-    ))[0]?.[0];
-  }
+      ))[0]?.[0],
+  );
   await connection.run(`KILL ${id}`);
   const error = await pulling;
   await source.close();
