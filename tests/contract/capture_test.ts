@@ -16,6 +16,7 @@ import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
+import type { ColumnsOptions } from "../../shared/transforms/columns.ts";
 import { testStack } from "../stack.ts";
 import { until } from "../until.ts";
 
@@ -55,6 +56,7 @@ interface Changed {
   readonly template?: string;
   readonly mode?: "stream" | "batch";
   readonly batch_changes?: number;
+  readonly columns?: ColumnsOptions;
   /** Called with each log event, at once. */
   readonly told?: (event: string, running: Running) => void;
   /** Called when Kafka holds what a send brought. */
@@ -88,7 +90,7 @@ class Running {
       },
       format: "json",
       mode: changed.mode ?? "stream",
-      columns: [],
+      columns: changed.columns ?? [],
     }, {
       source: () => lab.source(log, changed.batch_changes ?? 1_000),
       kafka: this.#watched(kafka, changed),
@@ -303,6 +305,19 @@ class Lab implements AsyncDisposable {
     return ids.sort((one, other) => one - other);
   }
 
+  /** The text of every record in the topic. */
+  async texts(): Promise<string[]> {
+    const texts: string[] = [];
+    for (const [partition, { first, end }] of (await this.admin.offsets(this.topic)).entries()) {
+      for await (
+        const { records } of this.admin.read({ topic: this.topic, partition }, first, end)
+      ) {
+        texts.push(...records.map(({ value }) => new TextDecoder().decode(value!)));
+      }
+    }
+    return texts;
+  }
+
   /** Waits until the topic holds so many changes, then checks that it holds each once. */
   async holds(first: number, last: number, topic = this.topic): Promise<void> {
     const expected = Array.from({ length: last - first + 1 }, (_, at) => first + at);
@@ -473,6 +488,27 @@ for (const kind of KINDS) {
       return row![0] as unknown === true;
     };
     await until(() => `the slot stands at ${stored.resume["lsn"]}`, confirmed);
+  });
+}
+
+for (const kind of KINDS) {
+  Deno.test(`${kind}: what a rule masks or leaves out never reaches the topic`, async () => {
+    await using lab = await Lab.open(kind);
+    await lab.run(`ALTER TABLE ${lab.quoted} ADD COLUMN w VARCHAR(100)`);
+    const columns = [{ table: `*.${lab.table}`, exclude: ["w"], mask: ["v"] }];
+    const running = await lab.started({ columns });
+    await lab.run(`INSERT INTO ${lab.quoted} VALUES (1, 'secret v', 'secret w')`);
+    await lab.run(`UPDATE ${lab.quoted} SET v = 'secret too' WHERE id = 1`);
+    await lab.run(`INSERT INTO ${lab.quoted} VALUES (2, NULL, 'secret w')`);
+    await lab.grows(2);
+    await running.stop();
+    const texts = await lab.texts();
+    assert.deepEqual(texts.map((text) => JSON.parse(text).after).sort((a, b) => a.id - b.id), [
+      { id: 1, v: "***" },
+      { id: 1, v: "***" },
+      { id: 2, v: null },
+    ]);
+    assert.doesNotMatch(texts.join("\n"), /secret/);
   });
 }
 

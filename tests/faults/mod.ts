@@ -1,0 +1,11 @@
+/** The faults. A new one is a file beside this, and a line here. */
+export const faults = {
+  broker_killed: () => import("./broker_killed.ts"),
+  two_brokers_killed: () => import("./two_brokers_killed.ts"),
+  all_brokers_killed: () => import("./all_brokers_killed.ts"),
+  broker_frozen: () => import("./broker_frozen.ts"),
+  leaders_moved: () => import("./leaders_moved.ts"),
+};
+
+/** Name of a fault. */
+export type FaultName = keyof typeof faults;
