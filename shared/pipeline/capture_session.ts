@@ -20,6 +20,7 @@ import {
   positionsTopic,
   readPosition,
   type StoredPosition,
+  transactionalId,
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
 import { schemaBatch, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
@@ -162,7 +163,7 @@ export class CaptureSession {
     const resume = await this.#openSource(known, generation);
     if (known !== undefined) await refuseLostTopics(admin, known);
 
-    const transactional_id = `list-sync.${this.#identity.connector}.${this.#job.name}`;
+    const transactional_id = transactionalId(this.#identity);
     this.#producer = await kafka.producer({
       transactional_id,
       fence: {

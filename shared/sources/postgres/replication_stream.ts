@@ -11,9 +11,10 @@
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type pg from "pg";
+import { placeOf } from "../../connect/postgres.ts";
 import { HistoryLostError, RecordError, RetryableError } from "../../errors.ts";
 import { WireReader } from "../../wire/postgres_reader.ts";
-import { explain, placeOf } from "./connection.ts";
+import { explain } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
 
 /** The parts of `pg`'s client that are reached behind its interface. */
