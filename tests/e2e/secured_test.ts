@@ -47,12 +47,25 @@ let stack: StackInfo & { kafka: KafkaInfo; pg: DatabaseInfo; mysql: DatabaseInfo
 Deno.test.beforeAll(async () => {
   const port_offset = freePortOffset(STACK_PORTS);
   stack = await up({ name: NAME, port_offset, docker: false, secure: true }) as typeof stack;
+  await makeTables();
 });
 
 Deno.test.afterAll(async () => {
   await down({ name: NAME, wipe: true });
   Deno.removeSync(FOLDER, { recursive: true });
 });
+
+/** An empty table in each database, and what only its owner may make. */
+async function makeTables(): Promise<void> {
+  await Promise.all(BOTH.map((of) => done(seedJob(of))));
+  const postgres = await admin("pg");
+  await postgres.sql(`CREATE PUBLICATION list_sync_${RUN}_pg FOR TABLE public.${RUN}`);
+  await postgres.sql(`TRUNCATE public.${RUN}`);
+  await postgres.close();
+  const mysql = await admin("mysql");
+  await mysql.sql(`TRUNCATE ${RUN}`);
+  await mysql.close();
+}
 
 function days(count: number): Date {
   return new Date(Date.now() + count * DAY_MS);
@@ -223,14 +236,6 @@ Deno.test("all workers do their work on secured servers with the least rights, b
   const clients = { pg: "platformatic", mysql: "kafkajs" };
   const others = { pg: "kafkajs", mysql: "platformatic" };
   const captures = BOTH.map((of) => captureJob(of, {}, { client: clients[of] }));
-  await Promise.all(BOTH.map((of) => done(seedJob(of))));
-  const postgres = await admin("pg");
-  await postgres.sql(`CREATE PUBLICATION list_sync_${RUN}_pg FOR TABLE public.${RUN}`);
-  await postgres.sql(`TRUNCATE public.${RUN}`); // a capture begins at the end of the log
-  await postgres.close();
-  const mysql = await admin("mysql");
-  await mysql.sql(`TRUNCATE ${RUN}`);
-  await mysql.close();
   await Promise.all(captures.map(done));
   await task("seed", BOTH.map((of) => seedJob(of)));
   for (const { changes } of await task("capture", captures)) {
