@@ -350,6 +350,12 @@ Deno.test("databases: wrong authority, name and password, and plain TCP, are ref
     ...BOTH.flatMap((of) => databaseFaults(of, (part) => captureJob(of, part), "source")),
     ...databaseFaults("pg", (part) => seedJob("pg", part), "database"),
     ...databaseFaults("mysql", (part) => verifyJob("mysql", part), "database"),
+    {
+      what: "TLS to a server that has none",
+      job: captureJob("pg", { port: testStack().pg.port }),
+      says: /does not support SSL/,
+      cure: /turn ssl on at the server; or leave source\.tls out/,
+    },
   ]);
 });
 
