@@ -22,6 +22,8 @@ export interface ScenarioOptions {
   readonly format: FormatName;
   readonly mode: "stream" | "batch";
   readonly replica_identity?: "default" | "full";
+  /** @default "never" */
+  readonly snapshot?: "initial" | "never";
   /** Servers of the test's own. @default those of LIST_SYNC_STACK */
   readonly stack?: TestStack;
   /** Added to `kafka` of both workers' jobs. */
@@ -100,7 +102,7 @@ export class Scenario {
     return {
       job: isMysql ? "capture-mysql" : "capture-pg",
       name: this.name,
-      source,
+      source: { snapshot: this.#options.snapshot ?? "never", ...source },
       kafka: this.#kafka(),
       format: this.#options.format,
       mode: this.#options.mode,
