@@ -225,6 +225,18 @@ for (const client of names) {
       equal((await admin.topics((name) => name === topic))[0]!.partitions, 2);
     }));
 
+  test("rights are told: all of them where the brokers have no ACLs; asking makes nothing", () =>
+    withTopic(client, 1, async (admin, topic) => {
+      const held = await admin.rights("topic", topic);
+      deepEqual([...held!], ["Read", "Write", "Create", "Describe", "DescribeConfigs"]);
+      const absent = `${topic}.${"x".repeat(200)}`.slice(0, 249);
+      equal(await admin.rights("topic", absent), undefined);
+      ok((await admin.rights("group", fresh("group")))!.has("Read"));
+      ok((await admin.rights("transactional-id", fresh("producer")))!.has("Describe"));
+      equal(await admin.may_create(absent), true);
+      deepEqual(await admin.topics((name) => name === absent), []);
+    }));
+
   test("acknowledged offsets follow the records, batch by batch and partition by partition", () =>
     withTopic(client, 2, async (admin, topic, kafka) => {
       await withProducer(kafka, async (producer) => {
