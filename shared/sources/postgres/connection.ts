@@ -1,10 +1,11 @@
 /** Connections to PostgreSQL, with everything pinned that changes the text of a value. */
+import type { Socket } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import pg from "pg";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { type TlsOptions, tlsSettings } from "../../jobs/tls.ts";
 import { PINNED_OPTIONS } from "../../wire/postgres_session.ts";
-import type { PostgresOptions } from "./options.ts";
+import { type PostgresOptions, silenceMs } from "./options.ts";
 
 /** A row as the server's own text, in the order of the query. */
 export type TextRow = readonly (string | null)[];
@@ -15,11 +16,21 @@ export interface ServerError extends Error {
   readonly hint?: string;
 }
 
+/** The parts of `pg`'s client that are reached behind its interface. */
+export interface Inside {
+  readonly connection: { readonly stream: Socket; query(text: string): void };
+  /** Process of the server that serves the client. */
+  readonly processID: number;
+}
+
 /** What both kinds of connection are opened with. */
 export interface ConnectionPurpose {
   readonly application_name: string;
   readonly replication?: boolean;
 }
+
+/** How long a connection that is given up may take to say goodbye. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /** A connected client of `pg`. Throws ConfigError for refused credentials, else what `pg` throws. */
 export async function connect(
@@ -37,7 +48,10 @@ export async function connect(
     connectionTimeoutMillis: options.connect_timeout_ms,
     keepAlive: true,
     application_name: purpose.application_name,
-    options: PINNED_OPTIONS,
+    // The server lets go of a stream whose client is as silent as we would bear of the server.
+    options: purpose.replication
+      ? `${PINNED_OPTIONS} -c wal_sender_timeout=${silenceMs(options)}`
+      : PINNED_OPTIONS,
     types: { getTypeParser: () => (text: string) => text },
     ...purpose.replication ? { replication: "database" } : {},
   } as pg.ClientConfig);
@@ -152,7 +166,14 @@ export class Session {
     }
   }
 
+  /** Says goodbye, to a server that may no longer hear it. */
   async close(): Promise<void> {
-    await this.#client.end();
+    const { stream } = (this.#client as unknown as Inside).connection;
+    const timer = setTimeout(() => stream.destroy(), CLOSE_TIMEOUT_MS);
+    try {
+      await this.#client.end();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

@@ -13,13 +13,8 @@ import type { Socket } from "node:net";
 import type pg from "pg";
 import { HistoryLostError, RecordError, RetryableError } from "../../errors.ts";
 import { WireReader } from "../../wire/postgres_reader.ts";
-import { explain, placeOf } from "./connection.ts";
+import { explain, type Inside, placeOf } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
-
-/** The parts of `pg`'s client that are reached behind its interface. */
-interface Inside {
-  readonly connection: { readonly stream: Socket; query(text: string): void };
-}
 
 /** What one frame of the stream is. */
 export type Frame = "none" | "data" | "keepalive";
@@ -52,6 +47,8 @@ export class ReplicationStream {
 
   /** The message of the last `data` frame. */
   readonly message: WireReader = new WireReader(Buffer.alloc(0));
+  /** The server's process at the other end. */
+  readonly server_process: number;
   /** LSN of the last `data` frame: upper and lower 32 bits. */
   high = 0;
   low = 0;
@@ -62,7 +59,9 @@ export class ReplicationStream {
     this.#client = client;
     this.#options = options;
     this.#now = now;
-    this.#socket = (client as unknown as Inside).connection.stream;
+    const inside = client as unknown as Inside;
+    this.#socket = inside.connection.stream;
+    this.server_process = inside.processID;
     this.#socket.removeAllListeners("data");
     this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on("error", (error) => this.#fail(error));
