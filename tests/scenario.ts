@@ -22,6 +22,8 @@ export interface ScenarioOptions {
   readonly format: FormatName;
   readonly mode: "stream" | "batch";
   readonly replica_identity?: "default" | "full";
+  /** @default "never" */
+  readonly snapshot?: "initial" | "never";
   /** Servers of the test's own. @default those of LIST_SYNC_STACK */
   readonly stack?: TestStack;
   /** Added to `source` of the capture's job. */
@@ -102,7 +104,11 @@ export class Scenario {
     return {
       job: isMysql ? "capture-mysql" : "capture-pg",
       name: this.name,
-      source: { ...source, ...this.#options.source },
+      source: {
+        snapshot: this.#options.snapshot ?? "never",
+        ...source,
+        ...this.#options.source,
+      },
       kafka: this.#kafka(),
       format: this.#options.format,
       mode: this.#options.mode,

@@ -3,7 +3,7 @@
  * and what the partitions held then. With the tails behind it, a restart loses and repeats nothing.
  */
 import type { Connector } from "../change.ts";
-import { HistoryLostError } from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import type { Admin, NewTopic, OutBatch } from "../kafka/port.ts";
 import type { ResumePoint } from "../sources/source.ts";
 
@@ -90,7 +90,7 @@ export async function readPosition(
   }
   const found = value === null ? undefined : JSON.parse(text.decode(value)) as StoredPosition;
   if (found !== undefined && found.version !== 1) {
-    throw new HistoryLostError(
+    throw new ConfigError(
       `Topic ${POSITIONS_TOPIC} holds version ${found.version} for ${key}; this program reads 1`,
       { cure: "run the version of list-sync that wrote it, or a later one" },
     );

@@ -17,6 +17,14 @@ export interface SourceBatch {
   readonly whole: boolean;
   /** How far this batch is behind the end of the source's log, in bytes, when known. */
   readonly lag_bytes?: number;
+  /** With the batches of a snapshot. */
+  readonly snapshot?: SnapshotState;
+}
+
+/** How far a snapshot has come, all tables and attempts together. */
+export interface SnapshotState {
+  readonly rows: number;
+  readonly rows_estimated: number;
 }
 
 /** One thing that `check` looked at. */
@@ -33,7 +41,7 @@ export interface Finding {
 
 /** How `open` begins. */
 export interface OpenOptions {
-  /** Where to start; undefined: at the end of the log as it stands now. */
+  /** Where to start; undefined: at the end of the log as it stands now, if the job wants it with a snapshot. */
   readonly resume: ResumePoint | undefined;
   /** The generation that the positions of this run begin with. */
   readonly generation: number;
@@ -46,8 +54,9 @@ export interface Source {
   inspect(): Promise<Finding[]>;
   /**
    * Makes what the capture needs (slot, publication), checks that the log still holds what comes
-   * after `resume` and that the server is the same one, and answers where it will start.
-   * Throws HistoryLostError, ConfigError, or a connection's error.
+   * after `resume` and that the server is the same one, and answers where it will start: to be stored
+   * before the first batch is asked for, for a snapshot that goes on counts its attempts there.
+   * Throws HistoryLostError, SnapshotCutError, ConfigError, or a connection's error.
    */
   open(options: OpenOptions): Promise<ResumePoint>;
   /**

@@ -13,6 +13,7 @@ const PINNED: Readonly<Record<string, string>> = {
   extra_float_digits: "3",
   lc_monetary: "C",
   search_path: "pg_catalog",
+  standard_conforming_strings: "on",
   statement_timeout: "0",
 };
 

@@ -90,6 +90,8 @@ class Running {
       },
       format: "json",
       mode: changed.mode ?? "stream",
+      on_history_lost: "fail",
+      source: { snapshot: "never" },
       columns: changed.columns ?? [],
     }, {
       source: () => lab.source(log, changed.batch_changes ?? 1_000),
@@ -235,12 +237,17 @@ class Lab implements AsyncDisposable {
     if (this.kind === "MySQL") {
       const { host, port, database, users } = testStack().mysql;
       const at = { host, port, ...users.admin, tables: [`${database}.${this.table}`] };
-      const more = { batch_changes, heartbeat_interval_ms: 500 };
+      const more = { snapshot: "never", batch_changes, heartbeat_interval_ms: 500 };
       return new MysqlSource(mysqlOptions.parse({ ...at, ...more }), context);
     }
     const { host, port, database, users } = testStack().pg;
     const at = { host, port, database, ...users.admin, tables: [`public.${this.table}`] };
-    const more = { batch_changes, heartbeat_interval_ms: 500, status_interval_ms: 100 };
+    const more = {
+      snapshot: "never",
+      batch_changes,
+      heartbeat_interval_ms: 500,
+      status_interval_ms: 100,
+    };
     return new PostgresSource(postgresOptions.parse({ ...at, ...more }), context);
   }
 

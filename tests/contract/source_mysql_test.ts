@@ -32,6 +32,7 @@ function newSource(more: Partial<MysqlOptions> = {}, name = `test-${++made}`): M
     user,
     password,
     tables: [`${DB}.*`],
+    snapshot: "never",
     heartbeat_interval_ms: 500,
     ...more,
   });

@@ -79,6 +79,7 @@ class Fixture {
     return postgresOptions.parse({
       ...address("admin"),
       tables: [`${this.schema}.*`],
+      snapshot: "never",
       plugin,
       slot: `${this.schema}_${plugin}`,
       publication: this.schema,

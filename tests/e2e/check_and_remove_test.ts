@@ -25,7 +25,7 @@ function captureJob(mode: "stream" | "batch"): CaptureJob & { job: string } {
     job: "capture-pg",
     name: RUN,
     mode,
-    source: { host, port, database, ...users.replicator, tables: [TABLE] },
+    source: { host, port, database, ...users.replicator, tables: [TABLE], snapshot: "never" },
     kafka: { brokers: STACK.kafka.brokers },
   };
 }
@@ -36,7 +36,7 @@ function mysqlJob(mode: "stream" | "batch"): CaptureJob & { job: string } {
     job: "capture-mysql",
     name: `${RUN}_mysql`,
     mode,
-    source: { host, port, ...users.replicator, tables: [`${database}.*`] },
+    source: { host, port, ...users.replicator, tables: [`${database}.*`], snapshot: "never" },
     kafka: { brokers: STACK.kafka.brokers },
   };
 }

@@ -3,12 +3,19 @@ import type { SourceIdentity } from "../../change.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
+import { Snapshot } from "../snapshot.ts";
+import {
+  nextProgress,
+  refuseCut,
+  type SnapshotProgress,
+  withProgress,
+} from "../snapshot_progress.ts";
 import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
 import { ServerCatalogue } from "./catalogue.ts";
 import { ChangeReader, fileNumber } from "./change_reader.ts";
 import { MysqlSession } from "./connection.ts";
 import { BinlogDump, type DumpStart } from "./dump.ts";
-import { checkHistory, readResume } from "./history.ts";
+import { checkHistory, readResume, type Resume } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
 import { inspectServer } from "./inspect.ts";
 import { type MysqlOptions, silenceMs } from "./options.ts";
@@ -19,6 +26,8 @@ import {
   readServerFacts,
   type ServerFacts,
 } from "./server.ts";
+import type { MysqlTable } from "./range_reader.ts";
+import { listForSnapshot, type MysqlListed, MysqlSnapshot } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
 
 /** What every source is given beside its options. */
@@ -46,6 +55,8 @@ interface Opened {
   readonly end: LogEnd;
   readonly start: { readonly gtid_set: GtidSet; readonly file: string; readonly offset: number };
   readonly generation: number;
+  /** What is read before the stream. */
+  readonly snapshot: Snapshot<MysqlListed, MysqlTable> | undefined;
 }
 
 /**
@@ -96,23 +107,37 @@ export class MysqlSource implements Source {
       const end = await readLogEnd(session, facts);
       const stored = resume === undefined ? undefined : readResume(resume);
       if (stored !== undefined) await checkHistory(session, facts, end, stored);
-      const start = stored ?? {
-        // Without GTIDs too: they may be turned on later, and what came before must not come then.
-        gtid_set: end.gtid_executed,
-        file: end.file,
-        offset: end.offset,
-      };
-      this.#opened = { session, facts, end, start, generation };
-      return resume ?? {
-        gtid_set: start.gtid_set.toString(),
-        file: start.file,
-        offset: start.offset,
-        server_uuid: facts.uuid,
-      };
+      const progress = nextProgress(resume, this.#options);
+      const database = progress && await this.#openSnapshot(session, facts, stored, progress);
+      const from = database?.start ?? end;
+      // Without GTIDs too: they may be turned on later, and what came before must not come then.
+      const { gtid_set, file, offset } = stored ?? { ...from, gtid_set: from.gtid_executed };
+      const start = { gtid_set, file, offset };
+      const begin = { ...start, gtid_set: gtid_set.toString(), server_uuid: facts.uuid };
+      const { batch_changes, batch_bytes } = this.#options;
+      const snapshot = database && new Snapshot(database, {
+        ...{ source: this.#identity, generation, progress: progress!, stream: begin },
+        ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
+      });
+      this.#opened = { session, facts, end, start, generation, snapshot };
+      return progress === undefined ? begin : withProgress(begin, progress);
     } catch (error) {
       await session.close();
       throw error;
     }
+  }
+
+  async #openSnapshot(
+    session: MysqlSession,
+    facts: ServerFacts,
+    stored: Resume | undefined,
+    progress: SnapshotProgress,
+  ): Promise<MysqlSnapshot> {
+    const tables = await listForSnapshot(session, this.#selection);
+    refuseCut(progress, tables);
+    const parts = { options: this.#options, program: this.#program, session, facts, tables };
+    const start = stored && { ...stored, gtid_executed: stored.gtid_set };
+    return await MysqlSnapshot.open({ ...parts, log: this.#context.log }, start);
   }
 
   async *batches(
@@ -120,6 +145,13 @@ export class MysqlSource implements Source {
   ): AsyncGenerator<SourceBatch> {
     const opened = this.#opened;
     if (opened === undefined) throw new Error("batches() before open()");
+    if (opened.snapshot !== undefined) {
+      for await (const batch of opened.snapshot.batches(signal)) {
+        if (opened.session.error !== undefined) throw opened.session.error; // and with it went the lock
+        yield batch;
+      }
+    }
+    if (signal.aborted || this.#options.snapshot === "only") return;
     const reader = this.#reader(opened);
     const atEnd = () => to_end && reader.reached(opened.end.file, opened.end.offset);
     if (to_end && (atEnd() || (opened.facts.gtid && reader.has(opened.end.gtid_executed)))) return;
@@ -177,6 +209,7 @@ export class MysqlSource implements Source {
     this.#lag = undefined;
     const opened = this.#opened;
     this.#opened = undefined;
+    await opened?.snapshot?.close();
     await opened?.session.close();
   }
 

@@ -130,7 +130,7 @@ export function quoteTable(table: { readonly schema: string; readonly table: str
   return `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`;
 }
 
-/** `text` quoted as a literal; with `standard_conforming_strings`, the default since 9.1. */
+/** `text` quoted as a literal of sessions with `standard_conforming_strings`, which is pinned. */
 export function quoteLiteral(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }

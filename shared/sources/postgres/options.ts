@@ -1,6 +1,7 @@
 /** What a job may say of a PostgreSQL source. */
 import { z } from "zod";
 import { tlsOptions } from "../../jobs/tls.ts";
+import { snapshotOptions } from "../snapshot_options.ts";
 
 /** Names of slots and publications as they need no quoting anywhere. */
 const objectName = z.string().regex(
@@ -34,6 +35,7 @@ export const postgresOptions = z.strictObject({
     ),
   exclude_tables: z.array(tablePattern).default([])
     .describe("Tables to leave out although `tables` names them; the same patterns."),
+  ...snapshotOptions,
   // pgoutput comes with the server, is the faster one, and carries NaN and Infinity.
   plugin: z.enum(["pgoutput", "wal2json"]).default("pgoutput")
     .describe("Output plugin that decodes the log on the server."),
@@ -51,7 +53,9 @@ export const postgresOptions = z.strictObject({
     .describe("How often the server is told what it may forget, in milliseconds."),
   // A hundred socket reads: enough to keep decoding busy while Kafka answers, little in memory.
   queue_bytes: z.int().min(65_536).default(8 * 1024 * 1024)
-    .describe("Bytes of undecoded log held at most; reading stops above."),
+    .describe(
+      "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again.",
+    ),
   // Decoded changes are held so long only; sends gather several batches.
   batch_changes: z.int().min(1).default(1_000).describe("Changes in a batch at most."),
   // Wide rows: decoded they take several times their bytes in the log.

@@ -1,9 +1,17 @@
 /** PostgreSQL as a source of changes: logical replication through pgoutput or wal2json. */
+import type pg from "pg";
 import type { Change } from "../../change.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
+import { Snapshot } from "../snapshot.ts";
+import {
+  nextProgress,
+  refuseCut,
+  type SnapshotProgress,
+  withProgress,
+} from "../snapshot_progress.ts";
 import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
 import { Assembler } from "./assembler.ts";
 import { type TableName, TypeCatalog } from "./catalog.ts";
@@ -26,11 +34,20 @@ import {
   awaitRelease,
   checkSlot,
   createSlot,
+  dropSlot,
   ensurePublication,
   findSlot,
+  refuseOtherSlot,
   removeObjects,
   wantedTables,
 } from "./slot.ts";
+import type { PostgresTable } from "./range_reader.ts";
+import {
+  createExportingSlot,
+  listForSnapshot,
+  type PostgresListed,
+  PostgresSnapshot,
+} from "./snapshot.ts";
 import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
 import { Wal2jsonReader } from "./wal2json_reader.ts";
@@ -44,6 +61,8 @@ export interface SourceContext {
   readonly log: Log;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
+  /** Lost history is answered by a new generation with a snapshot. */
+  readonly resyncs?: boolean;
 }
 
 /** The server as it introduces itself. */
@@ -72,6 +91,8 @@ interface Running {
   readonly reader: PluginReader;
   readonly assembler: Assembler;
   readonly server: Server;
+  /** What is read before the stream. */
+  readonly snapshot: Snapshot<PostgresListed, PostgresTable> | undefined;
   readonly timers: ReturnType<typeof setInterval>[];
   /** Where the log ended when the source was opened. */
   readonly end_lsn: bigint;
@@ -99,7 +120,7 @@ export class PostgresSource implements Source {
   async inspect(): Promise<Finding[]> {
     const session = await this.#session();
     try {
-      return await inspect(session, this.#options, this.#context.name);
+      return await inspect(session, this.#options, this.#context);
     } finally {
       await session.close();
     }
@@ -125,6 +146,7 @@ export class PostgresSource implements Source {
     if (running === undefined) return;
     this.#running = undefined;
     for (const timer of running.timers) clearInterval(timer);
+    await running.snapshot?.close();
     await running.stream.close();
     await running.session.close();
   }
@@ -156,39 +178,52 @@ export class PostgresSource implements Source {
       application_name: `list-sync ${name}`,
       replication: true,
     });
+    let snapshot: Running["snapshot"];
     try {
       const server = await identify(client);
       if (resume !== undefined) checkHistory(resume, server, options);
       const tables = await this.#tables(session);
-      const start = await this.#prepare(session, resume, tables);
-      const types = new TypeCatalog(session);
+      const progress = nextProgress(resume, options);
+      const listed = progress && await listForSnapshot(session, tables);
+      if (progress !== undefined) refuseCut(progress, listed!);
+      const { start, exported } = await this.#prepare(client, session, {
+        resume,
+        tables,
+        progress,
+      });
       const source = { connector: this.connector, name, version } as const;
-      const assembler = new Assembler(source, generation, now);
       const context: PluginContext = {
         session,
-        types,
+        types: new TypeCatalog(session),
         tables: new TableFactory(options.database),
-        assembler,
+        assembler: new Assembler(source, generation, now),
         log,
         wanted: tableMatcher(options),
         committed: (end_lsn) => {
           if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
         },
       };
-      const reader = options.plugin === "pgoutput"
-        ? new PgoutputReader(context)
-        : new Wal2jsonReader(context);
       const end_lsn = await logEnd(session);
+      const begin = resumePoint(server, start);
+      if (progress !== undefined) {
+        const database = await PostgresSnapshot.open(options, name, context, listed!, {
+          start,
+          exported,
+        });
+        const { batch_changes, batch_bytes } = options;
+        const bounds = { batch_changes, batch_bytes };
+        const told = { source, generation, progress, stream: begin, log, now };
+        snapshot = new Snapshot(database, { ...told, ...bounds });
+      }
+      // The exported snapshot ends with this command: by now every connection is in it.
       const command = this.#command(start, tables);
       const stream = await ReplicationStream.start(client, command, start, options, now);
       this.#running = {
-        session,
-        stream,
-        reader,
-        assembler,
-        server,
+        ...{ session, stream, server, snapshot, end_lsn, assembler: context.assembler },
+        reader: options.plugin === "pgoutput"
+          ? new PgoutputReader(context)
+          : new Wal2jsonReader(context),
         timers: [],
-        end_lsn,
         done_lsn: start,
         told_lsn: start,
         log_end: end_lsn,
@@ -196,8 +231,9 @@ export class PostgresSource implements Source {
       };
       this.#startTimers(this.#running);
       log.info("stream_started", { lsn: formatLsn(start), plugin: options.plugin });
-      return resumePoint(server, start);
+      return progress === undefined ? begin : withProgress(begin, progress);
     } catch (error) {
+      await snapshot?.close();
       await client.end();
       throw explainRefused(error, options);
     }
@@ -217,16 +253,23 @@ export class PostgresSource implements Source {
     return tables;
   }
 
-  /** Makes publication and slot where they are missing; answers the LSN to start at. */
+  /**
+   * Makes publication and slot where they are missing; answers the LSN to start at, and with a slot
+   * made for a snapshot the name of the snapshot that `client` exports. A snapshot that begins makes
+   * its slot anew: it reads all rows, so nothing that an old one kept is wanted.
+   */
   async #prepare(
+    client: pg.Client,
     session: Session,
-    resume: ResumePoint | undefined,
-    tables: readonly TableName[],
-  ): Promise<bigint> {
+    { resume, tables, progress }: Pick<OpenOptions, "resume"> & {
+      readonly tables: readonly TableName[];
+      readonly progress: SnapshotProgress | undefined;
+    },
+  ): Promise<{ start: bigint; exported?: string }> {
     const { log, name } = this.#context;
     const options = this.#options;
     const names = objectNames(options, name);
-    const slot = await findSlot(session, names.slot);
+    let slot = await findSlot(session, names.slot);
     if (slot === undefined && resume !== undefined) {
       throw new HistoryLostError(
         `Slot ${names.slot} of ${placeOf(options)} is gone: changes since ${
@@ -239,14 +282,20 @@ export class PostgresSource implements Source {
     if (options.plugin === "pgoutput") {
       await ensurePublication(session, names.publication, tables, log);
     }
+    if (slot !== undefined && resume === undefined && progress !== undefined) {
+      refuseOtherSlot(slot, options);
+      await awaitRelease(session, names.slot);
+      await dropSlot(session, names.slot);
+      log.info("slot_dropped", { slot: names.slot, lsn: formatLsn(slot.confirmed_lsn) });
+      slot = undefined;
+    }
     if (slot === undefined) {
-      const start = await createSlot(session, names.slot, options.plugin);
-      log.info("slot_created", {
-        slot: names.slot,
-        plugin: options.plugin,
-        lsn: formatLsn(start),
-      });
-      return start;
+      const made = progress === undefined
+        ? { start: await createSlot(session, names.slot, options.plugin) }
+        : await createExportingSlot(client, names.slot, options.plugin);
+      const lsn = formatLsn(made.start);
+      log.info("slot_created", { slot: names.slot, plugin: options.plugin, lsn });
+      return made;
     }
     checkSlot(slot, options);
     await awaitRelease(session, names.slot);
@@ -263,7 +312,7 @@ export class PostgresSource implements Source {
         { cure: "run `deno task remove JOB` and start the job anew" },
       );
     }
-    return resume === undefined ? confirmed_lsn : stored;
+    return { start: resume === undefined ? confirmed_lsn : stored };
   }
 
   #command(start: bigint, tables: readonly TableName[]): string {
@@ -292,6 +341,11 @@ export class PostgresSource implements Source {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
     const { stream } = running;
+    if (running.snapshot !== undefined) {
+      yield* running.snapshot.batches(signal);
+      if (signal.aborted) return;
+    }
+    if (this.#options.snapshot === "only") return;
     if (to_end) await this.#forceProgress(running);
     const stop = () => stream.wake();
     signal.addEventListener("abort", stop);
