@@ -6,7 +6,15 @@ import type { GtidSet } from "../../wire/gtid_set.ts";
 import { connectCore } from "./connection.ts";
 import type { CaptureIdentity } from "./identity.ts";
 import type { MysqlOptions } from "./options.ts";
-import { type CommandConnection, END, ERROR, OK, type Packet, RawCommand } from "./raw_command.ts";
+import {
+  type CommandConnection,
+  END,
+  ERROR,
+  OK,
+  type Packet,
+  RawCommand,
+  serverError,
+} from "./raw_command.ts";
 
 /** Where a dump begins: behind a set of transactions, or at an offset of a file. */
 export type DumpStart =
@@ -68,7 +76,7 @@ export class BinlogDump {
     const core = connection as unknown as CommandConnection;
     core.addCommand(
       new RawCommand(registerPacket(identity, program), (packet) => {
-        if (packet.buffer[packet.offset] === ERROR) dump.#fail(packet.asError());
+        if (packet.buffer[packet.offset] === ERROR) dump.#fail(serverError(packet));
         return true;
       }),
     );
@@ -162,7 +170,7 @@ export class BinlogDump {
       this.#wake?.();
       return false;
     }
-    if (status === ERROR) this.#fail(explain(packet.asError()));
+    if (status === ERROR) this.#fail(explain(serverError(packet)));
     else if (status === END) this.#fail(new RetryableError("The MySQL server ended the dump"));
     else {this.#fail(
         new RetryableError(`The MySQL server sent a packet that begins with ${status}`),

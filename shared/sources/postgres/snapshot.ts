@@ -211,7 +211,8 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
 
   /**
    * The primary key, if the table can be cut into chunks by it: the operators `>` and `<=` are found by
-   * name in pg_catalog, and only for types at home there they are those of the index.
+   * name in pg_catalog, and only for types at home there they are those of the index. With others each
+   * chunk would read the whole table.
    */
   async #cut(table: CatalogTable): Promise<{ id: string; columns: string[] } | undefined> {
     if (table.primary_key.length === 0) return undefined;
