@@ -23,7 +23,12 @@ const SPEC: CommandSpec = {
   usage: "deno task bench [options] NAME",
   example: "deno task bench pipeline --changes 100000",
   options: {
-    changes: { type: "number", value: "N", help: "Changes of each backlog, rows of each snapshot.", default: 1_000_000 },
+    changes: {
+      type: "number",
+      value: "N",
+      help: "Changes of each backlog, rows of each snapshot.",
+      default: 1_000_000,
+    },
     "latency-seconds": {
       type: "number",
       value: "N",
