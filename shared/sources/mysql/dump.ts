@@ -104,13 +104,16 @@ export class BinlogDump {
   }
 
   /**
-   * Waits until `take` has something or `signal` aborts. Throws the error that ended the stream,
+   * Waits until `take` has something or `signal` aborts, at the latest after `timeout_ms`. Throws the error that ended the stream,
    * and RetryableError when the server has been silent for three heartbeats.
    */
-  async wait(signal: AbortSignal): Promise<void> {
+  async wait(signal: AbortSignal, timeout_ms?: number): Promise<void> {
     if (this.#head < this.#queue.length || signal.aborted) return;
     if (this.#error !== undefined) throw this.#error;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const early = timeout_ms === undefined
+      ? undefined
+      : setTimeout(() => this.#wake?.(), timeout_ms);
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
       timer = setTimeout(() => {
@@ -125,6 +128,7 @@ export class BinlogDump {
       await woken;
     } finally {
       clearTimeout(timer);
+      clearTimeout(early);
       this.#wake = undefined;
       signal.removeEventListener("abort", abort);
     }
