@@ -81,6 +81,17 @@ export interface Transaction {
   readonly ts_us: number;
 }
 
+/**
+ * The rows of a change as the JSON text that they came in, for who writes text and copies it: null,
+ * numbers, booleans, and string literals without escapes, in UTF-8.
+ */
+export interface RowsText {
+  readonly bytes: Uint8Array;
+  /** Where each column's value begins and ends, in pairs; −1 for one that the log did not carry. */
+  readonly before: readonly number[] | null;
+  readonly after: readonly number[] | null;
+}
+
 /** One row change. */
 export interface Change {
   readonly op: Op;
@@ -90,6 +101,8 @@ export interface Change {
   readonly before: Row | null;
   /** The row after the change; null for `d` and `t`. */
   readonly after: Row | null;
+  /** The same rows as text, where the change came so. */
+  readonly text?: RowsText | undefined;
   /** Text form of the position (see position.ts). */
   readonly position: string;
   readonly coordinates: Coordinates;
@@ -100,4 +113,15 @@ export interface Change {
   readonly ts_ms: number;
   /** For `r` alone. */
   readonly snapshot?: SnapshotMark;
+}
+
+/** The change as an object of its own, which may be kept and copied: one as read is a view of what came. */
+export function plainChange(change: Change): Change {
+  const { op, source, table, before, after, position, coordinates } = change;
+  const { transaction, total_order, ts_ms, snapshot } = change;
+  return {
+    ...{ op, source, table, before, after, position, coordinates },
+    ...{ transaction, total_order, ts_ms },
+    ...snapshot === undefined ? {} : { snapshot },
+  };
 }

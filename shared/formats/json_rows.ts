@@ -1,9 +1,158 @@
 /**
- * Reads the rows of an envelope straight from its text, for the text that our encoder writes: columns
- * in table order, no spaces. It takes about half the time of `JSON.parse` and leaves no objects behind.
+ * Finds the values of an envelope's rows in its bytes, for the text that our encoder writes: columns
+ * in table order, no spaces. Nothing is decoded: who writes text copies the bytes, and who wants
+ * values makes them of the cells.
  */
-import type { Kind, Row, TableSchema, Value } from "../change.ts";
+import { Buffer } from "node:buffer";
+import type { Kind, Row, RowsText, TableSchema, Value } from "../change.ts";
+import { type ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { quoted } from "../wire/value_text.ts";
+
+const BEFORE = Mark.of('{"before":');
+const AFTER = Mark.of(',"after":');
+const NULL = Mark.of("null");
+const TRUE = Mark.of("true");
+const FALSE = Mark.of("false");
+const SPACE = 32;
+const QUOTE = 34;
+const PLUS = 43;
+const COMMA = 44;
+const MINUS = 45;
+const DOT = 46;
+const ZERO = 48;
+const NINE = 57;
+const OPEN = 123;
+const CLOSE = 125;
+const BACKSLASH = 92;
+const SMALL_E = 101;
+const SMALL_N = 110;
+const SMALL_T = 116;
+/** Stands for start and end of a value that the log did not carry. */
+const ABSENT = -1;
+/** Integers of so many characters are exact as doubles. */
+const SAFE_LENGTH = 15;
+
+interface Layout {
+  /** `"name":` of each column. */
+  readonly labels: readonly Mark[];
+  readonly kinds: readonly Kind[];
+}
+
+const layouts = new WeakMap<TableSchema, Layout>();
+
+function layoutOf(table: TableSchema): Layout {
+  let layout = layouts.get(table);
+  if (layout === undefined) {
+    layout = {
+      labels: table.columns.map(({ name }) => Mark.of(`${quoted(name)}:`)),
+      kinds: table.columns.map(({ kind }) => kind),
+    };
+    layouts.set(table, layout);
+  }
+  return layout;
+}
+
+/**
+ * The cells of the rows that `input` begins with; it moves behind them. Undefined where the text
+ * needs a real parser: escapes, bytes, arrays, another order of columns, or no JSON at all.
+ */
+export function scanRows(input: ByteScanner, table: TableSchema): RowsText | undefined {
+  const layout = layoutOf(table);
+  if (!input.skip(BEFORE)) return undefined;
+  const before = scanRow(input, layout);
+  if (before === undefined || !input.skip(AFTER)) return undefined;
+  const after = scanRow(input, layout);
+  return after === undefined ? undefined : { bytes: input.bytes, before, after };
+}
+
+function scanRow(input: ByteScanner, { labels, kinds }: Layout): number[] | null | undefined {
+  const { bytes } = input;
+  if (bytes[input.at] !== OPEN) return input.skip(NULL) ? null : undefined;
+  input.at++;
+  const cells: number[] = [];
+  let isOpen = true;
+  for (let index = 0; index < labels.length; index++) {
+    if (!isOpen || !input.skip(labels[index]!)) {
+      cells.push(ABSENT, ABSENT);
+      continue;
+    }
+    const start = input.at;
+    if (!scanValue(input, kinds[index]!)) return undefined;
+    cells.push(start, input.at);
+    const next = bytes[input.at++];
+    if (next === CLOSE) isOpen = false;
+    else if (next !== COMMA) return undefined;
+  }
+  return isOpen ? undefined : cells;
+}
+
+/** Moves behind a value of the kind; false: given up. */
+function scanValue(input: ByteScanner, kind: Kind): boolean {
+  switch (kind) {
+    case "string":
+      return scanText(input) || input.skip(NULL);
+    case "integer":
+      return scanInteger(input) || input.skip(NULL);
+    case "float32":
+    case "float64":
+      return scanFloat(input) || input.skip(NULL);
+    case "boolean":
+      return input.skip(TRUE) || input.skip(FALSE) || input.skip(NULL);
+    default:
+      return false;
+  }
+}
+
+/** A string literal in which nothing is escaped. */
+function scanText(input: ByteScanner): boolean {
+  const { bytes } = input;
+  let at = input.at;
+  if (bytes[at] !== QUOTE) return false;
+  for (let byte = bytes[++at]!; byte !== QUOTE; byte = bytes[++at]!) {
+    // Behind the end there is undefined, which is not at least a space either.
+    if (!(byte >= SPACE) || byte === BACKSLASH) return false;
+  }
+  input.at = at + 1;
+  return true;
+}
+
+/** Digits as we write them: no zeros in front, no minus before zero. */
+function scanInteger(input: ByteScanner): boolean {
+  const { bytes } = input;
+  const first = bytes[input.at] === MINUS ? input.at + 1 : input.at;
+  const end = behindDigits(bytes, first);
+  if (end === first) return false;
+  if (bytes[first] === ZERO && (end > first + 1 || first > input.at)) return false;
+  input.at = end;
+  return true;
+}
+
+/** A number with or without fraction and exponent, as JSON writes them. */
+function scanFloat(input: ByteScanner): boolean {
+  const { bytes } = input;
+  const first = bytes[input.at] === MINUS ? input.at + 1 : input.at;
+  let at = behindDigits(bytes, first);
+  if (at === first || (bytes[first] === ZERO && at > first + 1)) return false;
+  if (bytes[at] === DOT) {
+    const fraction = at + 1;
+    at = behindDigits(bytes, fraction);
+    if (at === fraction) return false;
+  }
+  if (bytes[at] === SMALL_E) {
+    at++;
+    if (bytes[at] === PLUS || bytes[at] === MINUS) at++;
+    const exponent = at;
+    at = behindDigits(bytes, exponent);
+    if (at === exponent) return false;
+  }
+  input.at = at;
+  return true;
+}
+
+function behindDigits(bytes: Uint8Array, at: number): number {
+  for (let byte = bytes[at]!; byte >= ZERO && byte <= NINE; byte = bytes[++at]!);
+  return at;
+}
 
 /** The two rows of a change. */
 export interface Rows {
@@ -11,110 +160,26 @@ export interface Rows {
   readonly after: Row | null;
 }
 
-const BEFORE = '{"before":';
-const AFTER = ',"after":';
-const QUOTE = 34;
-const MINUS = 45;
-const ZERO = 48;
-const NINE = 57;
-const OPEN = 123;
-const COMMA = 44;
-const CLOSE = 125;
-/** Integers of so many characters are exact as doubles. */
-const SAFE_LENGTH = 15;
-
-interface Layout {
-  /** `"name":` of each column. */
-  readonly labels: readonly string[];
-  readonly kinds: readonly Kind[];
+/** The values of rows that `scanRows` has found. */
+export function rowsOf({ bytes, before, after }: RowsText, table: TableSchema): Rows {
+  const { kinds } = layoutOf(table);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const row = (cells: readonly number[] | null): Row | null =>
+    cells && kinds.map((kind, index) => {
+      const start = cells[2 * index]!;
+      return start === ABSENT ? undefined : valueOf(buffer, start, cells[2 * index + 1]!, kind);
+    });
+  return { before: row(before), after: row(after) };
 }
 
-const layouts = new WeakMap<TableSchema, Layout>();
-
-function layoutOf({ columns }: TableSchema): Layout {
-  return {
-    labels: columns.map(({ name }) => `${quoted(name)}:`),
-    kinds: columns.map(({ kind }) => kind),
-  };
-}
-
-/** Where the scan stands; one at a time. */
-let at = 0;
-
-/**
- * The rows in `text`, which end at `end`; undefined where the text needs a real parser: escapes,
- * floats, bytes, arrays, another order of columns, or no JSON at all.
- */
-export function scanRows(text: string, end: number, table: TableSchema): Rows | undefined {
-  const escape_at = text.indexOf("\\");
-  if ((escape_at !== -1 && escape_at < end) || !text.startsWith(BEFORE)) return undefined;
-  let layout = layouts.get(table);
-  if (layout === undefined) layouts.set(table, layout = layoutOf(table));
-  at = BEFORE.length;
-  const before = scanRow(text, layout);
-  if (before === undefined || !text.startsWith(AFTER, at)) return undefined;
-  at += AFTER.length;
-  const after = scanRow(text, layout);
-  return after === undefined || at !== end ? undefined : { before, after };
-}
-
-/** `at` moves behind the row; undefined: given up. */
-function scanRow(text: string, { labels, kinds }: Layout): Row | null | undefined {
-  if (text.charCodeAt(at) !== OPEN) return scanNull(text) ? null : undefined;
-  at++;
-  const row = new Array<Value | undefined>(labels.length);
-  let isOpen = true;
-  for (let index = 0; index < labels.length; index++) {
-    const label = labels[index]!;
-    row[index] = undefined;
-    if (!isOpen || !text.startsWith(label, at)) continue;
-    at += label.length;
-    const value = scanValue(text, kinds[index]!);
-    if (value === undefined) return undefined;
-    row[index] = value;
-    const next = text.charCodeAt(at++);
-    if (next === CLOSE) isOpen = false;
-    else if (next !== COMMA) return undefined;
-  }
-  return isOpen ? undefined : row;
-}
-
-function scanNull(text: string): boolean {
-  if (!text.startsWith("null", at)) return false;
-  at += 4;
-  return true;
-}
-
-function scanValue(text: string, kind: Kind): Value | undefined {
-  const first = text.charCodeAt(at);
-  if (first === QUOTE) {
-    if (kind !== "string") return undefined;
-    const close = text.indexOf('"', at + 1);
-    if (close === -1) return undefined;
-    const value = text.slice(at + 1, close);
-    at = close + 1;
-    return value;
-  }
-  if (kind === "integer" && (first === MINUS || isDigit(first))) return scanInteger(text);
-  return scanNull(text) ? null : undefined;
-}
-
-/** Anything but plain digits behind the sign is left to the parser. */
-function scanInteger(text: string): number | undefined {
-  const start = at;
-  const isNegative = text.charCodeAt(at) === MINUS;
-  if (isNegative) at++;
-  const digits_at = at;
-  let value = 0;
-  for (let code = text.charCodeAt(at); isDigit(code); code = text.charCodeAt(++at)) {
-    value = value * 10 + (code - ZERO);
-  }
-  const digits = at - digits_at;
-  const hasLeadingZero = digits > 1 && text.charCodeAt(digits_at) === ZERO;
-  if (digits === 0 || hasLeadingZero || at - start > SAFE_LENGTH) return undefined;
-  return isNegative ? -value : value;
-}
-
-function isDigit(code: number): boolean {
-  return code >= ZERO && code <= NINE;
+function valueOf(buffer: Buffer, start: number, end: number, kind: Kind): Value {
+  const first = buffer[start];
+  if (first === QUOTE) return buffer.toString("utf8", start + 1, end - 1);
+  if (first === SMALL_N) return null;
+  if (kind === "boolean") return first === SMALL_T;
+  const text = buffer.toString("latin1", start, end);
+  if (kind === "float32") return Math.fround(Number(text));
+  if (kind === "float64" || end - start <= SAFE_LENGTH) return Number(text);
+  const value = BigInt(text);
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }

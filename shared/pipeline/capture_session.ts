@@ -29,6 +29,7 @@ import {
   positionsTopic,
   readPosition,
   type StoredPosition,
+  transactionalId,
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
 import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
@@ -183,7 +184,7 @@ export class CaptureSession {
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);
 
-    const transactional_id = `list-sync.${this.#identity.connector}.${this.#job.name}`;
+    const transactional_id = transactionalId(this.#identity);
     this.#producer = await kafka.producer({
       transactional_id,
       fence: {

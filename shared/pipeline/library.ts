@@ -1,6 +1,6 @@
 /** `consume` for programs: the loop of the consume workers with a function as the target. */
 import { z } from "zod";
-import type { Change } from "../change.ts";
+import { type Change, plainChange } from "../change.ts";
 import { ConfigError } from "../errors.ts";
 import { formats } from "../formats/mod.ts";
 import { openKafka } from "../kafka/mod.ts";
@@ -126,7 +126,7 @@ class FunctionSink implements Sink {
   }
 
   async write({ topic, partition }: TopicPartition, { changes, standing }: SinkBatch) {
-    await this.#write({ topic, partition, changes, standing });
+    await this.#write({ topic, partition, changes: changes.map(plainChange), standing });
     this.#taken.set(partitionId({ topic, partition }), standing.next_offset);
   }
 

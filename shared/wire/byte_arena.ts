@@ -40,6 +40,11 @@ export class ByteArena {
     return this.#chunk.subarray(this.#start, this.#at);
   }
 
+  /** Bytes of the value so far. */
+  get length(): number {
+    return this.#at - this.#start;
+  }
+
   /** Bytes as they are. */
   bytes(bytes: Uint8Array): void {
     const { length } = bytes;
@@ -48,6 +53,23 @@ export class ByteArena {
     this.#at = at + length;
     if (length > SHORT_BYTES) return this.#chunk.set(bytes, at);
     for (let index = 0; index < length; index++) this.#chunk[at + index] = bytes[index]!;
+  }
+
+  /** The bytes from `start` to `end` of others. */
+  span(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    if (length > SHORT_TEXT) return this.bytes(bytes.subarray(start, end));
+    this.#reserve(length);
+    const chunk = this.#chunk;
+    let at = this.#at;
+    for (let from = start; from < end; from++) chunk[at++] = bytes[from]!;
+    this.#at = at;
+  }
+
+  /** One byte. */
+  byte(byte: number): void {
+    this.#reserve(1);
+    this.#chunk[this.#at++] = byte;
   }
 
   /** Text as UTF-8. */

@@ -3,6 +3,8 @@
  * PostgreSQL's COPY … CSV writes them: null is nothing between the commas, empty text is `""`.
  */
 
+import type { ByteArena } from "./byte_arena.ts";
+
 /** One field as read: `null` is an unquoted empty field, `undefined` the unquoted unavailable value. */
 export type CsvField = string | null | undefined;
 
@@ -18,6 +20,17 @@ export function csvText(text: string): string {
 /** `text` as one quoted field. */
 export function csvQuoted(text: string): string {
   return `"${text.replaceAll('"', '""')}"`;
+}
+
+/**
+ * The JSON string literal from `start` to `end`, which has no escapes, as one field. Nothing then has
+ * to be altered inside: where a field needs quotes the literal's own do.
+ */
+export function csvLiteral(bytes: Uint8Array, start: number, end: number, out: ByteArena): void {
+  let bare = end - start > 2;
+  for (let at = start + 1; at < end - 1 && bare; at++) bare = bytes[at] !== COMMA;
+  if (bare) out.span(bytes, start + 1, end - 1);
+  else out.span(bytes, start, end);
 }
 
 /** One line, LF included; `null` is written as nothing. */

@@ -1,18 +1,18 @@
 /** One CSV file that is being written. */
 import { crc32 } from "node:zlib";
 import { ConfigError, HistoryLostError } from "../../errors.ts";
+import { ByteArena } from "../../wire/byte_arena.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { type Operation, PART } from "./filename.ts";
 import type { JournalFile } from "./journal.ts";
 
-/** Text is handed to the system in pieces of at least so many characters: fewer, larger writes. */
-const PIECE_CHARS = 256 * 1024;
+/** Lines are handed to the system at the latest when they are so many bytes: below an arena's chunk. */
+const PIECE_BYTES = 192 * 1024;
 /** What the journal's checksum covers. */
 const TAIL_BYTES = 4096;
 
-const utf8 = new TextEncoder();
-/** One for all files: writing is synchronous, so no two use it at once. */
-const buffer = new Uint8Array(1024 * 1024);
+/** Where lines are made. Accepting a batch is synchronous, so files that few need few of them. */
+const spare: ByteArena[] = [];
 
 /** A growing file, `name` with `.part` behind it. */
 export class Part {
@@ -21,8 +21,9 @@ export class Part {
   readonly operation: Operation;
   readonly #path: string;
   readonly #file: DiskFile;
-  #text = "";
-  /** Bytes handed to the system. */
+  /** Lines that the system does not have yet. */
+  #lines: ByteArena | undefined;
+  /** Bytes that it has. */
   #bytes: number;
   #rows: number;
   #dirty: boolean;
@@ -81,25 +82,52 @@ export class Part {
     }
   }
 
-  /** Size so far, exact for ASCII: the text that is not yet handed on counts in characters. */
+  /** Size so far, with what is not handed on yet. */
   get bytes(): number {
-    return this.#bytes + this.#text.length;
+    return this.#bytes + (this.#lines?.length ?? 0);
   }
 
   get rows(): number {
     return this.#rows;
   }
 
-  /** Adds the text of `rows` lines. */
-  append(text: string, rows: number): void {
-    this.#text += text;
-    this.#rows += rows;
-    if (this.#text.length >= PIECE_CHARS) this.#hand_on();
+  /** Where the next line is to be written, to be counted by `added`. */
+  get lines(): ByteArena {
+    if (this.#lines === undefined) {
+      this.#lines = spare.pop() ?? new ByteArena();
+      this.#lines.begin();
+    }
+    return this.#lines;
+  }
+
+  /** Counts the row that was written into `lines`. */
+  added(): void {
+    this.#rows++;
+    if (this.#lines!.length >= PIECE_BYTES) this.hand_on();
+  }
+
+  /** Gives the system the lines that it does not have: at the end of a batch at the latest. */
+  hand_on(): void {
+    const lines = this.#lines;
+    if (lines === undefined) return;
+    const bytes = lines.end();
+    this.#dirty = true;
+    try {
+      this.#file.write(bytes);
+    } catch (error) {
+      throw new ConfigError(`Cannot write ${this.#path}${PART}`, {
+        cure: "free space on that file system, or let this user write there, and start again",
+        cause: error,
+      });
+    }
+    this.#bytes += bytes.length;
+    this.#lines = undefined;
+    lines.reset();
+    spare.push(lines);
   }
 
   /** Makes what was added durable, and answers what the journal is to say. */
   async sync(): Promise<JournalFile> {
-    this.#hand_on();
     const tail_crc32 = tailChecksum(this.#file, this.#bytes);
     if (this.#dirty) {
       await this.#file.sync();
@@ -111,26 +139,6 @@ export class Part {
 
   close(): void {
     this.#file.close();
-  }
-
-  #hand_on(): void {
-    let text = this.#text;
-    if (text === "") return;
-    this.#text = "";
-    this.#dirty = true;
-    try {
-      while (text !== "") {
-        const { read, written } = utf8.encodeInto(text, buffer);
-        this.#file.write(buffer.subarray(0, written));
-        this.#bytes += written;
-        text = read === text.length ? "" : text.slice(read);
-      }
-    } catch (error) {
-      throw new ConfigError(`Cannot write ${this.#path}${PART}`, {
-        cure: "free space on that file system, or let this user write there, and start again",
-        cause: error,
-      });
-    }
   }
 }
 

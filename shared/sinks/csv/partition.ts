@@ -119,6 +119,7 @@ export class CsvPartition {
     this.#refuse_broken();
     try {
       for (const change of changes) this.#add(change);
+      for (const part of this.#open.values()) part.hand_on();
     } catch (error) {
       this.#broken = true;
       throw error;
@@ -156,26 +157,23 @@ export class CsvPartition {
 
   #add(change: Change): void {
     if (change.table !== this.#table) this.#use_table(change.table);
-    const writer = this.#writer!;
     switch (change.op) {
       case "c":
       case "r":
-        this.#append("inserts", writer.insert(change));
+        this.#line("insert", change);
         break;
       case "u":
-        this.#append("deletes", writer.delete(change));
-        this.#append("inserts", writer.insert(change));
+        this.#line("delete", change);
+        this.#line("insert", change);
         break;
       case "d":
-        this.#append("deletes", writer.delete(change));
+        this.#line("delete", change);
         break;
-      case "t": {
+      case "t":
         this.#end_set();
         this.#since_sequence = this.#sequence;
-        const line = writer.truncate(change);
-        if (line !== undefined) this.#append("deletes", line);
+        if (this.#writer!.tells_truncate) this.#line("truncate", change);
         break;
-      }
     }
     if (this.#full()) this.#end_set();
   }
@@ -191,10 +189,12 @@ export class CsvPartition {
     this.#table = table;
   }
 
-  #append(kind: "inserts" | "deletes", line: string): void {
+  #line(what: "insert" | "delete" | "truncate", change: Change): void {
+    const kind = what === "insert" ? "inserts" : "deletes";
     const operation = this.#options.split_files ? kind : "changes";
     const part = this.#open.get(operation) ?? this.#create(operation);
-    part.append(line, 1);
+    this.#writer![what](change, part.lines);
+    part.added();
   }
 
   #create(operation: Operation): Part {
@@ -207,7 +207,7 @@ export class CsvPartition {
     const part = Part.create(disk, output, name, operation);
     this.#new_names.add(folder);
     this.#open.set(operation, part);
-    if (header) part.append(this.#writer!.header, 0);
+    if (header) part.lines.text(this.#writer!.header);
     return part;
   }
 
@@ -228,6 +228,7 @@ export class CsvPartition {
   /** Ends the set being written: its files become whole with the next flush. */
   #end_set(): void {
     if (this.#open.size === 0) return;
+    for (const part of this.#open.values()) part.hand_on();
     this.#ended.push(...this.#open.values());
     this.#open.clear();
     this.#sequence++;

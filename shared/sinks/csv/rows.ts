@@ -4,7 +4,8 @@ import { ConfigError, RecordError } from "../../errors.ts";
 import { base64, floatText, jsonWriter } from "../../wire/value_text.ts";
 import { nearest } from "../../jobs/nearest.ts";
 import type { TopicPartition } from "../../kafka/port.ts";
-import { csvLine, csvQuoted, csvText } from "../../wire/csv.ts";
+import type { ByteArena } from "../../wire/byte_arena.ts";
+import { csvLine, csvLiteral, csvQuoted, csvText } from "../../wire/csv.ts";
 
 /** Columns about the change, by name. */
 export const META = {
@@ -49,13 +50,20 @@ export interface LineWriter {
   readonly layout: string;
   /** The line of column names. */
   readonly header: string;
-  /** The row that came with the change; for `c`, `r` and `u`. */
-  insert(change: Change): string;
-  /** The row that went with the change; for `d` and `u`. */
-  delete(change: Change): string;
-  /** A line that says only that a truncate came; undefined where a reader could not know it for one. */
-  truncate(change: Change): string | undefined;
+  /** Writes the row that came with the change; for `c`, `r` and `u`. */
+  insert(change: Change, out: ByteArena): void;
+  /** Writes the row that went with the change; for `d` and `u`. */
+  delete(change: Change, out: ByteArena): void;
+  /** Whether a line can say that a truncate came: a reader could not know others for one. */
+  readonly tells_truncate: boolean;
+  /** Writes that line. */
+  truncate(change: Change, out: ByteArena): void;
 }
+
+const LF = 10;
+const QUOTE = 34;
+const COMMA = 44;
+const SMALL_N = 110;
 
 /** What the `op` column of files that are not split says. */
 const OP = { insert: "insert", delete: "delete", truncate: "truncate" } as const;
@@ -75,43 +83,98 @@ export function lineWriter(
   const ours = [...split_files ? [] : ["op"], ...meta];
   refuseClash(table, names, ours);
 
-  const fields = indexes.map((index) => fieldWriter(table.columns[index]!, unavailable_value));
-  const unavailable = csvText(unavailable_value);
-
-  const head = (change: Change, op: keyof typeof OP): string => {
-    let text = split_files ? "" : OP[op];
-    for (const name of meta) {
-      const said = META[name](change, at);
-      const value = PLAIN.has(name) ? said : csvText(said);
-      text = text === "" ? value : `${text},${value}`;
-    }
-    return text;
-  };
-  const line = (start: string, row: Row, other: Row | null): string => {
-    let text = start;
-    let separator = start === "" ? "" : ",";
-    for (let i = 0; i < indexes.length; i++) {
-      const index = indexes[i]!;
-      let value = row[index];
-      if (value === undefined && other !== null) value = other[index];
-      text += separator + (value === undefined ? unavailable : fields[i]!(value));
-      separator = ",";
-    }
-    return text + "\n";
-  };
+  const head = headWriter(options, at);
+  const row = rowWriter(table, indexes, ours.length > 0, unavailable_value);
+  const cells = cellsWriter(indexes, ours.length > 0, unavailable_value);
 
   return {
     layout: JSON.stringify([table.db, table.schema, table.table, table.id, options]),
     header: csvLine([...ours, ...names]),
-    // What an update's log record leaves out has not changed, so the old row may still have it.
-    insert: (change) =>
-      line(head(change, "insert"), change.after!, change.op === "u" ? change.before : null),
-    delete: (change) => line(head(change, "delete"), change.before ?? keyOnly(change), null),
-    truncate(change) {
-      if (split_files && !meta.includes("__op")) return undefined;
-      return head(change, "truncate") + ",".repeat(indexes.length) + "\n";
+    insert(change, out) {
+      head(change, "insert", out);
+      // What an update's log record leaves out has not changed, so the old row may still have it.
+      const isUpdate = change.op === "u";
+      const { text } = change;
+      if (text === undefined) row(change.after!, isUpdate ? change.before : null, out);
+      else cells(text.bytes, text.after!, isUpdate ? text.before : null, out);
+    },
+    delete(change, out) {
+      head(change, "delete", out);
+      const { text } = change;
+      if (text?.before == null) row(change.before ?? keyOnly(change), null, out);
+      else cells(text.bytes, text.before, null, out);
+    },
+    tells_truncate: !split_files || meta.includes("__op"),
+    truncate(change, out) {
+      head(change, "truncate", out);
+      out.text(",".repeat(indexes.length) + "\n");
     },
   };
+}
+
+/** Writes the columns about the change. */
+function headWriter({ split_files, meta }: RowOptions, at: TopicPartition) {
+  const fields = meta.map((name) => {
+    const say: (change: Change, at: TopicPartition) => string = META[name];
+    return PLAIN.has(name) ? say : (change: Change) => csvText(say(change, at));
+  });
+  return (change: Change, op: keyof typeof OP, out: ByteArena): void => {
+    if (!split_files) out.text(OP[op]);
+    for (let i = 0; i < fields.length; i++) {
+      if (i > 0 || !split_files) out.byte(COMMA);
+      out.text(fields[i]!(change, at));
+    }
+  };
+}
+
+/** Writes a row of values; what it lacks is taken from `other`. */
+function rowWriter(
+  table: TableSchema,
+  indexes: readonly number[],
+  isBehindOthers: boolean,
+  unavailable_value: string,
+) {
+  const fields = indexes.map((index) => fieldWriter(table.columns[index]!, unavailable_value));
+  const unavailable = csvText(unavailable_value);
+  return (row: Row, other: Row | null, out: ByteArena): void => {
+    for (let i = 0; i < indexes.length; i++) {
+      if (i > 0 || isBehindOthers) out.byte(COMMA);
+      const index = indexes[i]!;
+      const value = row[index] === undefined ? other?.[index] : row[index];
+      out.text(value === undefined ? unavailable : fields[i]!(value));
+    }
+    out.byte(LF);
+  };
+}
+
+/** The same for a row that came as text: writes the line that `rowWriter` makes of its values. */
+function cellsWriter(
+  indexes: readonly number[],
+  isBehindOthers: boolean,
+  unavailable_value: string,
+) {
+  const unavailable = csvText(unavailable_value);
+  const marker = new TextEncoder().encode(JSON.stringify(unavailable_value));
+  type Cells = readonly number[];
+  return (bytes: Uint8Array, cells: Cells, other: Cells | null, out: ByteArena): void => {
+    for (let i = 0; i < indexes.length; i++) {
+      if (i > 0 || isBehindOthers) out.byte(COMMA);
+      const index = 2 * indexes[i]!;
+      const from = cells[index]! < 0 && other !== null ? other : cells;
+      const start = from[index]!;
+      const end = from[index + 1]!;
+      if (start < 0) out.text(unavailable);
+      else if (bytes[start] === QUOTE) {
+        if (isAt(bytes, start, end, marker)) out.span(bytes, start, end);
+        else csvLiteral(bytes, start, end, out);
+      } else if (bytes[start] !== SMALL_N) out.span(bytes, start, end); // null is nothing
+    }
+    out.byte(LF);
+  };
+}
+
+function isAt(bytes: Uint8Array, start: number, end: number, text: Uint8Array): boolean {
+  return end - start === text.length && text.every((byte, index) => bytes[start + index] === byte);
 }
 
 /** The key of a row whose old values the log does not carry: it is unchanged, else two changes came. */

@@ -1,6 +1,7 @@
 /** PostgreSQL as a source of changes: logical replication through pgoutput or wal2json. */
 import type pg from "pg";
 import type { Change } from "../../change.ts";
+import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
@@ -27,7 +28,6 @@ import { type TableName, TypeCatalog } from "./catalog.ts";
 import {
   connect,
   explainRefused,
-  placeOf,
   quoteIdentifier,
   quoteLiteral,
   quoteTable,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Row, TableSchema } from "../../../shared/change.ts";
-import { scanRows } from "../../../shared/formats/json_rows.ts";
+import { type Rows, rowsOf, scanRows } from "../../../shared/formats/json_rows.ts";
+import { ByteScanner } from "../../../shared/wire/byte_scanner.ts";
 import { rowWriter } from "../../../shared/wire/value_text.ts";
 import { row, table } from "./arbitrary.ts";
 
@@ -17,8 +18,13 @@ const LIST: TableSchema = {
   key: [0],
 };
 
-function scanned(text: string, table = LIST) {
-  return scanRows(text, text.length, table);
+/** The values of the rows that are the whole text, in the middle of other bytes. */
+function scanned(text: string, table = LIST): Rows | undefined {
+  const bytes = new TextEncoder().encode(`7${text}9`).subarray(1, -1);
+  const input = new ByteScanner();
+  input.reset(bytes);
+  const rows = scanRows(input, table);
+  return rows === undefined || input.at !== bytes.length ? undefined : rowsOf(rows, table);
 }
 
 function textOf(table: TableSchema, before: Row | null, after: Row | null): string {
@@ -53,6 +59,10 @@ Deno.test("ordinary rows are read without a parser", () => {
     before: [undefined, null],
     after: [0, undefined],
   });
+  assert.deepStrictEqual(scanned('{"before":null,"after":{"id":-12345678901234567890,"note":""}'), {
+    before: null,
+    after: [-12345678901234567890n, ""],
+  });
 });
 
 Deno.test("whatever needs a parser is left to it", () => {
@@ -63,7 +73,9 @@ Deno.test("whatever needs a parser is left to it", () => {
       '{"before":null,"after":{"id":1e3}',
       '{"before":null,"after":{"id":01}',
       '{"before":null,"after":{"id":-}',
-      '{"before":null,"after":{"id":12345678901234567}',
+      '{"before":null,"after":{"id":-0}',
+      '{"before":null,"after":{"note":"line\nbreak"}',
+      '{"before":null,"after":{"note":"no end',
       '{"before":null,"after":{"note":"a","id":1}',
       '{"before":null,"after":{"other":1}',
       '{"before":null,"after":{"id":1,}',
