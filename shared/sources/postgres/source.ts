@@ -214,10 +214,7 @@ export class PostgresSource implements Source {
       if (resume !== undefined) checkHistory(resume, server, options);
       const tables = await this.#tables(session);
       const progress = nextProgress(resume, options);
-      const isRead = ({ schema, table }: TableName) =>
-        `${schema}.${table}` !== options.signal_table;
-      const listed = progress && await listForSnapshot(session, tables.filter(isRead));
-      if (progress !== undefined) refuseCut(progress, listed!);
+      const listed = progress && await this.#list(session, tables, progress);
       const { start, exported } = await this.#prepare(client, session, {
         resume,
         tables,
@@ -240,10 +237,8 @@ export class PostgresSource implements Source {
       const end_lsn = await logEnd(session);
       const begin = resumePoint(server, start);
       if (progress !== undefined) {
-        const database = await PostgresSnapshot.open(options, name, context, listed!, {
-          start,
-          exported,
-        });
+        const moment = { start, exported };
+        const database = await PostgresSnapshot.open(options, name, context, listed!, moment);
         const { batch_changes, batch_bytes } = options;
         const bounds = { batch_changes, batch_bytes };
         const told = { source, generation, progress, stream: begin, log, now };
@@ -276,6 +271,19 @@ export class PostgresSource implements Source {
       await client.end();
       throw explainRefused(error, options);
     }
+  }
+
+  /** The tables of the snapshot. Throws SnapshotCutError where it cannot go on. */
+  async #list(
+    session: Session,
+    tables: readonly TableName[],
+    progress: SnapshotProgress,
+  ): Promise<PostgresListed[]> {
+    const { signal_table } = this.#options;
+    const read = tables.filter(({ schema, table }) => `${schema}.${table}` !== signal_table);
+    const listed = await listForSnapshot(session, read);
+    refuseCut(progress, listed);
+    return listed;
   }
 
   async #tables(session: Session): Promise<TableName[]> {
