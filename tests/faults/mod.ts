@@ -1,5 +1,10 @@
 /** The faults. A new one is a file beside this, and a line here. */
 export const faults = {
+  connection_reset: () => import("./connection_reset.ts"),
+  connection_silent: () => import("./connection_silent.ts"),
+  worker_killed: () => import("./worker_killed.ts"),
+  worker_killed_at_points: () => import("./worker_killed_at_points.ts"),
+  database_killed: () => import("./database_killed.ts"),
   broker_killed: () => import("./broker_killed.ts"),
   two_brokers_killed: () => import("./two_brokers_killed.ts"),
   all_brokers_killed: () => import("./all_brokers_killed.ts"),

@@ -5,7 +5,7 @@ import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import { connectCore } from "./connection.ts";
 import type { CaptureIdentity } from "./identity.ts";
-import type { MysqlOptions } from "./options.ts";
+import { MISSED_HEARTBEATS, type MysqlOptions } from "./options.ts";
 import {
   type CommandConnection,
   END,
@@ -33,9 +33,6 @@ const USE_HEARTBEAT_V2 = 2;
 
 /** Slots of the queue that are given back at once. */
 const COMPACT_AT = 1_024;
-
-/** How many heartbeats may be missed. */
-const MISSED_HEARTBEATS = 3;
 
 /** A queue of raw events between the socket and the capture, bounded in bytes. */
 export class BinlogDump {

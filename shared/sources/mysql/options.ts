@@ -61,3 +61,13 @@ export const mysqlOptions = z.strictObject({
 
 /** `source` of a capture-mysql job as validated. */
 export type MysqlOptions = z.infer<typeof mysqlOptions>;
+
+/** How many heartbeats may be missed. */
+export const MISSED_HEARTBEATS = 3;
+/** The server counts in seconds, and a loaded one may take as long for an answer. */
+const SHORTEST_SILENCE_MS = 3_000;
+
+/** How long a connection may be silent before it counts as dead, in milliseconds. */
+export function silenceMs({ heartbeat_interval_ms }: MysqlOptions): number {
+  return Math.max(SHORTEST_SILENCE_MS, MISSED_HEARTBEATS * heartbeat_interval_ms);
+}

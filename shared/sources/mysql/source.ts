@@ -1,6 +1,6 @@
 /** MySQL as a source: connects as a replica and reads the binary log. */
 import type { Change, SourceIdentity } from "../../change.ts";
-import { ConfigError } from "../../errors.ts";
+import { ConfigError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { GtidSet } from "../../wire/gtid_set.ts";
 import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
@@ -27,7 +27,7 @@ import { BinlogDump, type DumpStart } from "./dump.ts";
 import { checkHistory, readResume, type Resume } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
 import { inspectServer } from "./inspect.ts";
-import type { MysqlOptions } from "./options.ts";
+import { type MysqlOptions, silenceMs } from "./options.ts";
 import {
   type LogEnd,
   readLogEnd,
@@ -52,8 +52,8 @@ export interface MysqlSourceContext {
 
 /** A killed predecessor's lock is free once the server sees its connection close. */
 const LOCK_WAIT_S = 3;
-/** The longest that the server allows: the connection that holds the lock says nothing by itself. */
-const IDLE_TIMEOUT_S = 31_536_000;
+/** How often the connection that holds the lock shows that its client lives. */
+const LOCK_HEARTBEAT_MS = 1_000;
 /** How old the known end of the log may be when the lag is told. */
 const LAG_INTERVAL_MS = 2_000;
 
@@ -354,19 +354,27 @@ export class MysqlSource implements Source {
 
   async #lock(session: MysqlSession): Promise<void> {
     const { lock } = this.#capture;
-    await session.query(`SET SESSION wait_timeout = ${IDLE_TIMEOUT_S}`);
-    if (await session.value("SELECT GET_LOCK(?, ?)", [lock, LOCK_WAIT_S]) === "1") return;
+    const silence_ms = silenceMs(this.#options);
+    if (await session.value("SELECT GET_LOCK(?, ?)", [lock, LOCK_WAIT_S]) === "1") {
+      return await session.keepAlive(LOCK_HEARTBEAT_MS, silence_ms);
+    }
     const holder = await session.value("SELECT IS_USED_LOCK(?)", [lock]);
     const [process] = holder === null ? [] : await session.query(
-      "SELECT HOST, USER FROM information_schema.PROCESSLIST WHERE ID = ?",
+      "SELECT HOST, USER, TIME FROM information_schema.PROCESSLIST WHERE ID = ?",
       [holder],
     );
     const from = process === undefined ? "" : ` from ${process[0]} as ${process[1]}`;
+    const held = `connection ${holder}${from} holds the lock ${JSON.stringify(lock)} on the MySQL` +
+      " server";
+    const silent_s = Number(process?.[2] ?? 0);
+    if (silent_s >= LOCK_WAIT_S) {
+      throw new RetryableError(
+        `A capture of this job is gone, but ${held}: its client has said nothing for ${silent_s} s,` +
+          ` and the server waits for ${silence_ms / 1000} s`,
+      );
+    }
     throw new ConfigError(
-      `Another capture of job ${
-        JSON.stringify(this.#context.name)
-      } runs: connection ${holder}${from}` +
-        ` holds the lock ${JSON.stringify(lock)} on the MySQL server`,
+      `Another capture of job ${JSON.stringify(this.#context.name)} runs: ${held}`,
       { cure: "stop that one, or give this job a name of its own" },
     );
   }

@@ -14,6 +14,9 @@ const tablePattern = z.string().regex(
   "schema and table joined by a dot, such as public.list or shop.*",
 );
 
+// So often an idle database writes a few bytes of log, and an idle slot moves at least.
+const DEFAULT_HEARTBEAT_MS = 10_000;
+
 /** Schema of a PostgreSQL `source`. */
 export const postgresOptions = z.strictObject({
   host: z.string().min(1).describe("Host name or address of the server."),
@@ -41,9 +44,11 @@ export const postgresOptions = z.strictObject({
     .describe("Name of the replication slot; default: `list_sync_` and the job's name."),
   publication: objectName.optional()
     .describe("Name of the publication (pgoutput); default: `list_sync_` and the job's name."),
-  // So often an idle database writes a few bytes of log, and an idle slot moves at least.
-  heartbeat_interval_ms: z.int().min(0).default(10_000)
-    .describe("Interval of log messages that move the slot on an idle database; 0: none."),
+  heartbeat_interval_ms: z.int().min(0).default(DEFAULT_HEARTBEAT_MS)
+    .describe(
+      "Interval of log messages that move the slot on an idle database; 0: none. After three times" +
+        " as long without an answer, at least 3 s, the capture connects anew.",
+    ),
   // The server's wal_sender_timeout is 60 s; a second also bounds what a restart sends again.
   status_interval_ms: z.int().min(10).max(30_000).default(1_000)
     .describe("How often the server is told what it may forget, in milliseconds."),
@@ -64,6 +69,16 @@ export const postgresOptions = z.strictObject({
 
 /** A PostgreSQL `source` as validated. */
 export type PostgresOptions = z.infer<typeof postgresOptions>;
+
+/** How long a connection may be silent before it counts as dead, in milliseconds. */
+export function silenceMs({ heartbeat_interval_ms }: PostgresOptions): number {
+  const interval_ms = heartbeat_interval_ms || DEFAULT_HEARTBEAT_MS;
+  return Math.max(SHORTEST_SILENCE_MS, MISSED_HEARTBEATS * interval_ms);
+}
+
+const MISSED_HEARTBEATS = 3;
+/** The server is asked once a second, and a loaded one may take that long. */
+const SHORTEST_SILENCE_MS = 3_000;
 
 /** PostgreSQL cuts identifiers behind so many bytes (`NAMEDATALEN` − 1). */
 const NAME_LENGTH = 63;

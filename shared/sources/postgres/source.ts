@@ -2,7 +2,7 @@
 import type pg from "pg";
 import type { Change } from "../../change.ts";
 import { placeOf } from "../../connect/postgres.ts";
-import { ConfigError, HistoryLostError } from "../../errors.ts";
+import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { hex16, hex8, parsePosition } from "../../position.ts";
@@ -36,7 +36,7 @@ import {
 } from "./connection.ts";
 import { checkHistory, identify, resumePoint, type Server } from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
-import { objectNames, type PostgresOptions } from "./options.ts";
+import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
 import { ReplicationStream } from "./replication_stream.ts";
@@ -507,25 +507,53 @@ export class PostgresSource implements Source {
     }
   }
 
+  /**
+   * Asks for the end of the log, and whether the server still streams to us: a connection that has
+   * died without a word is known to one side alone. A busy server may stream nothing for minutes.
+   */
+  async #look({ session, stream }: Running): Promise<{ log_end: bigint; streams: boolean }> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    const [row] = await session.query(
+      `select ${LOG_END}, (select active_pid from pg_replication_slots where slot_name = $1)`,
+      [slot],
+    );
+    return { log_end: parseLsn(row![0]!), streams: Number(row![1]) === stream.server_process };
+  }
+
+  #unheard(): RetryableError {
+    return new RetryableError(
+      `${placeOf(this.#options)} no longer streams to this capture: the connection is dead`,
+    );
+  }
+
   #startTimers(running: Running): void {
     const { heartbeat_interval_ms } = this.#options;
     const { log } = this.#context;
+    const silence_ms = silenceMs(this.#options);
+    const fail = (error: unknown) => {
+      if (this.#running !== running) return; // it was closed in between
+      running.failure ??= error;
+      running.stream.wake();
+    };
     const repeat = (interval_ms: number, action: () => Promise<void>) => {
       let busy = false;
+      let waited_ms = 0;
       const timer = setInterval(() => {
-        if (busy) return;
+        if (busy) {
+          if ((waited_ms += interval_ms) >= silence_ms) fail(this.#unheard());
+          return;
+        }
         busy = true;
-        action().catch((error) => {
-          if (this.#running !== running) return; // it was closed in between
-          running.failure ??= error;
-          running.stream.wake();
-        }).finally(() => busy = false);
+        waited_ms = 0;
+        action().catch(fail).finally(() => busy = false);
       }, interval_ms);
       running.timers.push(timer);
       return timer;
     };
     repeat(LAG_INTERVAL_MS, async () => {
-      running.log_end = await logEnd(running.session);
+      const { log_end, streams } = await this.#look(running);
+      running.log_end = log_end;
+      if (!streams) throw this.#unheard();
     });
     if (heartbeat_interval_ms === 0) return;
     const heartbeat = repeat(heartbeat_interval_ms, async () => {
@@ -569,11 +597,11 @@ async function emitMessage(session: Session, transactional: boolean): Promise<vo
  * Where the server's log ends. What is inserted but not yet flushed counts: with
  * synchronous_commit=off its transactions are visible already.
  */
+const LOG_END = `case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                     else pg_current_wal_insert_lsn() end`;
+
 async function logEnd(session: Session): Promise<bigint> {
-  const [row] = await session.query(
-    `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
-                 else pg_current_wal_insert_lsn() end`,
-  );
+  const [row] = await session.query(`select ${LOG_END}`);
   return parseLsn(row![0]!);
 }
 

@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly freeze_ms: number;
   /** Time after which the workers give a broker up; a freeze must last longer. */
   readonly request_timeout_ms: number;
+  /** Client library of the workers. @default the better one for each */
+  readonly client?: "kafkajs" | "platformatic";
   /** Told when a fault begins, and when all flows again. */
   readonly tell: (line: string) => void;
 }
@@ -51,15 +53,17 @@ export class Run {
     await Promise.all(this.pipelines.map(work));
   }
 
-  /** Kills a capture as a power cut would, and starts it again. */
-  async killCapture(pipeline: Pipeline): Promise<void> {
-    await pipeline.restartCapture();
+  /** Kills a capture as a power cut would, and starts it again, or what `start` starts in its place. */
+  async killCapture(pipeline: Pipeline, start = () => pipeline.scenario.capture()): Promise<void> {
+    await pipeline.capture.kill();
+    pipeline.capture = start();
     this.kills++;
   }
 
-  /** Kills a consumer as a power cut would, and starts it again. */
-  async killConsumer(pipeline: Pipeline): Promise<void> {
-    await pipeline.restartConsumer();
+  /** The same for a consumer. */
+  async killConsumer(pipeline: Pipeline, start = () => pipeline.scenario.consume()): Promise<void> {
+    await pipeline.consumer.kill();
+    pipeline.consumer = start();
     this.kills++;
   }
 
@@ -75,11 +79,11 @@ const RATE = 400;
 
 /** Lets the faults strike, and judges. Throws when a fault leaves the pipelines unable to go on. */
 export async function runFaults(servers: Servers, options: RunOptions): Promise<RunResult> {
-  const { names, seed, request_timeout_ms, tell } = options;
+  const { names, seed, request_timeout_ms, client, tell } = options;
+  const kafka = { request_timeout_ms, ...client === undefined ? {} : { client } };
   const pipelines: Pipeline[] = [];
   try {
     for (const db of databases(servers.stack)) {
-      const kafka = { request_timeout_ms };
       pipelines.push(await Pipeline.start(db, servers, { rate: RATE, seed, kafka }));
     }
     const run = new Run(servers, pipelines, options);
