@@ -14,6 +14,7 @@ export const faults = {
   consumer_frozen: () => import("./consumer_frozen.ts"),
   consumer_slow: () => import("./consumer_slow.ts"),
   consumer_started_twice: () => import("./consumer_started_twice.ts"),
+  disk_full: () => import("./disk_full.ts"),
   output_damaged: () => import("./output_damaged.ts"),
   clock_set_back: () => import("./clock_set_back.ts"),
 };
