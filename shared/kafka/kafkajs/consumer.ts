@@ -23,6 +23,7 @@ import {
   partitionId,
   type TopicPartition,
 } from "../port.ts";
+import { brokerFault } from "../faults.ts";
 import { closedError, retrying } from "../retry.ts";
 import { KafkajsAdmin } from "./admin.ts";
 import { library, libraryFault } from "./library.ts";
@@ -94,6 +95,7 @@ export class KafkajsConsumer implements Consumer {
     const admin = await KafkajsAdmin.open(settings, log);
     const self = new KafkajsConsumer(settings, log, options, admin);
     try {
+      await self.#demandGroup();
       await self.#connect();
     } catch (error) {
       await admin.close();
@@ -149,6 +151,15 @@ export class KafkajsConsumer implements Consumer {
     await this.#release("closed");
     await this.#consumer.disconnect().catch(() => {});
     await this.#admin.close();
+  }
+
+  /** kafkajs tells a group that this user may not enter as one whose coordinator is away. */
+  async #demandGroup(): Promise<void> {
+    const { group_id } = this.#options;
+    const held = await this.#admin.rights("group", group_id);
+    if (!held?.has("Read")) {
+      throw brokerFault("GROUP_AUTHORIZATION_FAILED", `Entering group ${group_id}`);
+    }
   }
 
   async #connect(): Promise<void> {
@@ -459,6 +470,7 @@ function grouped(partitions: readonly TopicPartition[]): { topic: string; partit
 function toRecord({ offset, key, value, timestamp, headers }: KafkaMessage): InRecord {
   return {
     offset: Number(offset),
+    size: (key?.length ?? 0) + (value?.length ?? 0),
     key,
     value,
     timestamp_ms: Number(timestamp),

@@ -1,50 +1,37 @@
 /** Connections to the captured server, with everything that changes a value's text pinned. */
-import mysql, { type Connection as CoreConnection, type ConnectionOptions } from "mysql2";
-import { createConnection } from "mysql2/promise";
+import type { Connection as CoreConnection, ConnectionOptions } from "mysql2";
+import type { Connection } from "mysql2/promise";
+import { openMysql } from "../../connect/mysql.ts";
 import { RetryableError } from "../../errors.ts";
-import { tlsSettings } from "../../jobs/tls.ts";
 import type { MysqlOptions } from "./options.ts";
 
 /** A cell of an answer: text, or null; numbers and times come as the server writes them. */
 export type Cell = string | null;
 
-function settings(options: MysqlOptions, program: string): ConnectionOptions {
+function settings(program: string): ConnectionOptions {
   return {
-    host: options.host,
-    port: options.port,
-    user: options.user,
-    password: options.password,
-    database: options.database,
-    ssl: tlsSettings(options.tls),
-    connectTimeout: options.connect_timeout_ms,
-    charset: "utf8mb4",
-    timezone: "Z",
-    dateStrings: true,
-    supportBigNumbers: true,
-    bigNumberStrings: true,
-    jsonStrings: true,
-    rowsAsArray: true,
     // Also for whole numbers: one type of cell.
     typeCast: (field) => field.string(),
     connectAttributes: { program_name: program },
-  } as ConnectionOptions;
+  };
 }
 
 /** An ordinary connection for questions. */
 export class MysqlSession {
-  readonly #connection: Awaited<ReturnType<typeof createConnection>>;
+  readonly #connection: Connection;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   /** Set once the connection is lost. */
   error: Error | undefined;
 
-  private constructor(connection: Awaited<ReturnType<typeof createConnection>>) {
+  private constructor(connection: Connection) {
     this.#connection = connection;
     connection.on("error", (error: Error) => this.error ??= error);
   }
 
   /** Connects as `program`; throws the library's error (its `code` says what happened). */
   static async connect(options: MysqlOptions, program: string): Promise<MysqlSession> {
-    const session = new MysqlSession(await createConnection(settings(options, program)));
+    const connection = await openMysql(options, "source", settings(program));
+    const session = new MysqlSession(connection.promise());
     try {
       await session.query("SET time_zone = '+00:00'");
       await session.query("SET NAMES utf8mb4");
@@ -108,12 +95,5 @@ export class MysqlSession {
 
 /** A connection of the library's lower level, on which commands of our own can run. */
 export function connectCore(options: MysqlOptions, program: string): Promise<CoreConnection> {
-  const connection = mysql.createConnection(settings(options, program));
-  return new Promise((resolve, reject) =>
-    connection.connect((error) => {
-      if (error === null || error === undefined) return resolve(connection);
-      connection.destroy();
-      reject(error);
-    })
-  );
+  return openMysql(options, "source", settings(program));
 }

@@ -1,7 +1,7 @@
 /** How a job describes the MySQL server that is captured. */
 import { z } from "zod";
 import { tlsOptions } from "../../jobs/tls.ts";
-import { snapshotOptions } from "../snapshot_options.ts";
+import { signalOptions, snapshotOptions } from "../snapshot_options.ts";
 
 const tablePattern = z.string().regex(
   /^[^.]+\..+$/s,
@@ -24,6 +24,7 @@ export const mysqlOptions = z.strictObject({
   exclude_tables: z.array(tablePattern).default([])
     .describe("Tables to leave out again, in the same form."),
   ...snapshotOptions,
+  ...signalOptions,
   // Derived, so that two jobs never share one by oversight; high, so that it meets no real server's.
   server_id: z.int().min(1).max(4_294_967_295).optional()
     .describe(

@@ -1,7 +1,7 @@
 /** What a job may say of a PostgreSQL source. */
 import { z } from "zod";
 import { tlsOptions } from "../../jobs/tls.ts";
-import { snapshotOptions } from "../snapshot_options.ts";
+import { signalOptions, snapshotOptions } from "../snapshot_options.ts";
 
 /** Names of slots and publications as they need no quoting anywhere. */
 const objectName = z.string().regex(
@@ -36,6 +36,7 @@ export const postgresOptions = z.strictObject({
   exclude_tables: z.array(tablePattern).default([])
     .describe("Tables to leave out although `tables` names them; the same patterns."),
   ...snapshotOptions,
+  ...signalOptions,
   // pgoutput comes with the server, is the faster one, and carries NaN and Infinity.
   plugin: z.enum(["pgoutput", "wal2json"]).default("pgoutput")
     .describe("Output plugin that decodes the log on the server."),

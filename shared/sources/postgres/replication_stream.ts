@@ -6,9 +6,10 @@
  */
 import { Buffer } from "node:buffer";
 import type pg from "pg";
+import { placeOf } from "../../connect/postgres.ts";
 import { HistoryLostError, RecordError, RetryableError } from "../../errors.ts";
 import type { WireReader } from "../../wire/postgres_reader.ts";
-import { explain, type Inside, placeOf } from "./connection.ts";
+import { explain, type Inside } from "./connection.ts";
 import { MESSAGE, MessageSocket, readServerError } from "./message_socket.ts";
 import type { PostgresOptions } from "./options.ts";
 

@@ -26,6 +26,7 @@ import {
 import type { PostgresOptions } from "./options.ts";
 import { condition, PostgresRangeReader, type PostgresTable } from "./range_reader.ts";
 import type { TableFactory } from "./table.ts";
+import { readSnapshot, type TransactionSnapshot } from "./visibility.ts";
 
 /** A table as it was before the snapshot's moment. */
 export interface PostgresListed extends ListedTable, TableName {
@@ -211,7 +212,8 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
 
   /**
    * The primary key, if the table can be cut into chunks by it: the operators `>` and `<=` are found by
-   * name in pg_catalog, and only for types at home there they are those of the index.
+   * name in pg_catalog, and only for types at home there they are those of the index. With others each
+   * chunk would read the whole table.
    */
   async #cut(table: CatalogTable): Promise<{ id: string; columns: string[] } | undefined> {
     if (table.primary_key.length === 0) return undefined;
@@ -258,6 +260,12 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
   #typeOf(table: PostgresTable, at: number): string {
     const name = table.cut_by[at];
     return table.schema.columns.find((column) => quoteIdentifier(column.name) === name)!.type;
+  }
+
+  /** The transactions that are shown. */
+  async shown(): Promise<TransactionSnapshot> {
+    const [row] = await this.#planner.query("select pg_current_snapshot()");
+    return readSnapshot(row![0]!);
   }
 
   coordinates(row: number): Coordinates {

@@ -1,10 +1,13 @@
 /** PostgreSQL as a source of changes: logical replication through pgoutput or wal2json. */
 import type pg from "pg";
 import type { Change } from "../../change.ts";
+import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
+import { hex16, hex8, parsePosition } from "../../position.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
+import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -12,15 +15,22 @@ import {
   type SnapshotProgress,
   withProgress,
 } from "../snapshot_progress.ts";
-import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
+import type {
+  BatchesOptions,
+  Finding,
+  OpenOptions,
+  ResumePoint,
+  Source,
+  SourceBatch,
+} from "../source.ts";
 import { Assembler } from "./assembler.ts";
 import { type TableName, TypeCatalog } from "./catalog.ts";
 import {
   connect,
   explainRefused,
-  placeOf,
   quoteIdentifier,
   quoteLiteral,
+  quoteTable,
   type ServerError,
   Session,
   type TextRow,
@@ -50,6 +60,7 @@ import {
 } from "./snapshot.ts";
 import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
+import { readSnapshot, StreamedTransactions, type TransactionSnapshot } from "./visibility.ts";
 import { Wal2jsonReader } from "./wal2json_reader.ts";
 
 /** What a source is told besides its options. */
@@ -91,8 +102,10 @@ interface Running {
   readonly reader: PluginReader;
   readonly assembler: Assembler;
   readonly server: Server;
+  readonly generation: number;
   /** What is read before the stream. */
   readonly snapshot: Snapshot<PostgresListed, PostgresTable> | undefined;
+  readonly incremental: Incremental<PostgresListed, PostgresTable>;
   readonly timers: ReturnType<typeof setInterval>[];
   /** Where the log ended when the source was opened. */
   readonly end_lsn: bigint;
@@ -151,6 +164,23 @@ export class PostgresSource implements Source {
     await running.session.close();
   }
 
+  async signal(tables: readonly string[]): Promise<void> {
+    const { signal_table } = this.#options;
+    const { type, data } = executeSignal(tables);
+    const session = await this.#session();
+    try {
+      const [schema, table] = namesOf(signal_table!);
+      await session.query(
+        `insert into ${quoteTable({ schema, table })} (id, type, data) values ($1, $2, $3)`,
+        [crypto.randomUUID(), type, data],
+      );
+    } catch (error) {
+      throw explainRefused(error, this.#options);
+    } finally {
+      await session.close();
+    }
+  }
+
   async remove(): Promise<string[]> {
     await this.close();
     const session = await this.#session();
@@ -184,14 +214,14 @@ export class PostgresSource implements Source {
       if (resume !== undefined) checkHistory(resume, server, options);
       const tables = await this.#tables(session);
       const progress = nextProgress(resume, options);
-      const listed = progress && await listForSnapshot(session, tables);
-      if (progress !== undefined) refuseCut(progress, listed!);
+      const listed = progress && await this.#list(session, tables, progress);
       const { start, exported } = await this.#prepare(client, session, {
         resume,
         tables,
         progress,
       });
       const source = { connector: this.connector, name, version } as const;
+      const streamed = new StreamedTransactions(await currentSnapshot(session));
       const context: PluginContext = {
         session,
         types: new TypeCatalog(session),
@@ -201,25 +231,28 @@ export class PostgresSource implements Source {
         wanted: tableMatcher(options),
         committed: (end_lsn) => {
           if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
+          if (options.signal_table !== undefined) streamed.add(context.assembler.xid);
         },
       };
       const end_lsn = await logEnd(session);
       const begin = resumePoint(server, start);
       if (progress !== undefined) {
-        const database = await PostgresSnapshot.open(options, name, context, listed!, {
-          start,
-          exported,
-        });
+        const moment = { start, exported };
+        const database = await PostgresSnapshot.open(options, name, context, listed!, moment);
         const { batch_changes, batch_bytes } = options;
-        const bounds = { batch_changes, batch_bytes };
         const told = { source, generation, progress, stream: begin, log, now };
-        snapshot = new Snapshot(database, { ...told, ...bounds });
+        snapshot = new Snapshot(database, { ...told, batch_changes, batch_bytes });
       }
       // The exported snapshot ends with this command: by now every connection is in it.
       const command = this.#command(start, tables);
       const stream = await ReplicationStream.start(client, command, start, options, now);
       this.#running = {
-        ...{ session, stream, server, snapshot, end_lsn, assembler: context.assembler },
+        ...{ session, stream, server, generation, snapshot, end_lsn },
+        assembler: context.assembler,
+        incremental: new Incremental(resume, {
+          ...{ source, log, now, open: (table) => this.#openChunk(context, table, streamed) },
+          ...{ batch_changes: options.batch_changes, batch_bytes: options.batch_bytes },
+        }),
         reader: options.plugin === "pgoutput"
           ? new PgoutputReader(context)
           : new Wal2jsonReader(context),
@@ -237,6 +270,19 @@ export class PostgresSource implements Source {
       await client.end();
       throw explainRefused(error, options);
     }
+  }
+
+  /** The tables of the snapshot. Throws SnapshotCutError where it cannot go on. */
+  async #list(
+    session: Session,
+    tables: readonly TableName[],
+    progress: SnapshotProgress,
+  ): Promise<PostgresListed[]> {
+    const { signal_table } = this.#options;
+    const read = tables.filter(({ schema, table }) => `${schema}.${table}` !== signal_table);
+    const listed = await listForSnapshot(session, read);
+    refuseCut(progress, listed);
+    return listed;
   }
 
   async #tables(session: Session): Promise<TableName[]> {
@@ -335,12 +381,10 @@ export class PostgresSource implements Source {
 
   // Streaming ---------------------------------------------------------------------------------------
 
-  async *batches(
-    { to_end, signal }: { readonly to_end: boolean; readonly signal: AbortSignal },
-  ): AsyncIterable<SourceBatch> {
+  async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncIterable<SourceBatch> {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
-    const { stream } = running;
+    const { stream, incremental } = running;
     if (running.snapshot !== undefined) {
       yield* running.snapshot.batches(signal);
       if (signal.aborted) return;
@@ -354,10 +398,10 @@ export class PostgresSource implements Source {
     let pinged_ms = 0;
     try {
       while (!signal.aborted) {
-        const changes = await this.#collect(running, signal);
+        const changes = this.#withoutSignals(running, await this.#collect(running, signal));
         if (signal.aborted) return;
         if (running.failure !== undefined) throw running.failure;
-        const ended = to_end && atEnd(running);
+        const ended = to_end && atEnd(running) && !incremental.active;
         const moved = running.done_lsn > running.told_lsn;
         const idle_ms = this.#context.now() - told_ms;
         const due = ended || !told_whole || idle_ms >= PROGRESS_INTERVAL_MS;
@@ -366,19 +410,72 @@ export class PostgresSource implements Source {
           const batch = this.#batch(running, changes);
           told_whole = batch.whole;
           yield batch;
-          if (!ended) continue;
         }
         if (ended) return;
+        const went = incremental.due(changes.length > 0) &&
+          (yield* this.#chunk(running, held, signal));
+        if (changes.length > 0 || went) continue;
         if (to_end && this.#context.now() - pinged_ms >= PING_INTERVAL_MS) {
           pinged_ms = this.#context.now();
           stream.sendStatus(true);
         }
-        const wait = to_end ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
+        const soon = to_end || incremental.active;
+        const wait = soon ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
         await stream.arrival(wait);
       }
     } finally {
       signal.removeEventListener("abort", stop);
     }
+  }
+
+  #withoutSignals({ incremental }: Running, changes: Change[]): Change[] {
+    const { signal_table } = this.#options;
+    if (signal_table === undefined) return changes;
+    const isSignal = ({ table }: Change) => `${table.schema}.${table.table}` === signal_table;
+    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+  }
+
+  /** A chunk of a table that is read again, behind the last transaction that was handed on. */
+  async *#chunk(
+    running: Running,
+    held: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceBatch, boolean> {
+    const { assembler, incremental, server, generation, done_lsn } = running;
+    if (assembler.open) return false;
+    const last = held === "" ? undefined : parsePosition(held);
+    // No change has a minor part as small as this.
+    const minor = last?.major === done_lsn ? last.minor + 1n : 1n;
+    const place = `${hex8(generation)}-${hex16(done_lsn)}-${hex16(minor)}-`;
+    const prefix = firstBehind(held, [place]);
+    if (prefix === undefined) return false;
+    const lsn = done_lsn <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(done_lsn) : done_lsn;
+    running.told_lsn = done_lsn;
+    return yield* incremental.chunk({
+      prefix,
+      resume: resumePoint(server, done_lsn),
+      coordinates: (row) => ({ txId: null, lsn, row }),
+    }, signal);
+  }
+
+  /** The table of a chunk; undefined while the server does not show all that was streamed. */
+  async #openChunk(
+    shared: PluginContext,
+    table: string,
+    streamed: StreamedTransactions,
+  ): Promise<PostgresSnapshot | undefined> {
+    const { session, wanted } = shared;
+    const names = await wantedTables(session, this.#options);
+    const named = names.filter(({ schema, table: name }) =>
+      `${schema}.${name}` === table && wanted(schema, name)
+    );
+    const options = { ...this.#options, snapshot_workers: 1 };
+    const listed = await listForSnapshot(session, named);
+    const { name } = this.#context;
+    const database = await PostgresSnapshot.open(options, name, shared, listed, { start: 0n });
+    if (streamed.shownBy(await database.shown())) return database;
+    await database.close();
+    return undefined;
   }
 
   /** The changes that have arrived, up to the bounds of a batch. */
@@ -420,7 +517,7 @@ export class PostgresSource implements Source {
     const behind = running.log_end - reached;
     return {
       changes,
-      resume: resumePoint(running.server, running.done_lsn),
+      resume: running.incremental.with(resumePoint(running.server, running.done_lsn)),
       whole: !running.assembler.open,
       lag_bytes: behind > 0n ? Number(behind) : 0,
     };
@@ -540,6 +637,17 @@ const LOG_END = `case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
 async function logEnd(session: Session): Promise<bigint> {
   const [row] = await session.query(`select ${LOG_END}`);
   return parseLsn(row![0]!);
+}
+
+async function currentSnapshot(session: Session): Promise<TransactionSnapshot> {
+  const [row] = await session.query("select pg_current_snapshot()");
+  return readSnapshot(row![0]!);
+}
+
+/** Schema and table of `schema.table`. */
+function namesOf(name: string): [schema: string, table: string] {
+  const dot = name.indexOf(".");
+  return [name.slice(0, dot), name.slice(dot + 1)];
 }
 
 async function identify(client: Awaited<ReturnType<typeof connect>>): Promise<Server> {

@@ -55,7 +55,7 @@ export class Servers implements AsyncDisposable {
 
   /** Starts what does not run of these parts; resolves when it does real work. */
   async restart(...parts: Part[]): Promise<void> {
-    await up({ name: this.#name, only: parts, docker: false });
+    await up({ name: this.#name, only: [...parts], docker: false });
   }
 
   /** Stops a server in the middle of whatever it does, without a word to anyone. */
