@@ -31,7 +31,20 @@ export interface DeadLetter {
   /** How often it had been replayed before. */
   readonly replays: number;
   /** The record as it was. */
-  readonly record: Omit<InRecord, "offset">;
+  readonly record: LostRecord;
+}
+
+/** A record's own parts, in memory of their own: what is read is a view of what was fetched. */
+export type LostRecord = Pick<InRecord, "key" | "value" | "headers" | "timestamp_ms">;
+
+/** A copy that may be kept. */
+export function copyOf({ key, value, headers, timestamp_ms }: LostRecord): LostRecord {
+  return {
+    key: key?.slice() ?? null,
+    value: value?.slice() ?? null,
+    headers: headers.map(([name, bytes]) => [name, bytes.slice()] as const),
+    timestamp_ms,
+  };
 }
 
 /** What a record of a dead letter topic says: a letter, or that one has been replayed. */
@@ -86,7 +99,8 @@ function named(names: readonly string[], values: readonly (string | number)[]): 
 }
 
 /** Reads a record of a dead letter topic; undefined: somebody else wrote it. */
-export function readEntry({ offset: _, ...record }: InRecord): Entry | undefined {
+export function readEntry(read: InRecord): Entry | undefined {
+  const record = copyOf(read);
   // A dead letter may itself have become one: ours are the last of each name.
   const ours = new Map<string, number>();
   for (const [index, [name]] of record.headers.entries()) ours.set(name, index);

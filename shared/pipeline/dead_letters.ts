@@ -147,7 +147,7 @@ function refusal(
   if (id === undefined) return `there is no topic ${origin.topic} any more`;
   if (id !== origin.topic_id) return `topic ${origin.topic} was made anew since`;
   try {
-    format.decode({ ...record, offset: origin.offset }, schemas.lookup);
+    format.decode({ ...record, offset: origin.offset, size: 0 }, schemas.lookup);
     return undefined;
   } catch (error) {
     if (error instanceof RecordError) return describe(error);

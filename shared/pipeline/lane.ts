@@ -6,7 +6,7 @@ import type { InBatch, InRecord, TopicPartition } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Durable, Sink, SinkPartition, Standing } from "../sinks/sink.ts";
 import { POSITION_LENGTH } from "../position.ts";
-import { type DeadLetter, type Reason, type Replay, replayOf } from "./dead_letter.ts";
+import { copyOf, type DeadLetter, type Reason, type Replay, replayOf } from "./dead_letter.ts";
 import { otherFormat } from "./foreign.ts";
 import type { Poison } from "./poison.ts";
 import { Repetitions } from "./repetitions.ts";
@@ -259,7 +259,7 @@ export class Lane {
         return chunk;
       }
       chunk.records++;
-      chunk.bytes += bytesOf(record);
+      chunk.bytes += record.size;
       chunk.next_offset = record.offset + 1;
     }
     if (chunk.to < records.length) return chunk;
@@ -330,16 +330,16 @@ export class Lane {
   /** Makes a letter of a record, or answers why it cannot be passed. */
   #setAside(
     chunk: Chunk,
-    { offset: read_at, ...record }: InRecord,
+    record: InRecord,
     reason: Reason,
     error: RecordError,
   ): Chunk["failure"] {
     const { poison, now } = this.#context;
     // A replay that fails again is the same letter.
-    const { offset = read_at, replays = 0 } = replayOf(record) ?? {};
+    const { offset, replays } = replayOf(record) ?? { offset: record.offset, replays: 0 };
     if (poison.on_error === "dead_letter") {
       const set_aside = withRecord(chunk.set_aside, offset, record.key);
-      if (set_aside.size > poison.limit) return { error: this.#tooMany(read_at, error) };
+      if (set_aside.size > poison.limit) return { error: this.#tooMany(record.offset, error) };
       chunk.set_aside = set_aside;
     }
     chunk.letters.push({
@@ -350,8 +350,7 @@ export class Lane {
       group_id: poison.group_id,
       failed_ms: now(),
       replays,
-      // What is read is a view of all that was fetched, and this may be kept a while.
-      record: { ...record, key: record.key?.slice() ?? null, value: record.value?.slice() ?? null },
+      record: copyOf(record),
     });
     return undefined;
   }
@@ -373,7 +372,9 @@ export class Lane {
   /** Keeps letters until the next flush. */
   async #keep(letters: readonly DeadLetter[]): Promise<void> {
     this.#letters.push(...letters);
-    for (const { record } of letters) this.#letter_bytes += bytesOf(record);
+    for (const { record: { key, value } } of letters) {
+      this.#letter_bytes += (key?.length ?? 0) + (value?.length ?? 0);
+    }
     if (this.#letter_bytes >= LETTER_BYTES) await this.#handleLetters();
   }
 
@@ -397,10 +398,6 @@ export class Lane {
       cause: error.cause,
     });
   }
-}
-
-function bytesOf({ key, value }: Pick<InRecord, "key" | "value">): number {
-  return (key?.length ?? 0) + (value?.length ?? 0);
 }
 
 /** Throws RecordError for a change that could do harm behind it: without its row or its position. */

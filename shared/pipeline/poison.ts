@@ -39,11 +39,22 @@ export interface PoisonJob {
   readonly dead_letter_limit: number;
 }
 
+/**
+ * Largest letter: a record may come from a topic that allows more than most, and with better
+ * compression. Brokers take requests of 100 MiB by default (`socket.request.max.bytes`).
+ */
+const LETTER_BYTES = 64 << 20;
+
 /** Name of a job's dead letter topic. */
 export function deadLetterTopic(
   { name, group_id, dead_letter_topic }: Pick<PoisonJob, "name" | "group_id" | "dead_letter_topic">,
 ): string {
   return dead_letter_topic ?? `${group_id ?? name}.dead-letters`;
+}
+
+/** How the transactional ids begin under which a group's consumers send dead letters. */
+export function deadLetterIds(group_id: string): string {
+  return `list-sync-dead-letters-${group_id}`;
 }
 
 /** Says what is wrong with the job's choice; undefined: nothing. */
@@ -135,7 +146,7 @@ export class Poison {
     await admin.create_topics([await topicLike(admin, source, this.#topic)]);
     return await kafka.producer({
       // Its own: a consumer that was thought dead may send a letter again, which is recognised.
-      transactional_id: `list-sync-dead-letters-${this.group_id}-${crypto.randomUUID()}`,
+      transactional_id: `${deadLetterIds(this.group_id)}-${crypto.randomUUID()}`,
       fence: { partitions: [], ids: [] },
     });
   }
@@ -143,10 +154,7 @@ export class Poison {
 
 /** The dead letter topic as it is to be made: as safe as the topic that the records come from. */
 async function topicLike(admin: Admin, source: string, name: string): Promise<NewTopic> {
-  const [[info], config] = await Promise.all([
-    admin.topics((topic) => topic === source),
-    admin.topic_config(source),
-  ]);
+  const [info] = await admin.topics((topic) => topic === source);
   const replication_factor = info!.replication_factor;
   return {
     name,
@@ -157,8 +165,7 @@ async function topicLike(admin: Admin, source: string, name: string): Promise<Ne
       // They wait for a person.
       "cleanup.policy": "delete",
       "retention.ms": "-1",
-      // A record comes with headers of ours, and may have been compressed better.
-      "max.message.bytes": String(2 * Number(config.get("max.message.bytes") ?? 1 << 20)),
+      "max.message.bytes": String(LETTER_BYTES),
     },
   };
 }

@@ -58,6 +58,11 @@ export function minInsync(replication_factor: number): string {
   return String(Math.max(1, replication_factor - 1));
 }
 
+/** Names the producer of a source across restarts. */
+export function transactionalId(source: { connector: Connector; name: string }): string {
+  return `list-sync.${source.connector}.${source.name}`;
+}
+
 /** The record that stores `stored` for a source; null forgets the source. */
 export function positionBatch(
   source: { connector: Connector; name: string },

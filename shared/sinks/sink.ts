@@ -44,8 +44,9 @@ export interface Sink {
    */
   open(partition: SinkPartition, signal: AbortSignal): Promise<Standing | undefined>;
   /**
-   * Accepts a batch: it is not durable before the next `flush`. Throws RecordError, and has accepted
-   * nothing of the batch then, when one of its rows cannot be represented truthfully.
+   * Accepts a batch: it is not durable before the next `flush`. Its changes are views of what came,
+   * good until this resolves; `plainChange` makes one that may be kept. Throws RecordError, and has
+   * accepted nothing of the batch then, when one of its rows cannot be represented truthfully.
    */
   write(at: TopicPartition, batch: SinkBatch): Promise<void>;
   /** Makes everything accepted durable, data and standing together; undefined: nothing was new. */

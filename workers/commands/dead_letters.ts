@@ -13,7 +13,7 @@ import {
   type ReplayDeps,
   type StoredLetter,
 } from "../../shared/pipeline/dead_letters.ts";
-import { deadLetterTopic } from "../../shared/pipeline/poison.ts";
+import { deadLetterIds, deadLetterTopic } from "../../shared/pipeline/poison.ts";
 import { SchemaReader } from "../../shared/pipeline/schemas.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
@@ -75,9 +75,9 @@ async function main(): Promise<number> {
     const schemas = new SchemaReader(admin);
     await schemas.refresh();
     const { format } = await formats[consumer.format]();
-    return await replayAll(letters, client, {
-      ...{ admin, format, schemas, topic, now: Date.now },
-    }, isJson);
+    const deps = { admin, format, schemas, topic, now: Date.now };
+    const ids = deadLetterIds(consumer.group_id ?? consumer.name);
+    return await replayAll(letters, client, deps, ids, isJson);
   } finally {
     await admin.close();
   }
@@ -156,11 +156,12 @@ async function replayAll(
   letters: AsyncIterable<StoredLetter>,
   client: KafkaClient,
   deps: Omit<ReplayDeps, "producer">,
+  ids: string,
   isJson: boolean,
 ): Promise<number> {
   const producer = await client.producer({
     // One replay at a time: a second one shuts the first out.
-    transactional_id: `list-sync-replay-${deps.topic}`,
+    transactional_id: `${ids}-replay`,
     fence: { partitions: [], ids: [] },
   });
   try {

@@ -88,19 +88,19 @@ function good(n: number, category = "news", op: "c" | "d" = "c", id = n): InReco
 
 function encoded(offset: number, of: ReturnType<typeof change>, how = format): InRecord {
   const { key, value } = how.encode(of, new ByteArena());
-  return { offset, key: bytes(key), value: bytes(value), timestamp_ms: 5, headers: [] };
+  return { offset, size: 1, key: bytes(key), value: bytes(value), timestamp_ms: 5, headers: [] };
 }
 
 function garbage(offset: number, text = "\u0000not ours"): InRecord {
   const headers = [["trace", bytes("7")]] as const;
-  return { offset, key: bytes("k"), value: bytes(text), timestamp_ms: 5, headers };
+  return { offset, size: 1, key: bytes("k"), value: bytes(text), timestamp_ms: 5, headers };
 }
 
 /** The replay of a letter as it is read at `offset`. */
 function replayed(letter: DeadLetter, offset: number): InRecord {
   const { key, value, headers = [], timestamp_ms } = replayRecord(letter, 9);
   return {
-    ...{ offset, timestamp_ms, key: key as Uint8Array, value: value as Uint8Array },
+    ...{ offset, size: 1, timestamp_ms, key: key as Uint8Array, value: value as Uint8Array },
     headers: headers.map(([name, value]) => [name, bytes(value)] as const),
   };
 }
