@@ -155,10 +155,10 @@ export class WorkerProcess {
     await this.ended(143);
   }
 
-  /** Waits until a signal that it sent itself has ended it. */
-  async died(): Promise<void> {
-    const code = await this.until("died", () => this.#code);
-    if (code !== 128 + SIGKILL) throw this.#failure(`ended with ${code}, expected to be killed`);
+  /** Waits until it has ended by itself with this exit code; without one, by SIGKILL. */
+  async died(expected = 128 + SIGKILL): Promise<void> {
+    const code = await this.until("ended", () => this.#code);
+    if (code !== expected) throw this.#failure(`ended with ${code}, expected ${expected}`);
   }
 
   /** Kills it as a power cut would. */

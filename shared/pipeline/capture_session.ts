@@ -33,7 +33,7 @@ import {
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
 import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
-import { readTails, refuseLostTopics } from "./tails.ts";
+import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
 
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
@@ -401,7 +401,12 @@ export class CaptureSession {
     const { topics } = this.#stored!;
     for (const { topic, partition, next_offset } of acknowledged) {
       const state = topics[topic]?.partitions[partition];
-      if (state !== undefined) state.end_offset = next_offset;
+      if (state === undefined) continue;
+      // A topic that was made anew while this ran begins at its first offset again.
+      if (next_offset <= state.end_offset) {
+        throw topicCut(topic, partition, next_offset, state.end_offset);
+      }
+      state.end_offset = next_offset;
     }
     for (const { topic, partition, position } of positions) {
       topics[topic]!.partitions[partition]!.position = position;

@@ -3,7 +3,7 @@ import { Random } from "../../../shared/seed/random.ts";
 import { databases } from "../../databases.ts";
 import { type FaultName, faults } from "../mod.ts";
 import { clean, type Verdict } from "./judgement.ts";
-import { Pipeline } from "./pipeline.ts";
+import { Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { Servers } from "./servers.ts";
 
 /** What a run is told. */
@@ -37,14 +37,22 @@ export class Run {
   readonly servers: Servers;
   readonly pipelines: readonly Pipeline[];
   readonly options: RunOptions;
+  /** What its pipelines are made with. */
+  readonly pipelineOptions: PipelineOptions;
   readonly random: Random;
   /** Processes that were killed so far. */
   kills = 0;
 
-  constructor(servers: Servers, pipelines: readonly Pipeline[], options: RunOptions) {
+  constructor(
+    servers: Servers,
+    pipelines: readonly Pipeline[],
+    options: RunOptions,
+    pipelineOptions: PipelineOptions,
+  ) {
     this.servers = servers;
     this.pipelines = pipelines;
     this.options = options;
+    this.pipelineOptions = pipelineOptions;
     this.random = new Random(options.seed);
   }
 
@@ -81,12 +89,13 @@ const RATE = 400;
 export async function runFaults(servers: Servers, options: RunOptions): Promise<RunResult> {
   const { names, seed, request_timeout_ms, client, tell } = options;
   const kafka = { request_timeout_ms, ...client === undefined ? {} : { client } };
+  const pipelineOptions = { rate: RATE, seed, kafka };
   const pipelines: Pipeline[] = [];
   try {
     for (const db of databases(servers.stack)) {
-      pipelines.push(await Pipeline.start(db, servers, { rate: RATE, seed, kafka }));
+      pipelines.push(await Pipeline.start(db, servers, pipelineOptions));
     }
-    const run = new Run(servers, pipelines, options);
+    const run = new Run(servers, pipelines, options, pipelineOptions);
     for (const name of names) {
       const { fault } = await faults[name]();
       tell(`${name}: ${fault.does}`);
