@@ -5,7 +5,7 @@ import type { PeerCertificate } from "node:tls";
 import pg from "pg";
 import { ConfigError } from "../errors.ts";
 import { identityFault, type TlsOptions, tlsSettings } from "../jobs/tls.ts";
-import { PINNED_OPTIONS } from "../wire/postgres_session.ts";
+import { sessionOptions } from "../wire/postgres_session.ts";
 import { certificateFault } from "./certificate.ts";
 
 /** Where to connect, and as whom. */
@@ -23,6 +23,8 @@ export interface PostgresServer {
 export interface PostgresPurpose {
   readonly application_name: string;
   readonly replication?: boolean;
+  /** Settings of the session, beside those that are pinned. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Where the job names the server: for messages. */
   readonly part: "source" | "database";
 }
@@ -43,7 +45,7 @@ export async function openPostgres(
     connectionTimeoutMillis: server.connect_timeout_ms,
     keepAlive: true,
     application_name: purpose.application_name,
-    options: PINNED_OPTIONS,
+    options: sessionOptions(purpose.settings),
     types: { getTypeParser: () => (text: string) => text },
     ...purpose.replication ? { replication: "database" } : {},
   } as pg.ClientConfig);

@@ -66,6 +66,8 @@ export interface ProducerOptions {
 /** A record as read. Offsets are numbers: 2^53 records are out of reach of any partition. */
 export interface InRecord {
   readonly offset: number;
+  /** Bytes of key and value. */
+  readonly size: number;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly timestamp_ms: number;
@@ -90,7 +92,10 @@ export interface ConsumerHandlers {
   assigned(partitions: readonly TopicPartition[]): Promise<readonly (number | undefined)[]>;
   /** Partitions go. What is not yet durable must be made so, or given up, before it resolves. */
   revoked(partitions: readonly TopicPartition[]): Promise<void>;
-  /** The next batch of a partition; no further one of that partition comes until it resolves. */
+  /**
+   * The next batch of a partition; no further one of that partition comes until it resolves. The
+   * bytes of its records are good until then: their memory is given back.
+   */
   batch(batch: InBatch): Promise<void>;
   /** The consumer cannot go on by itself: the error says why. */
   failed(error: unknown): void;

@@ -20,6 +20,7 @@ import {
   type TopicPartition,
 } from "../../shared/kafka/port.ts";
 import { createLog } from "../../shared/observe/log.ts";
+import { keptBatch } from "./kept_batch.ts";
 import { testStack } from "../stack.ts";
 import { DEADLINE_MS, until as waitUntil } from "../until.ts";
 
@@ -162,7 +163,7 @@ class Reader {
           partitions.forEach((at) => this.owned.delete(partitionId(at)));
         },
         batch: async (batch) => {
-          this.batches.push(batch);
+          this.batches.push(keptBatch(batch));
           await this.onBatch(batch);
         },
         failed: (error) => this.failures.push(error),

@@ -2,6 +2,7 @@
 import type { Connection as CoreConnection, ConnectionOptions } from "mysql2";
 import type { Connection } from "mysql2/promise";
 import { openMysql } from "../../connect/mysql.ts";
+import { RetryableError } from "../../errors.ts";
 import type { MysqlOptions } from "./options.ts";
 
 /** A cell of an answer: text, or null; numbers and times come as the server writes them. */
@@ -18,6 +19,7 @@ function settings(program: string): ConnectionOptions {
 /** An ordinary connection for questions. */
 export class MysqlSession {
   readonly #connection: Connection;
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
   /** Set once the connection is lost. */
   error: Error | undefined;
 
@@ -61,8 +63,27 @@ export class MysqlSession {
     return (await this.query(sql, values))[0]?.[0] ?? null;
   }
 
+  /**
+   * Asks something every `interval_ms` until the connection is closed. A server that does not answer
+   * for `silence_ms` counts as lost; so does for it, from now on, a client that asks nothing so long.
+   */
+  async keepAlive(interval_ms: number, silence_ms: number): Promise<void> {
+    await this.query(`SET SESSION wait_timeout = ${Math.ceil(silence_ms / 1000)}`);
+    let busy = false;
+    let waited_ms = 0;
+    this.#heartbeat = setInterval(() => {
+      if (!busy) {
+        [busy, waited_ms] = [true, 0];
+        this.query("DO 0").catch((error) => this.error ??= error).finally(() => busy = false);
+      } else if ((waited_ms += interval_ms) >= silence_ms) {
+        this.error ??= new RetryableError(`The MySQL server did not answer for ${silence_ms} ms`);
+      }
+    }, interval_ms);
+  }
+
   /** Ends the connection at once; a question under way gets an error. */
   close(): Promise<void> {
+    clearInterval(this.#heartbeat);
     const { connection } = this.#connection as unknown as {
       connection: { stream: { destroy(): void } };
     };

@@ -1,8 +1,9 @@
 /** Connections to PostgreSQL, with everything pinned that changes the text of a value. */
+import type { Socket } from "node:net";
 import type pg from "pg";
 import { openPostgres, placeOf } from "../../connect/postgres.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
-import type { PostgresOptions } from "./options.ts";
+import { type PostgresOptions, silenceMs } from "./options.ts";
 
 /** A row as the server's own text, in the order of the query. */
 export type TextRow = readonly (string | null)[];
@@ -13,11 +14,21 @@ export interface ServerError extends Error {
   readonly hint?: string;
 }
 
+/** The parts of `pg`'s client that are reached behind its interface. */
+export interface Inside {
+  readonly connection: { readonly stream: Socket; query(text: string): void };
+  /** Process of the server that serves the client. */
+  readonly processID: number;
+}
+
 /** What both kinds of connection are opened with. */
 export interface ConnectionPurpose {
   readonly application_name: string;
   readonly replication?: boolean;
 }
+
+/** How long a connection that is given up may take to say goodbye. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /** A connected client of `pg`. Throws ConfigError for what the job must mend, else as `explain`. */
 export async function connect(
@@ -25,7 +36,12 @@ export async function connect(
   purpose: ConnectionPurpose,
 ): Promise<pg.Client> {
   try {
-    return await openPostgres(options, { ...purpose, part: "source" });
+    return await openPostgres(options, {
+      ...purpose,
+      part: "source",
+      // The server lets go of a stream whose client is as silent as we would bear of the server.
+      settings: purpose.replication ? { wal_sender_timeout: String(silenceMs(options)) } : {},
+    });
   } catch (error) {
     throw explain(error, options);
   }
@@ -97,7 +113,14 @@ export class Session {
     }
   }
 
+  /** Says goodbye, to a server that may no longer hear it. */
   async close(): Promise<void> {
-    await this.#client.end();
+    const { stream } = (this.#client as unknown as Inside).connection;
+    const timer = setTimeout(() => stream.destroy(), CLOSE_TIMEOUT_MS);
+    try {
+      await this.#client.end();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

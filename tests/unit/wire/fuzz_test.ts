@@ -26,8 +26,10 @@ import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts"
 import { readDecimal } from "../../../shared/wire/mysql_decimal.ts";
 import { readJson } from "../../../shared/wire/mysql_json.ts";
 import { readStatement } from "../../../shared/wire/mysql_statement.ts";
+import { cellReader, readTextRow } from "../../../shared/wire/mysql_text.ts";
 import { decodePgoutput } from "../../../shared/wire/pgoutput.ts";
 import { parseArray } from "../../../shared/wire/postgres_array.ts";
+import { readDataRow } from "../../../shared/wire/postgres_data_row.ts";
 import { parseLsn } from "../../../shared/wire/postgres_lsn.ts";
 import { WireReader } from "../../../shared/wire/postgres_reader.ts";
 import { conversionOf, OID } from "../../../shared/wire/postgres_value.ts";
@@ -251,4 +253,27 @@ Deno.test("CSV survives any text in any pieces", () => {
     reader.read(value.slice(cut));
     reader.end();
   }, CsvError);
+});
+
+Deno.test("rows of a PostgreSQL query survive any bytes", () => {
+  const columns = [OID.int8, OID.timestamptz, OID.bytea, 25].map(conversionOf);
+  survives(
+    bytes,
+    (input) => readDataRow(new WireReader(Buffer.from([0, 4, ...input])), columns),
+    RecordError,
+  );
+});
+
+Deno.test("rows of a MySQL query survive any bytes", () => {
+  const cells = [
+    ...["bigint unsigned", "double", "decimal(9,2) zerofill", "datetime(6)", "timestamp", "bit(9)"]
+      .map((type) => cellReader(type, undefined)),
+    ...["latin1", "gbk", "utf16"].map((charset) => cellReader("varchar(9)", charset)),
+    ...["json", "blob"].map((type) => cellReader(type, undefined)),
+  ];
+  survives(
+    fc.tuple(bytes, fc.nat(cells.length - 1)),
+    ([input, from]) => readTextRow(new BinlogReader(input), cells.slice(from)),
+    RecordError,
+  );
 });
