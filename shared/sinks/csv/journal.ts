@@ -6,7 +6,7 @@ import type { Disk } from "./disk.ts";
 
 const file = z.strictObject({
   /** Path inside the output folder, without `.part`. */
-  name: z.string(),
+  name: z.string().refine(isInside, "names no file inside the output folder"),
   operation: z.enum(["inserts", "deletes", "changes"]),
   bytes: z.int().min(0),
   rows: z.int().min(0),
@@ -36,6 +36,12 @@ const schema = z.strictObject({
   /** Whole files that may still have to lose their `.part`. */
   completing: z.array(file),
 });
+
+/** Whether a path, however it came into the journal, stays where it begins. */
+function isInside(path: string): boolean {
+  return !path.includes("\0") &&
+    path.split("/").every((step) => step !== "" && step !== "." && step !== "..");
+}
 
 /** A journal as it stands on disk. */
 export type Journal = z.infer<typeof schema>;

@@ -26,7 +26,8 @@ import {
 import type { PostgresOptions } from "./options.ts";
 import { condition, PostgresRangeReader, type PostgresTable } from "./range_reader.ts";
 import type { TableFactory } from "./table.ts";
-import { readSnapshot, type TransactionSnapshot } from "./visibility.ts";
+import { wantedTables } from "./slot.ts";
+import { readSnapshot, type StreamedTransactions, type TransactionSnapshot } from "./visibility.ts";
 
 /** A table as it was before the snapshot's moment. */
 export interface PostgresListed extends ListedTable, TableName {
@@ -276,6 +277,27 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
     for (const reader of this.readers) reader.close();
     await this.#planner.close();
   }
+}
+
+/**
+ * A table in a snapshot of now that shows all that was `streamed`; undefined: the server does not
+ * show it yet. `name`: the job's.
+ */
+export async function openChunk(
+  options: PostgresOptions,
+  name: string,
+  shared: Shared,
+  table: string,
+  streamed: StreamedTransactions,
+): Promise<PostgresSnapshot | undefined> {
+  const wanted = await wantedTables(shared.session, options);
+  const named = wanted.filter(({ schema, table: name }) => `${schema}.${name}` === table);
+  const listed = await listForSnapshot(shared.session, named);
+  const one = { ...options, snapshot_workers: 1 };
+  const database = await PostgresSnapshot.open(one, name, shared, listed, { start: 0n });
+  if (streamed.shownBy(await database.shown())) return database;
+  await database.close();
+  return undefined;
 }
 
 function importing(snapshot: string): string {

@@ -33,8 +33,8 @@ import {
   quoteTable,
   type ServerError,
   Session,
-  type TextRow,
 } from "./connection.ts";
+import { checkHistory, identify, resumePoint, type Server } from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
 import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
@@ -55,6 +55,7 @@ import type { PostgresTable } from "./range_reader.ts";
 import {
   createExportingSlot,
   listForSnapshot,
+  openChunk,
   type PostgresListed,
   PostgresSnapshot,
 } from "./snapshot.ts";
@@ -74,13 +75,6 @@ export interface SourceContext {
   readonly now: () => number;
   /** Lost history is answered by a new generation with a snapshot. */
   readonly resyncs?: boolean;
-}
-
-/** The server as it introduces itself. */
-interface Server {
-  readonly system_identifier: string;
-  readonly timeline: number;
-  readonly flushed_lsn: bigint;
 }
 
 /** Prefix of the messages that we write into the log; wal2json is asked to leave them out. */
@@ -214,12 +208,9 @@ export class PostgresSource implements Source {
       if (resume !== undefined) checkHistory(resume, server, options);
       const tables = await this.#tables(session);
       const progress = nextProgress(resume, options);
-      const listed = progress && await this.#list(session, tables, progress);
-      const { start, exported } = await this.#prepare(client, session, {
-        resume,
-        tables,
-        progress,
-      });
+      const listed = progress && await this.#listed(session, tables, progress);
+      const plan = { resume, tables, progress };
+      const { start, exported } = await this.#prepare(client, session, plan);
       const source = { connector: this.connector, name, version } as const;
       const streamed = new StreamedTransactions(await currentSnapshot(session));
       const context: PluginContext = {
@@ -236,12 +227,12 @@ export class PostgresSource implements Source {
       };
       const end_lsn = await logEnd(session);
       const begin = resumePoint(server, start);
+      const { batch_changes, batch_bytes } = options;
+      const common = { source, log, now, batch_changes, batch_bytes };
       if (progress !== undefined) {
         const moment = { start, exported };
         const database = await PostgresSnapshot.open(options, name, context, listed!, moment);
-        const { batch_changes, batch_bytes } = options;
-        const told = { source, generation, progress, stream: begin, log, now };
-        snapshot = new Snapshot(database, { ...told, batch_changes, batch_bytes });
+        snapshot = new Snapshot(database, { ...common, generation, progress, stream: begin });
       }
       // The exported snapshot ends with this command: by now every connection is in it.
       const command = this.#command(start, tables);
@@ -250,8 +241,8 @@ export class PostgresSource implements Source {
         ...{ session, stream, server, generation, snapshot, end_lsn },
         assembler: context.assembler,
         incremental: new Incremental(resume, {
-          ...{ source, log, now, open: (table) => this.#openChunk(context, table, streamed) },
-          ...{ batch_changes: options.batch_changes, batch_bytes: options.batch_bytes },
+          ...common,
+          open: (table) => openChunk(options, name, context, table, streamed),
         }),
         reader: options.plugin === "pgoutput"
           ? new PgoutputReader(context)
@@ -272,8 +263,8 @@ export class PostgresSource implements Source {
     }
   }
 
-  /** The tables of the snapshot. Throws SnapshotCutError where it cannot go on. */
-  async #list(
+  /** What the snapshot reads: all but the signal table. */
+  async #listed(
     session: Session,
     tables: readonly TableName[],
     progress: SnapshotProgress,
@@ -458,26 +449,6 @@ export class PostgresSource implements Source {
     }, signal);
   }
 
-  /** The table of a chunk; undefined while the server does not show all that was streamed. */
-  async #openChunk(
-    shared: PluginContext,
-    table: string,
-    streamed: StreamedTransactions,
-  ): Promise<PostgresSnapshot | undefined> {
-    const { session, wanted } = shared;
-    const names = await wantedTables(session, this.#options);
-    const named = names.filter(({ schema, table: name }) =>
-      `${schema}.${name}` === table && wanted(schema, name)
-    );
-    const options = { ...this.#options, snapshot_workers: 1 };
-    const listed = await listForSnapshot(session, named);
-    const { name } = this.#context;
-    const database = await PostgresSnapshot.open(options, name, shared, listed, { start: 0n });
-    if (streamed.shownBy(await database.shown())) return database;
-    await database.close();
-    return undefined;
-  }
-
   /** The changes that have arrived, up to the bounds of a batch. */
   async #collect(running: Running, signal: AbortSignal): Promise<Change[]> {
     const { batch_changes, batch_bytes, linger_ms } = this.#options;
@@ -606,11 +577,6 @@ function atEnd(running: Running): boolean {
   return running.done_lsn >= running.end_lsn && !running.assembler.open;
 }
 
-function resumePoint(server: Server, lsn: bigint): ResumePoint {
-  const { system_identifier, timeline } = server;
-  return { lsn: formatLsn(lsn), system_identifier, timeline };
-}
-
 function lsnOf(change: Change): bigint {
   return BigInt(change.coordinates["lsn"] as number | bigint);
 }
@@ -648,48 +614,6 @@ async function currentSnapshot(session: Session): Promise<TransactionSnapshot> {
 function namesOf(name: string): [schema: string, table: string] {
   const dot = name.indexOf(".");
   return [name.slice(0, dot), name.slice(dot + 1)];
-}
-
-async function identify(client: Awaited<ReturnType<typeof connect>>): Promise<Server> {
-  const { rows } = await client.query({ text: "IDENTIFY_SYSTEM", rowMode: "array" });
-  const [system_identifier, timeline, flushed] = rows[0] as TextRow;
-  return {
-    system_identifier: system_identifier!,
-    timeline: Number(timeline),
-    flushed_lsn: parseLsn(flushed!),
-  };
-}
-
-/** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */
-function checkHistory(resume: ResumePoint, server: Server, options: PostgresOptions): void {
-  const cure =
-    "point the job at the server that it captured before, or run `deno task remove JOB` and start the job anew";
-  const place = placeOf(options);
-  if (resume["system_identifier"] !== server.system_identifier) {
-    throw new HistoryLostError(
-      `${place} is another server: system identifier ${server.system_identifier}, captured so far` +
-        ` was ${resume["system_identifier"]}`,
-      { cure },
-    );
-  }
-  // A promoted standby writes other changes under the same LSNs. Whether the switch came after all
-  // that was captured cannot be told from here: changes beyond `resume` may be on Kafka already.
-  if (resume["timeline"] !== server.timeline) {
-    throw new HistoryLostError(
-      `${place} is on timeline ${server.timeline}, captured so far was timeline ` +
-        `${resume["timeline"]}: a standby was promoted or a backup restored`,
-      { cure },
-    );
-  }
-  if (parseLsn(String(resume["lsn"])) > server.flushed_lsn) {
-    throw new HistoryLostError(
-      `The log of ${place} ends at ${formatLsn(server.flushed_lsn)}, before ${
-        resume["lsn"]
-      }, up to` +
-        ` where it was captured: an older copy of the server was restored`,
-      { cure },
-    );
-  }
 }
 
 /** A table as wal2json's option `add-tables` wants it: some signs behind a backslash. */

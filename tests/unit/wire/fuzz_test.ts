@@ -36,34 +36,8 @@ import { conversionOf, OID } from "../../../shared/wire/postgres_value.ts";
 import { MalformedBatchError, readRecordBatches } from "../../../shared/wire/record_batch.ts";
 import { Wal2jsonDecoder } from "../../../shared/wire/wal2json.ts";
 
+import { byte, bytes, survives } from "../fuzzing.ts";
 import fixture from "./binlog_fixture.json" with { type: "json" };
-
-const RUNS = Number(Deno.env.get("LIST_SYNC_FUZZ_RUNS") ?? 2_000);
-
-/** Bytes that look like something: small counts, text, and runs of the extremes. */
-const byte = fc.oneof(
-  { weight: 3, arbitrary: fc.nat(8) },
-  { weight: 2, arbitrary: fc.integer({ min: 32, max: 126 }) },
-  { weight: 2, arbitrary: fc.nat(255) },
-  fc.constantFrom(0, 0x7f, 0x80, 0xfb, 0xfc, 0xfd, 0xfe, 0xff),
-);
-const bytes = fc.array(byte, { maxLength: 200 }).map((list) => Uint8Array.from(list));
-
-/** Runs `decode` on many inputs; errors other than `own` fail with the input that made them. */
-function survives<T>(
-  input: fc.Arbitrary<T>,
-  decode: (input: T) => unknown,
-  ...own: (new (...args: never[]) => Error)[]
-): void {
-  const property = fc.property(input, (value) => {
-    try {
-      decode(value);
-    } catch (error) {
-      if (!own.some((kind) => error instanceof kind)) throw error;
-    }
-  });
-  fc.assert(property, { numRuns: RUNS });
-}
 
 const BINLOG_READERS = {
   readFormatDescription: (reader: BinlogReader) =>
