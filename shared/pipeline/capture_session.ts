@@ -24,11 +24,13 @@ import { Load, type Target } from "./load.ts";
 import { Outbox } from "./outbox.ts";
 import {
   minInsync,
+  nextGeneration,
   positionBatch,
   POSITIONS_TOPIC,
   positionsTopic,
   readPosition,
   type StoredPosition,
+  transactionalId,
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
 import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
@@ -172,15 +174,14 @@ export class CaptureSession {
     ]);
     const known = await readPosition(admin, this.#identity);
     this.#refuseOtherRouting(known);
-    const isAnew = this.#totals.lost !== undefined;
-    const seconds = Math.floor(now() / 1000);
-    const generation = isAnew
-      ? Math.max((known?.generation ?? 0) + 1, seconds)
-      : known?.generation ?? seconds;
+    const isAnew = this.#totals.lost !== undefined || known?.reset === true;
+    const generation = isAnew || known === undefined
+      ? nextGeneration(known?.generation, now())
+      : known.generation;
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);
 
-    const transactional_id = `list-sync.${this.#identity.connector}.${this.#job.name}`;
+    const transactional_id = transactionalId(this.#identity);
     this.#producer = await kafka.producer({
       transactional_id,
       fence: {

@@ -25,7 +25,7 @@ export const verifyOptions = z.strictObject({
   // Files written from a table's first row on hold each row from its insert on.
   complete_history: z.boolean().default(true).describe(
     "Whether each row's changes must be whole, from its insert on; turn it off where the capture" +
-      " began when rows were there already.",
+      " began when rows were there already, or was set back.",
   ),
   // More than a person reads of one kind.
   differences: z.int().min(0).max(10_000).default(10).describe(

@@ -12,7 +12,15 @@ import {
   type SnapshotProgress,
   withProgress,
 } from "../snapshot_progress.ts";
-import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
+import type {
+  Finding,
+  LogStanding,
+  Move,
+  OpenOptions,
+  ResumePoint,
+  Source,
+  SourceBatch,
+} from "../source.ts";
 import { Assembler } from "./assembler.ts";
 import { type TableName, TypeCatalog } from "./catalog.ts";
 import {
@@ -23,13 +31,14 @@ import {
   quoteLiteral,
   type ServerError,
   Session,
-  type TextRow,
 } from "./connection.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
+import { locate, readStanding } from "./positions.ts";
 import { ReplicationStream } from "./replication_stream.ts";
+import { checkHistory, identify, logEnd, resumePoint, type Server } from "./server.ts";
 import {
   awaitRelease,
   checkSlot,
@@ -63,13 +72,6 @@ export interface SourceContext {
   readonly now: () => number;
   /** Lost history is answered by a new generation with a snapshot. */
   readonly resyncs?: boolean;
-}
-
-/** The server as it introduces itself. */
-interface Server {
-  readonly system_identifier: string;
-  readonly timeline: number;
-  readonly flushed_lsn: bigint;
 }
 
 /** Prefix of the messages that we write into the log; wal2json is asked to leave them out. */
@@ -118,12 +120,7 @@ export class PostgresSource implements Source {
   }
 
   async inspect(): Promise<Finding[]> {
-    const session = await this.#session();
-    try {
-      return await inspect(session, this.#options, this.#context);
-    } finally {
-      await session.close();
-    }
+    return await this.#ask((session) => inspect(session, this.#options, this.#context));
   }
 
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
@@ -151,11 +148,32 @@ export class PostgresSource implements Source {
     await running.session.close();
   }
 
+  async standing(resume: ResumePoint | undefined): Promise<LogStanding> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    return await this.#ask((session) => readStanding(session, this.#options, slot, resume));
+  }
+
+  /** The slot tells whether a capture of the job runs; the server cannot keep one away. */
+  async claim(): Promise<void> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    await this.#ask((session) => awaitRelease(session, slot));
+  }
+
+  async locate(to: string, resume: ResumePoint): Promise<Move> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    return await this.#ask((session) => locate(session, this.#options, slot, { to, resume }));
+  }
+
   async remove(): Promise<string[]> {
     await this.close();
+    const { name } = this.#context;
+    return await this.#ask((session) => removeObjects(session, this.#options, name));
+  }
+
+  async #ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.#session();
     try {
-      return await removeObjects(session, this.#options, this.#context.name);
+      return await question(session);
     } finally {
       await session.close();
     }
@@ -481,11 +499,6 @@ function atEnd(running: Running): boolean {
   return running.done_lsn >= running.end_lsn && !running.assembler.open;
 }
 
-function resumePoint(server: Server, lsn: bigint): ResumePoint {
-  const { system_identifier, timeline } = server;
-  return { lsn: formatLsn(lsn), system_identifier, timeline };
-}
-
 function lsnOf(change: Change): bigint {
   return BigInt(change.coordinates["lsn"] as number | bigint);
 }
@@ -500,60 +513,6 @@ async function emitMessage(session: Session, transactional: boolean): Promise<vo
     String(transactional),
     MESSAGE_PREFIX,
   ]);
-}
-
-/**
- * Where the server's log ends. What is inserted but not yet flushed counts: with
- * synchronous_commit=off its transactions are visible already.
- */
-async function logEnd(session: Session): Promise<bigint> {
-  const [row] = await session.query(
-    `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
-                 else pg_current_wal_insert_lsn() end`,
-  );
-  return parseLsn(row![0]!);
-}
-
-async function identify(client: Awaited<ReturnType<typeof connect>>): Promise<Server> {
-  const { rows } = await client.query({ text: "IDENTIFY_SYSTEM", rowMode: "array" });
-  const [system_identifier, timeline, flushed] = rows[0] as TextRow;
-  return {
-    system_identifier: system_identifier!,
-    timeline: Number(timeline),
-    flushed_lsn: parseLsn(flushed!),
-  };
-}
-
-/** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */
-function checkHistory(resume: ResumePoint, server: Server, options: PostgresOptions): void {
-  const cure =
-    "point the job at the server that it captured before, or run `deno task remove JOB` and start the job anew";
-  const place = placeOf(options);
-  if (resume["system_identifier"] !== server.system_identifier) {
-    throw new HistoryLostError(
-      `${place} is another server: system identifier ${server.system_identifier}, captured so far` +
-        ` was ${resume["system_identifier"]}`,
-      { cure },
-    );
-  }
-  // A promoted standby writes other changes under the same LSNs. Whether the switch came after all
-  // that was captured cannot be told from here: changes beyond `resume` may be on Kafka already.
-  if (resume["timeline"] !== server.timeline) {
-    throw new HistoryLostError(
-      `${place} is on timeline ${server.timeline}, captured so far was timeline ` +
-        `${resume["timeline"]}: a standby was promoted or a backup restored`,
-      { cure },
-    );
-  }
-  if (parseLsn(String(resume["lsn"])) > server.flushed_lsn) {
-    throw new HistoryLostError(
-      `The log of ${place} ends at ${formatLsn(server.flushed_lsn)}, before ${
-        resume["lsn"]
-      }, up to` +
-        ` where it was captured: an older copy of the server was restored`,
-      { cure },
-    );
-  }
 }
 
 /** A table as wal2json's option `add-tables` wants it: some signs behind a backslash. */
