@@ -115,7 +115,7 @@ export interface Change {
   readonly snapshot?: SnapshotMark;
 }
 
-/** The change as an object of its own, which may be copied and kept: one as read is a view of what came. */
+/** The change as an object of its own, which may be kept and copied: one as read is a view of what came. */
 export function plainChange(change: Change): Change {
   const { op, source, table, before, after, position, coordinates } = change;
   const { transaction, total_order, ts_ms, snapshot } = change;

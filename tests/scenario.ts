@@ -26,6 +26,8 @@ export interface ScenarioOptions {
   readonly snapshot?: "initial" | "never";
   /** Servers of the test's own. @default those of LIST_SYNC_STACK */
   readonly stack?: TestStack;
+  /** Added to `source` of the capture's job. */
+  readonly source?: Readonly<Record<string, unknown>>;
   /** Added to `kafka` of both workers' jobs. */
   readonly kafka?: Readonly<Record<string, unknown>>;
 }
@@ -102,7 +104,11 @@ export class Scenario {
     return {
       job: isMysql ? "capture-mysql" : "capture-pg",
       name: this.name,
-      source: { snapshot: this.#options.snapshot ?? "never", ...source },
+      source: {
+        snapshot: this.#options.snapshot ?? "never",
+        ...source,
+        ...this.#options.source,
+      },
       kafka: this.#kafka(),
       format: this.#options.format,
       mode: this.#options.mode,
@@ -110,16 +116,17 @@ export class Scenario {
   }
 
   /** Starts the capture; `worker` may be a script that breaks it on purpose. */
-  capture(worker?: string): WorkerProcess {
-    return this.start(this.captureJob(), worker);
+  capture(worker?: string, env?: Record<string, string>): WorkerProcess {
+    return this.start(this.captureJob(), worker, env);
   }
 
   /** Starts the worker of a job, or another script with it. */
   start(
     job: { name: string; job: string; mode?: unknown },
     worker: string = job.job,
+    env?: Record<string, string>,
   ): WorkerProcess {
-    return new WorkerProcess(this.folder, worker, job, ["--json"]);
+    return new WorkerProcess(this.folder, worker, job, ["--json"], env);
   }
 
   /** The job of a consumer of the scenario's group. */
@@ -139,8 +146,12 @@ export class Scenario {
   }
 
   /** Starts a consumer of the scenario's group. */
-  consume(consumer_id = "1", worker = "consume-csv"): WorkerProcess {
-    return this.start(this.consumeJob(consumer_id), worker);
+  consume(
+    consumer_id = "1",
+    worker = "consume-csv",
+    env?: Record<string, string>,
+  ): WorkerProcess {
+    return this.start(this.consumeJob(consumer_id), worker, env);
   }
 
   /** Makes `rows` changes and adds them to `made` when the worker ends. */

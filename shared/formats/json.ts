@@ -277,9 +277,13 @@ const OP_OF_BYTE = Object.fromEntries([...OPS].map((op) => [op.charCodeAt(0), op
 function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
   return new RecordError(
     `Cannot read the record at offset ${record.offset} as a change in format json: ${why}`,
-    { cure: "set the job's `format` to the one that the topic was written with", cause },
+    { cure: FORMAT_CURE, cause },
   );
 }
+
+const FORMAT_CURE = "set the job's `format` to the one that the topic was written with";
+/** So much of what cannot be read stands in an error. */
+const SHOWN_CHARACTERS = 100;
 
 // All but the rows, the coordinates and some numbers is the same for all changes of a table. What is
 // the same is compared as bytes and the rest is found around it, in a fraction of the time that
@@ -470,7 +474,18 @@ class KnownChange implements Change {
 
   get coordinates(): Coordinates {
     const { bytes, at, end } = this.#coordinates;
-    return readCoordinates(parseExactly(`{${utf8.decode(bytes.subarray(at, end))}}`));
+    const text = utf8.decode(bytes.subarray(at, end));
+    try {
+      return readCoordinates(parseExactly(`{${text}}`));
+    } catch (cause) {
+      throw new RecordError(
+        `Cannot read ${
+          JSON.stringify(text.slice(0, SHOWN_CHARACTERS))
+        } of the change at position ` +
+          `${this.position} as coordinates in its database's log`,
+        { cure: FORMAT_CURE, cause: cause === INEXACT ? undefined : cause },
+      );
+    }
   }
 
   #values(): Rows {

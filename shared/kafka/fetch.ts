@@ -106,12 +106,18 @@ export function decodeFetch(body: Buffer): { error_code: number; partitions: Fet
 /** Decompressed bytes after which a batch is handed over: some thousand row changes. */
 const BATCH_BYTES = 1 << 20;
 
-/** The next records of `fetched` from offset `from` on, and what is left of it; undefined: nothing. */
-export function takeBatch(
-  fetched: Fetched,
-  from: number,
-): { readonly batch: InBatch; readonly left: Fetched | undefined } {
-  const { records, next_offset, rest } = readRecordBatches(
+/** What `takeBatch` takes. */
+export interface Taken {
+  readonly batch: InBatch;
+  /** What is left; undefined: nothing. */
+  readonly left: Fetched | undefined;
+  /** Memory of the batch that `giveBack` may give back when nobody reads its records any more. */
+  readonly payloads: readonly Uint8Array[];
+}
+
+/** The next records of `fetched` from offset `from` on. */
+export function takeBatch(fetched: Fetched, from: number): Taken {
+  const { records, next_offset, rest, payloads } = readRecordBatches(
     fetched.bytes,
     from,
     decompress,
@@ -121,14 +127,26 @@ export function takeBatch(
   return {
     batch: { topic, partition, records, next_offset, end_offset },
     left: rest.length === 0 ? undefined : { ...fetched, bytes: rest },
+    payloads,
   };
+}
+
+/**
+ * Frees what was decompressed, at once: a megabyte a batch would pile up until the garbage is
+ * collected. Whoever reads it later gets a TypeError.
+ */
+export function giveBack(payloads: readonly Uint8Array[]): void {
+  for (const { buffer, byteLength } of payloads) {
+    // A small one may be a part of memory that others use, too.
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+  }
 }
 
 /** All records of `fetched` from offset `from` up to `to` (exclusive), batch by batch. */
 export function* batchesOf(fetched: Fetched, from: number, to: number): Generator<InBatch> {
   let rest: Fetched | undefined = fetched;
   for (let next = from; rest !== undefined && next < to;) {
-    const { batch, left }: ReturnType<typeof takeBatch> = takeBatch(rest, next);
+    const { batch, left }: Taken = takeBatch(rest, next);
     if (batch.next_offset > next) yield below(batch, to);
     next = batch.next_offset;
     rest = left;

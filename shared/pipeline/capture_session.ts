@@ -34,7 +34,7 @@ import {
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
 import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
-import { readTails, refuseLostTopics } from "./tails.ts";
+import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
 
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
@@ -137,7 +137,10 @@ export class CaptureSession {
       ready(true);
       const to_end = this.#job.mode === "batch";
       try {
-        for await (const batch of this.#source.batches({ to_end, signal: this.#stop.signal })) {
+        const { signal } = this.#stop;
+        for await (
+          const batch of this.#source.batches({ to_end, signal, held: this.#highest() })
+        ) {
           await this.#take(batch);
         }
       } finally {
@@ -398,7 +401,12 @@ export class CaptureSession {
     const { topics } = this.#stored!;
     for (const { topic, partition, next_offset } of acknowledged) {
       const state = topics[topic]?.partitions[partition];
-      if (state !== undefined) state.end_offset = next_offset;
+      if (state === undefined) continue;
+      // A topic that was made anew while this ran begins at its first offset again.
+      if (next_offset <= state.end_offset) {
+        throw topicCut(topic, partition, next_offset, state.end_offset);
+      }
+      state.end_offset = next_offset;
     }
     for (const { topic, partition, position } of positions) {
       topics[topic]!.partitions[partition]!.position = position;
@@ -435,13 +443,19 @@ export class CaptureSession {
 
   /** `reached_end`: nothing comes again, whatever was taken. Else the topics may hold a part of a transaction. */
   #storeEnd(reached_end: boolean): void {
-    const { topics, covered } = this.#stored!;
-    let held = "";
-    for (const { partitions } of Object.values(topics)) {
-      for (const { position } of partitions) if (position > held) held = position;
-    }
+    const { covered } = this.#stored!;
+    const held = this.#highest();
     const clean = reached_end || held <= covered;
     this.#store({ clean, covered: clean && held > covered ? held : covered });
+  }
+
+  /** The highest position that a topic holds; empty: none holds any. */
+  #highest(): string {
+    let highest = "";
+    for (const { partitions } of Object.values(this.#stored!.topics)) {
+      for (const { position } of partitions) if (position > highest) highest = position;
+    }
+    return highest;
   }
 
   #measure(load: Load): void {

@@ -124,7 +124,7 @@ export class Lane {
     for (const record of batch.records) {
       if (record.offset < this.next_offset) continue; // fetched before a seek
       if (record.offset >= end) break;
-      bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
+      bytes += record.size;
       records++;
       if (record.value === null) continue; // a tombstone tells compaction, not us
       let change: Change;

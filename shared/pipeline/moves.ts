@@ -38,7 +38,9 @@ export function movedTo(
 ): StoredPosition {
   const generation = nextGeneration(stored.generation, now_ms);
   const covered = formatPosition({ generation, major: 0n, minor: 0n, row: 0 });
-  return { ...stored, resume, generation, covered };
+  const { incremental } = stored.resume; // tables are read again wherever the stream stands
+  const point = incremental === undefined ? resume : { ...resume, incremental };
+  return { ...stored, resume: point, generation, covered };
 }
 
 /** `stored`, after which the next start truncates the topics and reads all rows anew. */

@@ -45,11 +45,6 @@ export interface PositionRecord {
   readonly stored_ms: number;
 }
 
-/** The transactional id under which a capture's producer writes. */
-export function transactionalId(source: { connector: Connector; name: string }): string {
-  return `list-sync.${source.connector}.${source.name}`;
-}
-
 /** The generation that follows `known`; it is greater even where nobody remembers that one. */
 export function nextGeneration(known: number | undefined, now_ms: number): number {
   return Math.max((known ?? 0) + 1, Math.floor(now_ms / 1000));
@@ -75,6 +70,11 @@ export function positionsTopic(replication_factor: number): NewTopic {
 /** In-sync replicas to ask of a topic: one replica may fail without stopping or losing anything. */
 export function minInsync(replication_factor: number): string {
   return String(Math.max(1, replication_factor - 1));
+}
+
+/** Names the producer of a source across restarts. */
+export function transactionalId(source: { connector: Connector; name: string }): string {
+  return `list-sync.${source.connector}.${source.name}`;
 }
 
 /** The record that stores `stored` for a source; null forgets the source. */

@@ -39,7 +39,10 @@ export interface Sink {
    * undefined: it has never seen it. Throws HistoryLostError when the topic is another one.
    */
   open(partition: SinkPartition, signal: AbortSignal): Promise<Standing | undefined>;
-  /** Accepts a batch: it is not durable before the next `flush`. */
+  /**
+   * Accepts a batch: it is not durable before the next `flush`. Its changes are views of what came,
+   * good until this resolves; `plainChange` makes one that may be kept.
+   */
   write(at: TopicPartition, batch: SinkBatch): Promise<void>;
   /** Makes everything accepted durable, data and standing together; undefined: nothing was new. */
   flush(at: TopicPartition): Promise<Durable | undefined>;

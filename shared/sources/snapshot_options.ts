@@ -16,5 +16,13 @@ export const snapshotOptions = {
     .describe("Rows of a chunk: an interrupted snapshot goes on behind the last whole chunk."),
 };
 
+/** A table by whose rows a person tells the capture something. */
+export const signalOptions = {
+  signal_table: z.string().regex(/^[^.*?]+\.[^*?]+$/, "schema and table joined by a dot").optional()
+    .describe(
+      "Table whose rows (`id`, `type`, `data`) are signals; `deno task snapshot` writes them. It must be captured like the others, and goes to no topic.",
+    ),
+};
+
 /** The options as validated. */
 export type SnapshotOptions = z.infer<z.ZodObject<typeof snapshotOptions>>;

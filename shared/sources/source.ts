@@ -64,6 +64,13 @@ export interface OpenOptions {
   readonly generation: number;
 }
 
+/** How `batches` goes on. */
+export interface BatchesOptions {
+  readonly to_end: boolean;
+  readonly signal: AbortSignal;
+  readonly held?: string;
+}
+
 /** A source of changes. */
 export interface Source {
   readonly connector: Connector;
@@ -77,15 +84,16 @@ export interface Source {
    */
   open(options: OpenOptions): Promise<ResumePoint>;
   /**
-   * The changes from there on. `to_end`: ends when all that the log held at `open` has come.
-   * Pulling slowly slows the server down: at most `queue_bytes` are held.
+   * The changes from there on. `to_end`: ends when all that the log held at `open` has come. `held`:
+   * the highest position that a topic holds (default: none). Pulling slowly slows the server down:
+   * at most `queue_bytes` are held.
    */
-  batches(options: { readonly to_end: boolean; readonly signal: AbortSignal }): AsyncIterable<
-    SourceBatch
-  >;
+  batches(options: BatchesOptions): AsyncIterable<SourceBatch>;
   /** Everything up to `resume` is on all in-sync replicas: the server may forget it. */
   confirm(resume: ResumePoint): void;
   close(): Promise<void>;
+  /** Writes the signal that asks a running capture to read these tables again. Throws ConfigError. */
+  signal(tables: readonly string[]): Promise<void>;
   /** Where the log stands, beside `resume` if there is one; changes nothing. */
   standing(resume: ResumePoint | undefined): Promise<LogStanding>;
   /**

@@ -12,9 +12,11 @@ export interface RecordToWrite {
   readonly headers?: readonly (readonly [name: string, value: string | Uint8Array])[];
 }
 
-/** A record as read; its bytes are views into the batch. */
+/** A record as read; its bytes are views into the batch, made when they are asked for. */
 export interface RecordRead {
   readonly offset: number;
+  /** Bytes of key and value. */
+  readonly size: number;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly timestamp_ms: number;
@@ -245,6 +247,8 @@ export interface ReadBatches {
   readonly next_offset: number;
   /** Whole batches that the limit left unread. */
   readonly rest: Uint8Array;
+  /** What was decompressed for the records: their bytes are views into it. */
+  readonly payloads: readonly Uint8Array[];
 }
 
 /** Offset behind the last whole batch in `bytes`, or `from` when there is none. Reads headers only. */
@@ -267,11 +271,12 @@ export function readRecordBatches(
   limit_bytes = Infinity,
 ): ReadBatches {
   const records: RecordRead[] = [];
+  const payloads: Uint8Array[] = [];
   let next_offset = from;
   let read_bytes = 0;
   for (const batch of wholeBatches(bytes)) {
     if (read_bytes >= limit_bytes) {
-      return { records, next_offset, rest: bytes.subarray(batch.start) };
+      return { records, next_offset, rest: bytes.subarray(batch.start), payloads };
     }
     next_offset = Math.max(from, batch.next_offset);
     if ((batch.attributes & CONTROL) !== 0) continue;
@@ -279,10 +284,11 @@ export function readRecordBatches(
     const id = batch.attributes & CODEC_MASK;
     const packed = bytes.subarray(batch.start + HEADER_BYTES, batch.end);
     const payload = id === 0 ? packed : decompress(id, packed);
+    if (id !== 0) payloads.push(payload);
     readRecords(payload, batch, from, records);
     read_bytes += payload.length;
   }
-  return { records, next_offset, rest: NO_BYTES };
+  return { records, next_offset, rest: NO_BYTES, payloads };
 }
 
 const NO_BYTES = new Uint8Array();
@@ -344,17 +350,72 @@ function readRecords(
       cursor.jump(end);
       continue;
     }
-    const key = cursor.bytes();
-    const value = cursor.bytes();
-    records.push({
-      offset,
-      key,
-      value,
-      timestamp_ms: appended ? batch.max_timestamp : batch.base_timestamp + timestamp_delta,
-      headers: cursor.headers(),
-    });
+    const timestamp_ms = appended ? batch.max_timestamp : batch.base_timestamp + timestamp_delta;
+    const key_length = cursor.zigzag();
+    const key_at = cursor.at;
+    cursor.jump(key_at + Math.max(0, key_length));
+    const value_length = cursor.zigzag();
+    const value_at = cursor.at;
+    cursor.jump(value_at + Math.max(0, value_length));
+    const headers = cursor.headers();
+    records.push(
+      new RecordView(
+        offset,
+        timestamp_ms,
+        headers,
+        bytes,
+        key_at,
+        key_length,
+        value_at,
+        value_length,
+      ),
+    );
     cursor.jump(end);
   }
+}
+
+/** Thousands of these wait at a time: they are smaller than the views that they can make. */
+class RecordView implements RecordRead {
+  readonly #batch: Uint8Array;
+  readonly #key_at: number;
+  readonly #key_length: number;
+  readonly #value_at: number;
+  readonly #value_length: number;
+
+  constructor(
+    readonly offset: number,
+    readonly timestamp_ms: number,
+    readonly headers: RecordRead["headers"],
+    batch: Uint8Array,
+    key_at: number,
+    key_length: number,
+    value_at: number,
+    value_length: number,
+  ) {
+    this.#batch = batch;
+    this.#key_at = key_at;
+    this.#key_length = key_length;
+    this.#value_at = value_at;
+    this.#value_length = value_length;
+  }
+
+  get size(): number {
+    return Math.max(0, this.#key_length) + Math.max(0, this.#value_length);
+  }
+
+  get key(): Uint8Array | null {
+    return view(this.#batch, this.#key_at, this.#key_length);
+  }
+
+  get value(): Uint8Array | null {
+    return view(this.#batch, this.#value_at, this.#value_length);
+  }
+}
+
+/** A length of −1 is null. */
+function view(bytes: Uint8Array, at: number, length: number): Uint8Array | null {
+  // Not subarray: of a Buffer that makes Buffers, which are slower and larger than plain views.
+  return length < 0 ? null : new Uint8Array(bytes.buffer, bytes.byteOffset + at, length);
 }
 
 class Cursor {
@@ -385,12 +446,9 @@ class Cursor {
 
   bytes(): Uint8Array | null {
     const length = this.zigzag();
-    if (length < 0) return null;
     const start = this.at;
-    this.jump(start + length);
-    // Not subarray: of a Buffer that makes Buffers, which are slower and larger than plain views.
-    const { buffer, byteOffset } = this.#bytes;
-    return new Uint8Array(buffer, byteOffset + start, length);
+    this.jump(start + Math.max(0, length));
+    return view(this.#bytes, start, length);
   }
 
   headers(): readonly (readonly [string, Uint8Array])[] {

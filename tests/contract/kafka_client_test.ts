@@ -20,6 +20,7 @@ import {
   type TopicPartition,
 } from "../../shared/kafka/port.ts";
 import { createLog } from "../../shared/observe/log.ts";
+import { keptBatch } from "./kept_batch.ts";
 import { testStack } from "../stack.ts";
 import { DEADLINE_MS, until as waitUntil } from "../until.ts";
 
@@ -162,7 +163,7 @@ class Reader {
           partitions.forEach((at) => this.owned.delete(partitionId(at)));
         },
         batch: async (batch) => {
-          this.batches.push(batch);
+          this.batches.push(keptBatch(batch));
           await this.onBatch(batch);
         },
         failed: (error) => this.failures.push(error),
@@ -222,6 +223,18 @@ for (const client of names) {
         config: {},
       }]);
       equal((await admin.topics((name) => name === topic))[0]!.partitions, 2);
+    }));
+
+  test("rights are told: all of them where the brokers have no ACLs; asking makes nothing", () =>
+    withTopic(client, 1, async (admin, topic) => {
+      const held = await admin.rights("topic", topic);
+      deepEqual([...held!], ["Read", "Write", "Create", "Describe", "DescribeConfigs"]);
+      const absent = `${topic}.${"x".repeat(200)}`.slice(0, 249);
+      equal(await admin.rights("topic", absent), undefined);
+      ok((await admin.rights("group", fresh("group")))!.has("Read"));
+      ok((await admin.rights("transactional-id", fresh("producer")))!.has("Describe"));
+      equal(await admin.may_create(absent), true);
+      deepEqual(await admin.topics((name) => name === absent), []);
     }));
 
   test("acknowledged offsets follow the records, batch by batch and partition by partition", () =>

@@ -13,6 +13,7 @@ import {
   type TopicPartition,
 } from "../../shared/kafka/port.ts";
 import { createLog } from "../../shared/observe/log.ts";
+import { keptBatch } from "./kept_batch.ts";
 import { testStack } from "../stack.ts";
 import { until as waitUntil } from "../until.ts";
 
@@ -121,7 +122,7 @@ class Witness {
         batch: async (batch) => {
           const id = partitionId(batch);
           if (!this.owned.has(id)) this.wrong.push(`a batch of ${id}, which is not assigned`);
-          this.batches.push(batch);
+          this.batches.push(keptBatch(batch));
         },
         failed: (error) => this.wrong.push(`failed: ${error}`),
         out_of_range: async (_at, _asked, first) => first,

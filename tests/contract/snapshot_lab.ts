@@ -243,6 +243,12 @@ export class SnapshotLab implements AsyncDisposable {
     return this.#database.run(sql);
   }
 
+  /** The table's name as jobs and signals write it. */
+  qualified(table: string): string {
+    const { database } = this.#server;
+    return `${this.way.kind === "MySQL" ? database : "public"}.${this.quoted(table)}`;
+  }
+
   source(log: Log, changes: SourceChanges = {}): Source {
     const context = { name: this.name, version: "0", log, now: Date.now };
     const options = this.#sourceOptions(changes);
@@ -371,6 +377,7 @@ export class SnapshotLab implements AsyncDisposable {
     for (const table of this.#tables.keys()) {
       await this.run(`DROP TABLE IF EXISTS ${this.quoted(table)}`);
     }
+    await this.run(`DROP TABLE IF EXISTS ${this.quoted("signal")}`);
     await this.admin.close();
     await this.#database.close();
   }
@@ -384,10 +391,13 @@ export class Writer implements AsyncDisposable {
   #next = 1_000_000;
   #more = true;
   readonly #written: Promise<void>;
+  readonly #midway: (() => Promise<void>) | undefined;
   transactions = 0;
 
-  constructor(lab: SnapshotLab, seed: number) {
+  /** `midway`: done between two of the first transactions. */
+  constructor(lab: SnapshotLab, seed: number, midway?: () => Promise<void>) {
     this.#lab = lab;
+    this.#midway = midway;
     this.#random = new Random(seed);
     this.#tables = { keyed: lab.quoted("keyed"), paired: lab.quoted("paired") };
     this.#written = this.#write();
@@ -410,7 +420,7 @@ export class Writer implements AsyncDisposable {
         await this.#lab.run(this.#statement());
       }
       await this.#lab.run(this.#random.below(10) === 0 ? "ROLLBACK" : "COMMIT");
-      this.transactions++;
+      if (++this.transactions === 5) await this.#midway?.();
     }
   }
 

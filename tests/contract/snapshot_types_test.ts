@@ -1,27 +1,11 @@
 /** Every type, as a value and as a key: a snapshot gives what the stream gives, to the byte. */
 import assert from "node:assert/strict";
-import mysql from "mysql2/promise";
-import pg from "pg";
-import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
-import { MysqlSource } from "../../shared/sources/mysql/source.ts";
-import { postgresOptions } from "../../shared/sources/postgres/options.ts";
-import { PostgresSource } from "../../shared/sources/postgres/source.ts";
-import type { Source } from "../../shared/sources/source.ts";
 import { captured, lastRows } from "../source_rows.ts";
-import { testStack } from "../stack.ts";
-
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
-const NAME = `types_${crypto.randomUUID().slice(0, 8)}`;
-const CONTEXT = { name: NAME, version: "0", log: SILENT, now: Date.now };
-
-interface Database {
-  run(sql: string): Promise<void>;
-  source(snapshot: "never" | "only"): Source;
-}
+import { NAME, onMysql, onPostgres, type OwnDatabase } from "./own_database.ts";
 
 /** Runs the statements while a stream is captured, then compares with snapshots in chunks of one row. */
 async function compare(
-  database: Database,
+  database: OwnDatabase,
   definitions: readonly string[],
   statements: readonly string[],
 ): Promise<void> {
@@ -38,54 +22,6 @@ async function compare(
   await snapshot.remove();
   assert.deepStrictEqual(lastRows(rows), stream);
   assert.equal(rows.length, stream.length, "each row comes once");
-}
-
-async function onPostgres(test: (database: Database) => Promise<void>): Promise<void> {
-  const { host, port, database, users } = testStack().pg;
-  const connect = async (database: string) => {
-    const client = new pg.Client({ host, port, database, ...users.admin });
-    client.on("error", () => {});
-    await client.connect();
-    return client;
-  };
-  const admin = await connect(database);
-  await admin.query(`CREATE DATABASE ${NAME}`);
-  const own = await connect(NAME);
-  const options = {
-    ...{ host, port, database: NAME, ...users.admin, tables: ["public.*", "Other.*"] },
-    ...{ snapshot_chunk_rows: 1, snapshot_workers: 3 },
-  };
-  try {
-    await test({
-      run: async (sql) => void await own.query(sql),
-      source: (snapshot) =>
-        new PostgresSource(postgresOptions.parse({ ...options, snapshot }), CONTEXT),
-    });
-  } finally {
-    await own.end();
-    await admin.query(`DROP DATABASE ${NAME} WITH (FORCE)`);
-    await admin.end();
-  }
-}
-
-async function onMysql(test: (database: Database) => Promise<void>): Promise<void> {
-  const { host, port, users } = testStack().mysql;
-  const own = await mysql.createConnection({ host, port, ...users.admin, charset: "utf8mb4" });
-  await own.query(`CREATE DATABASE ${NAME} CHARACTER SET utf8mb4`);
-  await own.query(`USE ${NAME}`);
-  const options = {
-    ...{ host, port, ...users.admin, tables: [`${NAME}.*`] },
-    ...{ snapshot_chunk_rows: 1, snapshot_workers: 3 },
-  };
-  try {
-    await test({
-      run: async (sql) => void await own.query(sql),
-      source: (snapshot) => new MysqlSource(mysqlOptions.parse({ ...options, snapshot }), CONTEXT),
-    });
-  } finally {
-    await own.query(`DROP DATABASE ${NAME}`);
-    await own.end();
-  }
 }
 
 /** Types of PostgreSQL and literals of them. */

@@ -1,7 +1,7 @@
 /** Fetches the assigned partitions and hands their batches over, one at a time for each partition. */
 import { RetryableError } from "../../errors.ts";
 import { brokerFault, isPassing } from "../faults.ts";
-import { type Fetched, takeBatch } from "../fetch.ts";
+import { type Fetched, giveBack, takeBatch } from "../fetch.ts";
 import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
 import { nextOffset } from "../../wire/record_batch.ts";
 import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
@@ -215,9 +215,10 @@ export class Fetcher {
     const idle = slot.handling === undefined && !slot.paused && !slot.lost;
     if (held === undefined || !idle || this.#stop.signal.aborted) return;
     const work = async () => {
-      const { batch, left } = takeBatch(held.fetched, held.from);
+      const { batch, left, payloads } = takeBatch(held.fetched, held.from);
       slot.held = left && { fetched: left, from: batch.next_offset };
       await this.#handlers.batch(batch);
+      giveBack(payloads);
     };
     slot.handling = work().then(() => {
       slot.handling = undefined;

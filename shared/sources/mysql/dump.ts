@@ -5,8 +5,16 @@ import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import { connectCore } from "./connection.ts";
 import type { CaptureIdentity } from "./identity.ts";
-import type { MysqlOptions } from "./options.ts";
-import { type CommandConnection, END, ERROR, OK, type Packet, RawCommand } from "./raw_command.ts";
+import { MISSED_HEARTBEATS, type MysqlOptions } from "./options.ts";
+import {
+  type CommandConnection,
+  END,
+  ERROR,
+  OK,
+  type Packet,
+  RawCommand,
+  serverError,
+} from "./raw_command.ts";
 
 /** Where a dump begins: behind a set of transactions, or at an offset of a file. */
 export type DumpStart =
@@ -25,9 +33,6 @@ const USE_HEARTBEAT_V2 = 2;
 
 /** Slots of the queue that are given back at once. */
 const COMPACT_AT = 1_024;
-
-/** How many heartbeats may be missed. */
-const MISSED_HEARTBEATS = 3;
 
 /** A queue of raw events between the socket and the capture, bounded in bytes. */
 export class BinlogDump {
@@ -68,7 +73,7 @@ export class BinlogDump {
     const core = connection as unknown as CommandConnection;
     core.addCommand(
       new RawCommand(registerPacket(identity, program), (packet) => {
-        if (packet.buffer[packet.offset] === ERROR) dump.#fail(packet.asError());
+        if (packet.buffer[packet.offset] === ERROR) dump.#fail(serverError(packet));
         return true;
       }),
     );
@@ -96,13 +101,16 @@ export class BinlogDump {
   }
 
   /**
-   * Waits until `take` has something or `signal` aborts. Throws the error that ended the stream,
+   * Waits until `take` has something or `signal` aborts, at the latest after `timeout_ms`. Throws the error that ended the stream,
    * and RetryableError when the server has been silent for three heartbeats.
    */
-  async wait(signal: AbortSignal): Promise<void> {
+  async wait(signal: AbortSignal, timeout_ms?: number): Promise<void> {
     if (this.#head < this.#queue.length || signal.aborted) return;
     if (this.#error !== undefined) throw this.#error;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const early = timeout_ms === undefined
+      ? undefined
+      : setTimeout(() => this.#wake?.(), timeout_ms);
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
       timer = setTimeout(() => {
@@ -117,6 +125,7 @@ export class BinlogDump {
       await woken;
     } finally {
       clearTimeout(timer);
+      clearTimeout(early);
       this.#wake = undefined;
       signal.removeEventListener("abort", abort);
     }
@@ -162,7 +171,7 @@ export class BinlogDump {
       this.#wake?.();
       return false;
     }
-    if (status === ERROR) this.#fail(explain(packet.asError()));
+    if (status === ERROR) this.#fail(explain(serverError(packet)));
     else if (status === END) this.#fail(new RetryableError("The MySQL server ended the dump"));
     else {this.#fail(
         new RetryableError(`The MySQL server sent a packet that begins with ${status}`),

@@ -7,7 +7,14 @@ import { BinlogReader } from "../../wire/binlog_reader.ts";
 import { type CellReader, readTextRow } from "../../wire/mysql_text.ts";
 import type { Range, RangeReader, ReadableTable } from "../snapshot.ts";
 import { condition, type KeyColumn } from "./key_column.ts";
-import { type CommandConnection, END, ERROR, type Packet, RawCommand } from "./raw_command.ts";
+import {
+  type CommandConnection,
+  END,
+  ERROR,
+  type Packet,
+  RawCommand,
+  serverError,
+} from "./raw_command.ts";
 
 /** A table as a snapshot reads it. */
 export interface MysqlTable extends ReadableTable {
@@ -99,11 +106,12 @@ export class MysqlRangeReader implements RangeReader<MysqlTable> {
     this.#core.stream.resume();
   }
 
-  #receive({ buffer, offset, end, asError }: Packet): boolean {
+  #receive(packet: Packet): boolean {
+    const { buffer, offset, end } = packet;
     const first = buffer[offset];
     const isEnd = first === END && end - offset < END_LENGTH;
     if (first === ERROR && this.#part !== "columns") {
-      this.#fail(asError.call({ buffer, offset, end }));
+      this.#fail(serverError(packet));
       return true;
     }
     if (this.#part === "header") this.#part = "columns";

@@ -7,7 +7,7 @@ export interface Packet {
   readonly buffer: Uint8Array;
   readonly offset: number;
   readonly end: number;
-  asError(encoding?: string): Error;
+  asError(encoding: string): Error;
 }
 
 /** The same of its connection. */
@@ -22,6 +22,11 @@ export interface CommandConnection {
 export const OK = 0x00;
 export const END = 0xfe;
 export const ERROR = 0xff;
+
+/** The server's error in a packet that begins with `ERROR`; its `code` says which. */
+export function serverError(packet: Packet): Error {
+  return packet.asError("utf8"); // without an encoding the library throws another one
+}
 
 /** A command of mysql2's connection that sends one packet and takes raw ones. */
 export class RawCommand extends EventEmitter {

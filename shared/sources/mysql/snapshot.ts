@@ -330,6 +330,7 @@ function explain(error: unknown, { name }: MysqlListed): unknown {
   return new RetryableError(`Table ${name} was altered as its snapshot began: ${message}`);
 }
 
-function identifier(name: string): string {
+/** `name` quoted as an identifier. */
+export function identifier(name: string): string {
   return `\`${name.replaceAll("`", "``")}\``;
 }

@@ -10,11 +10,7 @@ import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type pg from "pg";
 import { WireReader } from "../../wire/postgres_reader.ts";
-
-/** The parts of `pg`'s client that are reached behind its interface. */
-interface Inside {
-  readonly connection: { readonly stream: Socket; query(text: string): void };
-}
+import type { Inside } from "./connection.ts";
 
 /** Reads messages one by one. */
 export class MessageSocket {

@@ -4,7 +4,7 @@ import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { connect, quoteLiteral, type Session } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
-import { checkHistory, identify, logEnd, resumePoint, type Server } from "./server.ts";
+import { checkHistory, identify, logEnd, resumePoint, type Server } from "./history.ts";
 import { checkSlot, findSlot } from "./slot.ts";
 
 /** Where the log stands, beside `resume` where there is one, and what the slot keeps of it. */

@@ -6,9 +6,10 @@
  */
 import { Buffer } from "node:buffer";
 import type pg from "pg";
+import { placeOf } from "../../connect/postgres.ts";
 import { HistoryLostError, RecordError, RetryableError } from "../../errors.ts";
 import type { WireReader } from "../../wire/postgres_reader.ts";
-import { explain, placeOf } from "./connection.ts";
+import { explain, type Inside } from "./connection.ts";
 import { MESSAGE, MessageSocket, readServerError } from "./message_socket.ts";
 import type { PostgresOptions } from "./options.ts";
 
@@ -30,6 +31,8 @@ export class ReplicationStream {
   #timer: ReturnType<typeof setInterval> | undefined;
   #closing = false;
 
+  /** The server's process at the other end. */
+  readonly server_process: number;
   /** LSN of the last `data` frame: upper and lower 32 bits. */
   high = 0;
   low = 0;
@@ -39,6 +42,7 @@ export class ReplicationStream {
   private constructor(client: pg.Client, options: PostgresOptions, now: () => number) {
     this.#options = options;
     this.#now = now;
+    this.server_process = (client as unknown as Inside).processID;
     this.#socket = new MessageSocket(
       client,
       options.queue_bytes,

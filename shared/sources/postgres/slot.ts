@@ -1,10 +1,10 @@
 /** The slot and the publication: what a capture makes on the server, finds there, and drops. */
+import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { describeTables, listTables, type TableName } from "./catalog.ts";
 import {
-  placeOf,
   quoteIdentifier,
   quoteLiteral,
   quoteTable,

@@ -26,6 +26,8 @@ import {
 import type { PostgresOptions } from "./options.ts";
 import { condition, PostgresRangeReader, type PostgresTable } from "./range_reader.ts";
 import type { TableFactory } from "./table.ts";
+import { wantedTables } from "./slot.ts";
+import { readSnapshot, type StreamedTransactions, type TransactionSnapshot } from "./visibility.ts";
 
 /** A table as it was before the snapshot's moment. */
 export interface PostgresListed extends ListedTable, TableName {
@@ -211,7 +213,8 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
 
   /**
    * The primary key, if the table can be cut into chunks by it: the operators `>` and `<=` are found by
-   * name in pg_catalog, and only for types at home there they are those of the index.
+   * name in pg_catalog, and only for types at home there they are those of the index. With others each
+   * chunk would read the whole table.
    */
   async #cut(table: CatalogTable): Promise<{ id: string; columns: string[] } | undefined> {
     if (table.primary_key.length === 0) return undefined;
@@ -260,6 +263,12 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
     return table.schema.columns.find((column) => quoteIdentifier(column.name) === name)!.type;
   }
 
+  /** The transactions that are shown. */
+  async shown(): Promise<TransactionSnapshot> {
+    const [row] = await this.#planner.query("select pg_current_snapshot()");
+    return readSnapshot(row![0]!);
+  }
+
   coordinates(row: number): Coordinates {
     return { txId: null, lsn: this.#lsn, row };
   }
@@ -268,6 +277,27 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
     for (const reader of this.readers) reader.close();
     await this.#planner.close();
   }
+}
+
+/**
+ * A table in a snapshot of now that shows all that was `streamed`; undefined: the server does not
+ * show it yet. `name`: the job's.
+ */
+export async function openChunk(
+  options: PostgresOptions,
+  name: string,
+  shared: Shared,
+  table: string,
+  streamed: StreamedTransactions,
+): Promise<PostgresSnapshot | undefined> {
+  const wanted = await wantedTables(shared.session, options);
+  const named = wanted.filter(({ schema, table: name }) => `${schema}.${name}` === table);
+  const listed = await listForSnapshot(shared.session, named);
+  const one = { ...options, snapshot_workers: 1 };
+  const database = await PostgresSnapshot.open(one, name, shared, listed, { start: 0n });
+  if (streamed.shownBy(await database.shown())) return database;
+  await database.close();
+  return undefined;
 }
 
 function importing(snapshot: string): string {

@@ -1,10 +1,13 @@
 /** PostgreSQL as a source of changes: logical replication through pgoutput or wal2json. */
 import type pg from "pg";
 import type { Change } from "../../change.ts";
-import { ConfigError, HistoryLostError } from "../../errors.ts";
+import { placeOf } from "../../connect/postgres.ts";
+import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
+import { hex16, hex8, parsePosition } from "../../position.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
+import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -13,6 +16,7 @@ import {
   withProgress,
 } from "../snapshot_progress.ts";
 import type {
+  BatchesOptions,
   Finding,
   LogStanding,
   Move,
@@ -26,19 +30,19 @@ import { type TableName, TypeCatalog } from "./catalog.ts";
 import {
   connect,
   explainRefused,
-  placeOf,
   quoteIdentifier,
   quoteLiteral,
+  quoteTable,
   type ServerError,
   Session,
 } from "./connection.ts";
+import { checkHistory, identify, LOG_END, logEnd, resumePoint, type Server } from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
-import { objectNames, type PostgresOptions } from "./options.ts";
+import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
 import { locate, readStanding } from "./positions.ts";
 import { ReplicationStream } from "./replication_stream.ts";
-import { checkHistory, identify, logEnd, resumePoint, type Server } from "./server.ts";
 import {
   awaitRelease,
   checkSlot,
@@ -54,11 +58,13 @@ import type { PostgresTable } from "./range_reader.ts";
 import {
   createExportingSlot,
   listForSnapshot,
+  openChunk,
   type PostgresListed,
   PostgresSnapshot,
 } from "./snapshot.ts";
 import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
+import { readSnapshot, StreamedTransactions, type TransactionSnapshot } from "./visibility.ts";
 import { Wal2jsonReader } from "./wal2json_reader.ts";
 
 /** What a source is told besides its options. */
@@ -93,8 +99,10 @@ interface Running {
   readonly reader: PluginReader;
   readonly assembler: Assembler;
   readonly server: Server;
+  readonly generation: number;
   /** What is read before the stream. */
   readonly snapshot: Snapshot<PostgresListed, PostgresTable> | undefined;
+  readonly incremental: Incremental<PostgresListed, PostgresTable>;
   readonly timers: ReturnType<typeof setInterval>[];
   /** Where the log ended when the source was opened. */
   readonly end_lsn: bigint;
@@ -164,6 +172,23 @@ export class PostgresSource implements Source {
     return await this.#ask((session) => locate(session, this.#options, slot, { to, resume }));
   }
 
+  async signal(tables: readonly string[]): Promise<void> {
+    const { signal_table } = this.#options;
+    const { type, data } = executeSignal(tables);
+    const session = await this.#session();
+    try {
+      const [schema, table] = namesOf(signal_table!);
+      await session.query(
+        `insert into ${quoteTable({ schema, table })} (id, type, data) values ($1, $2, $3)`,
+        [crypto.randomUUID(), type, data],
+      );
+    } catch (error) {
+      throw explainRefused(error, this.#options);
+    } finally {
+      await session.close();
+    }
+  }
+
   async remove(): Promise<string[]> {
     await this.close();
     const { name } = this.#context;
@@ -202,14 +227,11 @@ export class PostgresSource implements Source {
       if (resume !== undefined) checkHistory(resume, server, options);
       const tables = await this.#tables(session);
       const progress = nextProgress(resume, options);
-      const listed = progress && await listForSnapshot(session, tables);
-      if (progress !== undefined) refuseCut(progress, listed!);
-      const { start, exported } = await this.#prepare(client, session, {
-        resume,
-        tables,
-        progress,
-      });
+      const listed = progress && await this.#listed(session, tables, progress);
+      const plan = { resume, tables, progress };
+      const { start, exported } = await this.#prepare(client, session, plan);
       const source = { connector: this.connector, name, version } as const;
+      const streamed = new StreamedTransactions(await currentSnapshot(session));
       const context: PluginContext = {
         session,
         types: new TypeCatalog(session),
@@ -219,25 +241,28 @@ export class PostgresSource implements Source {
         wanted: tableMatcher(options),
         committed: (end_lsn) => {
           if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
+          if (options.signal_table !== undefined) streamed.add(context.assembler.xid);
         },
       };
       const end_lsn = await logEnd(session);
       const begin = resumePoint(server, start);
+      const { batch_changes, batch_bytes } = options;
+      const common = { source, log, now, batch_changes, batch_bytes };
       if (progress !== undefined) {
-        const database = await PostgresSnapshot.open(options, name, context, listed!, {
-          start,
-          exported,
-        });
-        const { batch_changes, batch_bytes } = options;
-        const bounds = { batch_changes, batch_bytes };
-        const told = { source, generation, progress, stream: begin, log, now };
-        snapshot = new Snapshot(database, { ...told, ...bounds });
+        const moment = { start, exported };
+        const database = await PostgresSnapshot.open(options, name, context, listed!, moment);
+        snapshot = new Snapshot(database, { ...common, generation, progress, stream: begin });
       }
       // The exported snapshot ends with this command: by now every connection is in it.
       const command = this.#command(start, tables);
       const stream = await ReplicationStream.start(client, command, start, options, now);
       this.#running = {
-        ...{ session, stream, server, snapshot, end_lsn, assembler: context.assembler },
+        ...{ session, stream, server, generation, snapshot, end_lsn },
+        assembler: context.assembler,
+        incremental: new Incremental(resume, {
+          ...common,
+          open: (table) => openChunk(options, name, context, table, streamed),
+        }),
         reader: options.plugin === "pgoutput"
           ? new PgoutputReader(context)
           : new Wal2jsonReader(context),
@@ -255,6 +280,19 @@ export class PostgresSource implements Source {
       await client.end();
       throw explainRefused(error, options);
     }
+  }
+
+  /** What the snapshot reads: all but the signal table. */
+  async #listed(
+    session: Session,
+    tables: readonly TableName[],
+    progress: SnapshotProgress,
+  ): Promise<PostgresListed[]> {
+    const { signal_table } = this.#options;
+    const read = tables.filter(({ schema, table }) => `${schema}.${table}` !== signal_table);
+    const listed = await listForSnapshot(session, read);
+    refuseCut(progress, listed);
+    return listed;
   }
 
   async #tables(session: Session): Promise<TableName[]> {
@@ -353,12 +391,10 @@ export class PostgresSource implements Source {
 
   // Streaming ---------------------------------------------------------------------------------------
 
-  async *batches(
-    { to_end, signal }: { readonly to_end: boolean; readonly signal: AbortSignal },
-  ): AsyncIterable<SourceBatch> {
+  async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncIterable<SourceBatch> {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
-    const { stream } = running;
+    const { stream, incremental } = running;
     if (running.snapshot !== undefined) {
       yield* running.snapshot.batches(signal);
       if (signal.aborted) return;
@@ -372,10 +408,10 @@ export class PostgresSource implements Source {
     let pinged_ms = 0;
     try {
       while (!signal.aborted) {
-        const changes = await this.#collect(running, signal);
+        const changes = this.#withoutSignals(running, await this.#collect(running, signal));
         if (signal.aborted) return;
         if (running.failure !== undefined) throw running.failure;
-        const ended = to_end && atEnd(running);
+        const ended = to_end && atEnd(running) && !incremental.active;
         const moved = running.done_lsn > running.told_lsn;
         const idle_ms = this.#context.now() - told_ms;
         const due = ended || !told_whole || idle_ms >= PROGRESS_INTERVAL_MS;
@@ -384,19 +420,52 @@ export class PostgresSource implements Source {
           const batch = this.#batch(running, changes);
           told_whole = batch.whole;
           yield batch;
-          if (!ended) continue;
         }
         if (ended) return;
+        const went = incremental.due(changes.length > 0) &&
+          (yield* this.#chunk(running, held, signal));
+        if (changes.length > 0 || went) continue;
         if (to_end && this.#context.now() - pinged_ms >= PING_INTERVAL_MS) {
           pinged_ms = this.#context.now();
           stream.sendStatus(true);
         }
-        const wait = to_end ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
+        const soon = to_end || incremental.active;
+        const wait = soon ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
         await stream.arrival(wait);
       }
     } finally {
       signal.removeEventListener("abort", stop);
     }
+  }
+
+  #withoutSignals({ incremental }: Running, changes: Change[]): Change[] {
+    const { signal_table } = this.#options;
+    if (signal_table === undefined) return changes;
+    const isSignal = ({ table }: Change) => `${table.schema}.${table.table}` === signal_table;
+    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+  }
+
+  /** A chunk of a table that is read again, behind the last transaction that was handed on. */
+  async *#chunk(
+    running: Running,
+    held: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceBatch, boolean> {
+    const { assembler, incremental, server, generation, done_lsn } = running;
+    if (assembler.open) return false;
+    const last = held === "" ? undefined : parsePosition(held);
+    // No change has a minor part as small as this.
+    const minor = last?.major === done_lsn ? last.minor + 1n : 1n;
+    const place = `${hex8(generation)}-${hex16(done_lsn)}-${hex16(minor)}-`;
+    const prefix = firstBehind(held, [place]);
+    if (prefix === undefined) return false;
+    const lsn = done_lsn <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(done_lsn) : done_lsn;
+    running.told_lsn = done_lsn;
+    return yield* incremental.chunk({
+      prefix,
+      resume: resumePoint(server, done_lsn),
+      coordinates: (row) => ({ txId: null, lsn, row }),
+    }, signal);
   }
 
   /** The changes that have arrived, up to the bounds of a batch. */
@@ -438,7 +507,7 @@ export class PostgresSource implements Source {
     const behind = running.log_end - reached;
     return {
       changes,
-      resume: resumePoint(running.server, running.done_lsn),
+      resume: running.incremental.with(resumePoint(running.server, running.done_lsn)),
       whole: !running.assembler.open,
       lag_bytes: behind > 0n ? Number(behind) : 0,
     };
@@ -457,25 +526,53 @@ export class PostgresSource implements Source {
     }
   }
 
+  /**
+   * Asks for the end of the log, and whether the server still streams to us: a connection that has
+   * died without a word is known to one side alone. A busy server may stream nothing for minutes.
+   */
+  async #look({ session, stream }: Running): Promise<{ log_end: bigint; streams: boolean }> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    const [row] = await session.query(
+      `select ${LOG_END}, (select active_pid from pg_replication_slots where slot_name = $1)`,
+      [slot],
+    );
+    return { log_end: parseLsn(row![0]!), streams: Number(row![1]) === stream.server_process };
+  }
+
+  #unheard(): RetryableError {
+    return new RetryableError(
+      `${placeOf(this.#options)} no longer streams to this capture: the connection is dead`,
+    );
+  }
+
   #startTimers(running: Running): void {
     const { heartbeat_interval_ms } = this.#options;
     const { log } = this.#context;
+    const silence_ms = silenceMs(this.#options);
+    const fail = (error: unknown) => {
+      if (this.#running !== running) return; // it was closed in between
+      running.failure ??= error;
+      running.stream.wake();
+    };
     const repeat = (interval_ms: number, action: () => Promise<void>) => {
       let busy = false;
+      let waited_ms = 0;
       const timer = setInterval(() => {
-        if (busy) return;
+        if (busy) {
+          if ((waited_ms += interval_ms) >= silence_ms) fail(this.#unheard());
+          return;
+        }
         busy = true;
-        action().catch((error) => {
-          if (this.#running !== running) return; // it was closed in between
-          running.failure ??= error;
-          running.stream.wake();
-        }).finally(() => busy = false);
+        waited_ms = 0;
+        action().catch(fail).finally(() => busy = false);
       }, interval_ms);
       running.timers.push(timer);
       return timer;
     };
     repeat(LAG_INTERVAL_MS, async () => {
-      running.log_end = await logEnd(running.session);
+      const { log_end, streams } = await this.#look(running);
+      running.log_end = log_end;
+      if (!streams) throw this.#unheard();
     });
     if (heartbeat_interval_ms === 0) return;
     const heartbeat = repeat(heartbeat_interval_ms, async () => {
@@ -513,6 +610,17 @@ async function emitMessage(session: Session, transactional: boolean): Promise<vo
     String(transactional),
     MESSAGE_PREFIX,
   ]);
+}
+
+async function currentSnapshot(session: Session): Promise<TransactionSnapshot> {
+  const [row] = await session.query("select pg_current_snapshot()");
+  return readSnapshot(row![0]!);
+}
+
+/** Schema and table of `schema.table`. */
+function namesOf(name: string): [schema: string, table: string] {
+  const dot = name.indexOf(".");
+  return [name.slice(0, dot), name.slice(dot + 1)];
 }
 
 /** A table as wal2json's option `add-tables` wants it: some signs behind a backslash. */

@@ -7,12 +7,15 @@ import { Scenario, SILENT } from "../../scenario.ts";
 import type { WorkerProcess } from "../../worker_process.ts";
 import { fileEvidence, topicEvidence } from "./evidence.ts";
 import { judge, type Verdict } from "./judgement.ts";
+import { Proxy } from "./proxy.ts";
 import type { Servers } from "./servers.ts";
 import { Writer } from "./writer.ts";
 
 /** How long nothing may move before that is a fault of its own. */
 const PATIENCE_MS = 120_000;
 const POLL_MS = 100;
+/** A tenth of the default, so that a dead connection is noticed while a test waits. */
+const HEARTBEAT_INTERVAL_MS = 1_000;
 
 /** What a pipeline is made with. */
 export interface PipelineOptions {
@@ -28,6 +31,8 @@ export class Pipeline implements AsyncDisposable {
   readonly db: TestDatabase;
   readonly scenario: Scenario;
   readonly writer: Writer;
+  /** The way from the capture to its database; the writer has one of its own. */
+  readonly proxy: Proxy;
   capture: WorkerProcess;
   consumer: WorkerProcess;
   readonly #admin: Admin;
@@ -35,10 +40,17 @@ export class Pipeline implements AsyncDisposable {
   #records = 0;
   readonly #counted: number[] = [];
 
-  private constructor(db: TestDatabase, scenario: Scenario, writer: Writer, admin: Admin) {
+  private constructor(
+    db: TestDatabase,
+    scenario: Scenario,
+    writer: Writer,
+    proxy: Proxy,
+    admin: Admin,
+  ) {
     this.db = db;
     this.scenario = scenario;
     this.writer = writer;
+    this.proxy = proxy;
     this.#admin = admin;
     this.capture = scenario.capture();
     this.consumer = scenario.consume();
@@ -50,7 +62,9 @@ export class Pipeline implements AsyncDisposable {
     { stack }: Servers,
     { rate, seed, kafka }: PipelineOptions,
   ): Promise<Pipeline> {
-    const scenario = new Scenario(db, { format: "json", mode: "stream", stack, kafka });
+    const proxy = await Proxy.start(db.reader.port);
+    const source = { port: proxy.port, heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS };
+    const scenario = new Scenario(db, { format: "json", mode: "stream", stack, kafka, source });
     const writer = new Writer({
       database: db.database,
       table: db.qualified(scenario.name),
@@ -61,7 +75,7 @@ export class Pipeline implements AsyncDisposable {
     await scenario.publish();
     const options = kafkaOptions.parse({ brokers: stack.kafka.brokers, request_timeout_ms: 5_000 });
     const admin = await (await openKafka(options, "consume", SILENT)).admin();
-    const pipeline = new Pipeline(db, scenario, writer, admin);
+    const pipeline = new Pipeline(db, scenario, writer, proxy, admin);
     try {
       await pipeline.capture.event("capture_started");
       writer.start();
@@ -71,18 +85,6 @@ export class Pipeline implements AsyncDisposable {
       throw error;
     }
     return pipeline;
-  }
-
-  /** Kills the capture as a power cut would, and starts it again. */
-  async restartCapture(): Promise<void> {
-    await this.capture.kill();
-    this.capture = this.scenario.capture();
-  }
-
-  /** Kills the consumer as a power cut would, and starts it again. */
-  async restartConsumer(): Promise<void> {
-    await this.consumer.kill();
-    this.consumer = this.scenario.consume();
   }
 
   /** Waits until all that is committed by now is in the topic and, by the group's word, in the files. */
@@ -131,6 +133,7 @@ export class Pipeline implements AsyncDisposable {
       this.capture[Symbol.asyncDispose](),
       this.consumer[Symbol.asyncDispose](),
       this.#admin.close(),
+      this.proxy.stop(),
     ]);
   }
 

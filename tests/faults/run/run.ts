@@ -3,7 +3,7 @@ import { Random } from "../../../shared/seed/random.ts";
 import { databases } from "../../databases.ts";
 import { type FaultName, faults } from "../mod.ts";
 import { clean, type Verdict } from "./judgement.ts";
-import { Pipeline } from "./pipeline.ts";
+import { Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { Servers } from "./servers.ts";
 
 /** What a run is told. */
@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly freeze_ms: number;
   /** Time after which the workers give a broker up; a freeze must last longer. */
   readonly request_timeout_ms: number;
+  /** Client library of the workers. @default the better one for each */
+  readonly client?: "kafkajs" | "platformatic";
   /** Told when a fault begins, and when all flows again. */
   readonly tell: (line: string) => void;
 }
@@ -35,14 +37,22 @@ export class Run {
   readonly servers: Servers;
   readonly pipelines: readonly Pipeline[];
   readonly options: RunOptions;
+  /** What its pipelines are made with. */
+  readonly pipelineOptions: PipelineOptions;
   readonly random: Random;
   /** Processes that were killed so far. */
   kills = 0;
 
-  constructor(servers: Servers, pipelines: readonly Pipeline[], options: RunOptions) {
+  constructor(
+    servers: Servers,
+    pipelines: readonly Pipeline[],
+    options: RunOptions,
+    pipelineOptions: PipelineOptions,
+  ) {
     this.servers = servers;
     this.pipelines = pipelines;
     this.options = options;
+    this.pipelineOptions = pipelineOptions;
     this.random = new Random(options.seed);
   }
 
@@ -51,15 +61,17 @@ export class Run {
     await Promise.all(this.pipelines.map(work));
   }
 
-  /** Kills a capture as a power cut would, and starts it again. */
-  async killCapture(pipeline: Pipeline): Promise<void> {
-    await pipeline.restartCapture();
+  /** Kills a capture as a power cut would, and starts it again, or what `start` starts in its place. */
+  async killCapture(pipeline: Pipeline, start = () => pipeline.scenario.capture()): Promise<void> {
+    await pipeline.capture.kill();
+    pipeline.capture = start();
     this.kills++;
   }
 
-  /** Kills a consumer as a power cut would, and starts it again. */
-  async killConsumer(pipeline: Pipeline): Promise<void> {
-    await pipeline.restartConsumer();
+  /** The same for a consumer. */
+  async killConsumer(pipeline: Pipeline, start = () => pipeline.scenario.consume()): Promise<void> {
+    await pipeline.consumer.kill();
+    pipeline.consumer = start();
     this.kills++;
   }
 
@@ -75,14 +87,15 @@ const RATE = 400;
 
 /** Lets the faults strike, and judges. Throws when a fault leaves the pipelines unable to go on. */
 export async function runFaults(servers: Servers, options: RunOptions): Promise<RunResult> {
-  const { names, seed, request_timeout_ms, tell } = options;
+  const { names, seed, request_timeout_ms, client, tell } = options;
+  const kafka = { request_timeout_ms, ...client === undefined ? {} : { client } };
+  const pipelineOptions = { rate: RATE, seed, kafka };
   const pipelines: Pipeline[] = [];
   try {
     for (const db of databases(servers.stack)) {
-      const kafka = { request_timeout_ms };
-      pipelines.push(await Pipeline.start(db, servers, { rate: RATE, seed, kafka }));
+      pipelines.push(await Pipeline.start(db, servers, pipelineOptions));
     }
-    const run = new Run(servers, pipelines, options);
+    const run = new Run(servers, pipelines, options, pipelineOptions);
     for (const name of names) {
       const { fault } = await faults[name]();
       tell(`${name}: ${fault.does}`);

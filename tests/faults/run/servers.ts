@@ -8,7 +8,7 @@ import {
   status,
   up,
 } from "../../../compose/native/stack.ts";
-import { freePortOffset } from "../../../compose/native/ports.ts";
+import { freePortOffset, listenerOf } from "../../../compose/native/ports.ts";
 import type { TestStack } from "../../stack.ts";
 
 /** The brokers, by name. */
@@ -41,14 +41,21 @@ export class Servers implements AsyncDisposable {
     const servers = await Promise.all(names.map((name) => this.#find(name)));
     const pids = servers.flatMap(({ pid }) => [pid, ...childrenOf(pid)]);
     for (const pid of pids) Deno.kill(pid, "SIGKILL");
-    const dead = () => !servers.some(isAlive) && !pids.some(isRunning);
-    if (await waitUntil(dead, DEATH_PATIENCE_MS, 20)) return;
-    throw new Error(`${names.join(", ")} do not die of SIGKILL`);
+    // A process counts as gone while its threads are still letting go of its sockets.
+    const ports = servers.flatMap(({ ports }) => ports);
+    const dead = () =>
+      !servers.some(isAlive) && !pids.some(isRunning) &&
+      ports.every((port) => listenerOf(port) === undefined);
+    if (!await waitUntil(dead, DEATH_PATIENCE_MS, 20)) {
+      throw new Error(`${names.join(", ")} do not die of SIGKILL`);
+    }
+    // Where nobody asks for its exit code a dead process keeps its pid, and the next refuses to start.
+    if (names.includes("postgres")) removeLocks(`${this.stack.dir}/postgres/data`);
   }
 
-  /** Starts what does not run of a part; resolves when it does real work. */
-  async restart(part: Part): Promise<void> {
-    await up({ name: this.#name, only: [part], docker: false });
+  /** Starts what does not run of these parts; resolves when it does real work. */
+  async restart(...parts: Part[]): Promise<void> {
+    await up({ name: this.#name, only: [...parts], docker: false });
   }
 
   /** Stops a server in the middle of whatever it does, without a word to anyone. */
@@ -73,6 +80,13 @@ export class Servers implements AsyncDisposable {
     const found = (await status(this.#name))?.servers.find((server) => server.name === name);
     if (found !== undefined && isAlive(found)) return found;
     throw new Error(`Server ${name} of stack ${this.#name} does not run`);
+  }
+}
+
+/** Removes what a killed PostgreSQL leaves to say that it runs. */
+function removeLocks(data: string): void {
+  for (const { name } of Deno.readDirSync(data)) {
+    if (name === "postmaster.pid" || name.endsWith(".lock")) Deno.removeSync(`${data}/${name}`);
   }
 }
 

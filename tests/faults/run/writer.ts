@@ -149,7 +149,7 @@ export class Writer {
       } catch (error) {
         await this.#connection?.close().catch(() => {});
         this.#connection = undefined;
-        if (!isOutage(error)) throw error;
+        if (!isOutage(error) || this.#stop.signal.aborted) throw error;
         await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
       }
     }

@@ -13,7 +13,14 @@ const utf8 = new TextEncoder();
 
 function received({ key, value }: Encoded): InRecord {
   const bytes = (data: string | Uint8Array) => typeof data === "string" ? utf8.encode(data) : data;
-  return { offset: 42, key: bytes(key), value: bytes(value), timestamp_ms: 0, headers: [] };
+  return {
+    offset: 42,
+    size: 0,
+    key: bytes(key),
+    value: bytes(value),
+    timestamp_ms: 0,
+    headers: [],
+  };
 }
 
 const textOf = (data: string | Uint8Array) =>
@@ -64,7 +71,7 @@ for (const name of Object.keys(formats) as FormatName[]) {
       fc.property(anything, change, (value, { table }) => {
         try {
           format.decode(
-            { offset: 42, key: null, value, timestamp_ms: 0, headers: [] },
+            { offset: 42, size: 0, key: null, value, timestamp_ms: 0, headers: [] },
             knowing(table),
           );
         } catch (error) {

@@ -15,6 +15,7 @@ function received(sent: Change): Change {
   const bytes = new TextEncoder();
   const record = {
     offset: 0,
+    size: 0,
     key: typeof key === "string" ? bytes.encode(key) : key,
     value: value as Uint8Array,
     timestamp_ms: 0,

@@ -1,9 +1,10 @@
-/** What a PostgreSQL server says of itself: which one it is, and where its log ends. */
+/** Which server it is, where its log ends, and whether it has the history of a stored position. */
 import type pg from "pg";
+import { placeOf } from "../../connect/postgres.ts";
 import { HistoryLostError } from "../../errors.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import type { ResumePoint } from "../source.ts";
-import { placeOf, type Session, type TextRow } from "./connection.ts";
+import type { Session, TextRow } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
 
 /** The server as it introduces itself. */
@@ -13,24 +14,13 @@ export interface Server {
   readonly flushed_lsn: bigint;
 }
 
-/** Where a start on this server goes on: behind everything that was committed before `lsn`. */
-export function resumePoint({ system_identifier, timeline }: Server, lsn: bigint): ResumePoint {
+/** The stored form of an LSN of the server. */
+export function resumePoint(server: Server, lsn: bigint): ResumePoint {
+  const { system_identifier, timeline } = server;
   return { lsn: formatLsn(lsn), system_identifier, timeline };
 }
 
-/**
- * Where the server's log ends. What is inserted but not yet flushed counts: with
- * synchronous_commit=off its transactions are visible already.
- */
-export async function logEnd(session: Session): Promise<bigint> {
-  const [row] = await session.query(
-    `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
-                 else pg_current_wal_insert_lsn() end`,
-  );
-  return parseLsn(row![0]!);
-}
-
-/** Asks over a replication connection. */
+/** Asks a replication client who the server is. */
 export async function identify(client: pg.Client): Promise<Server> {
   const { rows } = await client.query({ text: "IDENTIFY_SYSTEM", rowMode: "array" });
   const [system_identifier, timeline, flushed] = rows[0] as TextRow;
@@ -39,6 +29,19 @@ export async function identify(client: pg.Client): Promise<Server> {
     timeline: Number(timeline),
     flushed_lsn: parseLsn(flushed!),
   };
+}
+
+/**
+ * Where the server's log ends. What is inserted but not yet flushed counts: with
+ * synchronous_commit=off its transactions are visible already.
+ */
+export const LOG_END = `case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                             else pg_current_wal_insert_lsn() end`;
+
+/** Asks where the log ends. */
+export async function logEnd(session: Session): Promise<bigint> {
+  const [row] = await session.query(`select ${LOG_END}`);
+  return parseLsn(row![0]!);
 }
 
 /** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */
