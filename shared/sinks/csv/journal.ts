@@ -79,7 +79,7 @@ export function readJournal(disk: Disk, path: string): Journal | undefined {
 }
 
 /** The text of a journal with its checksum as the last member. */
-function sealed(text: string): string {
+export function sealed(text: string): string {
   return `${text.slice(0, -1)},"crc32":${crc32(text)}}\n`;
 }
 
