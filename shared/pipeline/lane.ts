@@ -43,22 +43,35 @@ export interface LaneContext {
 }
 
 /** Some of a batch's records, read and not yet written. */
-interface Chunk {
-  readonly changes: Change[];
-  readonly letters: DeadLetter[];
+class Chunk {
+  readonly changes: Change[] = [];
+  readonly letters: DeadLetter[] = [];
   readonly repetitions: Repetitions;
   set_aside: SetAside;
   /** The same before the last change: it is still so when that one is refused. */
   set_aside_before: SetAside;
-  records: number;
-  bytes: number;
-  repeated: number;
+  records = 0;
+  bytes = 0;
+  repeated = 0;
   /** Index in the batch of the record that comes next. */
   to: number;
   /** Its offset, or the batch's end. */
   next_offset: number;
   /** Why that record cannot be passed. */
-  failure?: { readonly error: unknown };
+  failure: { readonly error: unknown } | undefined;
+
+  constructor(from: number, { next_offset, positions, set_aside = NOTHING }: Standing) {
+    this.to = from;
+    this.next_offset = next_offset;
+    this.repetitions = new Repetitions(positions);
+    this.set_aside = this.set_aside_before = set_aside;
+  }
+
+  /** The sink's standing once this is written. */
+  standing(): Standing {
+    const { next_offset, repetitions, set_aside } = this;
+    return { next_offset, positions: repetitions.positions(), set_aside };
+  }
 }
 
 /** What came of a batch. */
@@ -162,7 +175,7 @@ export class Lane {
     do {
       const chunk = await this.#read(batch, from, end, size);
       try {
-        await this.#write(chunk.changes, this.#standing(chunk));
+        await this.#write(chunk.changes, chunk.standing());
       } catch (error) {
         if (!(error instanceof RecordError) || this.#context.poison.on_error === "fail") {
           throw this.#placed(error);
@@ -175,7 +188,7 @@ export class Lane {
         chunk.set_aside = chunk.set_aside_before;
         const failure = this.#setAside(chunk, batch.records[chunk.to - 1]!, "sink", error);
         if (failure !== undefined) throw failure.error;
-        await this.#write([], this.#standing(chunk));
+        await this.#write([], chunk.standing());
       }
       from = chunk.to;
       taken.records += chunk.records;
@@ -190,8 +203,7 @@ export class Lane {
 
   /** Moves behind records that no consumer delivers. */
   skipTo(offset: number): Promise<void> {
-    const positions = this.#positions;
-    return this.#write([], { next_offset: offset, positions, set_aside: this.#set_aside });
+    return this.#write([], this.#standing(offset));
   }
 
   /** Gives the place in the sink up: what waits in `exclusive` behind this finds nothing to do. */
@@ -232,15 +244,14 @@ export class Lane {
     this.#newest_ts_us = changes.at(-1)?.transaction.ts_us ?? this.#newest_ts_us;
   }
 
+  #standing(next_offset: number): Standing {
+    return { next_offset, positions: this.#positions, set_aside: this.#set_aside };
+  }
+
   /** Reads records from index `from` on, until `size` changes are to be written. */
   async #read(batch: InBatch, from: number, end: number, size: number): Promise<Chunk> {
     const { records } = batch;
-    const repetitions = new Repetitions(this.#positions);
-    const set_aside = this.#set_aside;
-    const chunk: Chunk = {
-      ...{ changes: [], letters: [], repetitions, set_aside, set_aside_before: set_aside },
-      ...{ records: 0, bytes: 0, repeated: 0, to: from, next_offset: this.next_offset },
-    };
+    const chunk = new Chunk(from, this.#standing(this.next_offset));
     for (; chunk.to < records.length && chunk.changes.length < size; chunk.to++) {
       const record = records[chunk.to]!;
       if (record.offset < this.next_offset) continue; // fetched before a seek
@@ -385,10 +396,6 @@ export class Lane {
     this.#letter_bytes = 0;
   }
 
-  #standing({ next_offset, repetitions, set_aside }: Chunk): Standing {
-    return { next_offset, positions: repetitions.positions(), set_aside };
-  }
-
   /** The error with the place in front. */
   #placed<E>(error: E): E | RecordError {
     if (!(error instanceof RecordError)) return error;
@@ -404,13 +411,11 @@ export class Lane {
 function refuseMisshapen(change: Change, { offset }: InRecord): void {
   const { op, position } = change;
   const rows = change.text ?? change;
-  const lacks = op === "t" ? undefined : op === "d" ? "before" : "after";
-  const why = position.length !== POSITION_LENGTH
+  const isWhole = op === "t" || (op === "d" ? rows.before : rows.after) !== null;
+  if (isWhole && position.length === POSITION_LENGTH) return;
+  const why = isWhole
     ? `its position is ${JSON.stringify(position.slice(0, 80))}`
-    : lacks !== undefined && rows[lacks] === null
-    ? `its op is ${op}, and it has no row \`${lacks}\``
-    : undefined;
-  if (why === undefined) return;
+    : `its op is ${op}, and it has no row \`${op === "d" ? "before" : "after"}\``;
   throw new RecordError(`The record at offset ${offset} is no change: ${why}`, {
     cure: "find who wrote it: no capture of list-sync does",
   });
