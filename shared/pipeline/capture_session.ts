@@ -24,6 +24,7 @@ import { Load, type Target } from "./load.ts";
 import { Outbox } from "./outbox.ts";
 import {
   minInsync,
+  nextGeneration,
   positionBatch,
   POSITIONS_TOPIC,
   positionsTopic,
@@ -176,11 +177,10 @@ export class CaptureSession {
     ]);
     const known = await readPosition(admin, this.#identity);
     this.#refuseOtherRouting(known);
-    const isAnew = this.#totals.lost !== undefined;
-    const seconds = Math.floor(now() / 1000);
-    const generation = isAnew
-      ? Math.max((known?.generation ?? 0) + 1, seconds)
-      : known?.generation ?? seconds;
+    const isAnew = this.#totals.lost !== undefined || known?.reset === true;
+    const generation = isAnew || known === undefined
+      ? nextGeneration(known?.generation, now())
+      : known.generation;
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);
 

@@ -4,6 +4,7 @@ import { ConfigError } from "../errors.ts";
 import { partitionId, type TopicPartition } from "../kafka/port.ts";
 import { type Disk, disk as realDisk } from "./csv/disk.ts";
 import { safeName, STATE_FOLDER, templateProblem } from "./csv/filename.ts";
+import { journalPath, stateFolder } from "./csv/journal.ts";
 import { takeLock } from "./csv/lock.ts";
 import { CsvPartition } from "./csv/partition.ts";
 import { META, type MetaName } from "./csv/rows.ts";
@@ -97,9 +98,8 @@ export class CsvSink implements Sink {
     const { consumer_id, log, health, now } = this.#context;
     const id = partitionId(partition);
     const folder = await this.#state_folder(partition.topic);
-    const path = `${folder}/${partition.partition}`;
     const lock = await takeLock(
-      `${path}.lock`,
+      `${folder}/${partition.partition}.lock`,
       { part: `partition ${id}`, log, health },
       signal,
     );
@@ -111,7 +111,7 @@ export class CsvSink implements Sink {
         now,
         disk: this.#disk,
         lock,
-        journal: `${path}.json`,
+        journal: journalPath(this.#options.output, partition),
       });
       this.#partitions.set(id, opened);
       return opened.standing;
@@ -154,7 +154,7 @@ export class CsvSink implements Sink {
   async #state_folder(topic: string): Promise<string> {
     const { output, filename } = this.#options;
     const state = `${output}/${STATE_FOLDER}`;
-    const folder = `${state}/${safeName(topic)}`;
+    const folder = stateFolder(output, topic);
     const others = this.#disk.list(state).filter((name) => name !== safeName(topic));
     if (!filename.includes("{topic}") && others.length > 0) {
       throw new ConfigError(

@@ -41,7 +41,7 @@ export const verifyOptions = z.strictObject({
   // Files written from a table's first row on hold each row from its insert on.
   complete_history: z.boolean().default(true).describe(
     "Whether each row's changes must be whole, from its insert or snapshot on; turn it off where the" +
-      " rows of the beginning were not captured, or by a snapshot that was interrupted.",
+      " rows of the beginning were not captured, or by a snapshot that was interrupted, or where the capture was set back.",
   ),
   // More than a person reads of one kind.
   differences: z.int().min(0).max(10_000).default(10).describe(

@@ -20,7 +20,7 @@ function valueOf(format: Format, sent: (typeof CHANGES)[number]): Uint8Array {
 
 /** Reads all that a sink could ask for. */
 function readWhole(format: Format, value: Uint8Array, table: TableSchema): void {
-  const record = { offset: 42, key: null, value, timestamp_ms: 0, headers: [] };
+  const record = { offset: 42, size: value.length, key: null, value, timestamp_ms: 0, headers: [] };
   const lookup = lookups.get(table) ?? (() => table);
   lookups.set(table, lookup);
   format.stamp(record);
