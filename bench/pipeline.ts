@@ -6,29 +6,7 @@ import type { ConsumeSummary } from "../shared/pipeline/consume.ts";
 import { databases, type TestDatabase } from "../tests/databases.ts";
 import { Scenario, SILENT } from "../tests/scenario.ts";
 import { testStack } from "../tests/stack.ts";
-
-/** One line of the result. */
-export interface PipelineRow {
-  readonly database: TestDatabase["name"];
-  readonly work: string;
-  /** Changes (capture) or CSV rows (consume) a second; absent for latencies. */
-  readonly per_second?: number;
-  readonly seconds?: number;
-  readonly peak_megabytes?: number;
-  /** Commit to consumer, in milliseconds. */
-  readonly p50_ms?: number;
-  readonly p95_ms?: number;
-  readonly p99_ms?: number;
-}
-
-/** What is measured. */
-export interface PipelineOptions {
-  /** Changes of the backlog, for each database. */
-  readonly changes: number;
-  /** How long each latency is measured. */
-  readonly latency_seconds: number;
-  readonly tell: (row: PipelineRow) => void;
-}
+import type { BenchOptions } from "./bench.ts";
 
 /** Changes of each database that are not measured, and for how long latency is not. */
 const WARM_UP = { changes: 200_000, latency_seconds: 5, tell() {} };
@@ -36,13 +14,14 @@ const WARM_UP = { changes: 200_000, latency_seconds: 5, tell() {} };
 /** Changes a second at which latency is measured. */
 const RATES = [1_000, 10_000];
 
-/** Measures on the stack that LIST_SYNC_STACK names; each row is told as soon as it is there. */
-export async function benchPipeline(options: PipelineOptions): Promise<void> {
+/** Changes or rows a second, seconds and peak memory of each worker; latency from commit to consumer. */
+export async function bench(options: BenchOptions): Promise<void> {
   // Brokers that have just started run interpreted code, and large sends compile little of what
   // small ones need: whichever database came first would be charged for it.
+  const warmUp = { ...options, ...WARM_UP };
   for (const db of databases()) {
-    await backlog(db, WARM_UP);
-    for (const rate of RATES) await latency(db, rate, WARM_UP);
+    await backlog(db, warmUp);
+    for (const rate of RATES) await latency(db, rate, warmUp);
   }
   for (const db of databases()) {
     await backlog(db, options);
@@ -50,7 +29,7 @@ export async function benchPipeline(options: PipelineOptions): Promise<void> {
   }
 }
 
-async function backlog(db: TestDatabase, { changes, tell }: PipelineOptions): Promise<void> {
+async function backlog(db: TestDatabase, { changes, tell }: BenchOptions): Promise<void> {
   const scenario = new Scenario(db, { format: "json", mode: "batch" });
   await scenario.createTable();
   await scenario.capture().ended();
@@ -78,7 +57,7 @@ async function backlog(db: TestDatabase, { changes, tell }: PipelineOptions): Pr
   });
 }
 
-async function latency(db: TestDatabase, rate: number, options: PipelineOptions): Promise<void> {
+async function latency(db: TestDatabase, rate: number, options: BenchOptions): Promise<void> {
   const scenario = new Scenario(db, { format: "json", mode: "stream" });
   await scenario.createTable();
   await using capture = scenario.capture();

@@ -45,6 +45,19 @@ export interface TableSchema {
   readonly key: readonly number[];
 }
 
+/**
+ * Where a row stands in the snapshot that read it, in Debezium's words: `first` and `last` of the
+ * whole snapshot, of one table (`…_in_data_collection`), `true` between; `incremental`: read again
+ * while the stream went on.
+ */
+export type SnapshotMark =
+  | "first"
+  | "first_in_data_collection"
+  | "true"
+  | "last_in_data_collection"
+  | "last"
+  | "incremental";
+
 /** The kind of database a change comes from. */
 export type Connector = "mysql" | "postgresql";
 
@@ -62,9 +75,9 @@ export type Coordinates = Readonly<Record<string, string | number | bigint | nul
 
 /** The source transaction; shared by all its changes. */
 export interface Transaction {
-  /** PostgreSQL: the transaction id. MySQL: the GTID. */
+  /** PostgreSQL: the transaction id. MySQL: the GTID. Empty: of no transaction (snapshots). */
   readonly id: string;
-  /** Commit time, microseconds since the Unix epoch. */
+  /** Commit time, or when a snapshot read the row; microseconds since the Unix epoch. */
   readonly ts_us: number;
 }
 
@@ -94,18 +107,21 @@ export interface Change {
   readonly position: string;
   readonly coordinates: Coordinates;
   readonly transaction: Transaction;
-  /** Number of the change in its transaction, from 1; counts the changes that this source saw. */
+  /** Number of the change in its transaction, from 1, as this source saw them; 0: of no transaction. */
   readonly total_order: number;
   /** When the change was captured, milliseconds since the Unix epoch. */
   readonly ts_ms: number;
+  /** For `r` alone. */
+  readonly snapshot?: SnapshotMark;
 }
 
 /** The change as an object of its own, which may be kept and copied: one as read is a view of what came. */
 export function plainChange(change: Change): Change {
   const { op, source, table, before, after, position, coordinates } = change;
-  const { transaction, total_order, ts_ms } = change;
+  const { transaction, total_order, ts_ms, snapshot } = change;
   return {
     ...{ op, source, table, before, after, position, coordinates },
     ...{ transaction, total_order, ts_ms },
+    ...snapshot === undefined ? {} : { snapshot },
   };
 }

@@ -31,6 +31,9 @@ export class FencedError extends ListSyncError {}
 /** The source's or topic's history no longer holds what comes next; going on would lose changes. */
 export class HistoryLostError extends ListSyncError {}
 
+/** A snapshot was broken off where it cannot go on: it must begin again, in a new generation. */
+export class SnapshotCutError extends ListSyncError {}
+
 /** What to do about an error: `retry` with backoff, or `stop`. */
 export type Verdict = "retry" | "stop";
 

@@ -1,6 +1,6 @@
 /** The databases of the test stack, for tests that hold on each of them. */
 import { type DatabaseOptions, databaseOptions } from "../shared/database/options.ts";
-import { testStack } from "./stack.ts";
+import { type TestStack, testStack } from "./stack.ts";
 
 /** A database under test. */
 export interface TestDatabase {
@@ -13,9 +13,9 @@ export interface TestDatabase {
   readonly qualified: (table: string) => string;
 }
 
-/** PostgreSQL and MySQL of the stack. */
-export function databases(): TestDatabase[] {
-  const { pg, mysql } = testStack();
+/** PostgreSQL and MySQL of a stack. */
+export function databases(stack: Pick<TestStack, "pg" | "mysql"> = testStack()): TestDatabase[] {
+  const { pg, mysql } = stack;
   const reach = (
     kind: DatabaseOptions["kind"],
     { host, port, database, users }: typeof pg,

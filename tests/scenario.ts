@@ -1,6 +1,7 @@
 /** One table of one database on its way to CSV files, each step a process of its own. */
 import assert from "node:assert/strict";
 import pg from "pg";
+import type { Change } from "../shared/change.ts";
 import type { FormatName } from "../shared/formats/mod.ts";
 import { formats } from "../shared/formats/mod.ts";
 import { openKafka } from "../shared/kafka/mod.ts";
@@ -13,7 +14,7 @@ import { seedOptions } from "../shared/seed/options.ts";
 import type { SeedSummary } from "../shared/seed/seed.ts";
 import type { VerifyResult } from "../shared/verify/result.ts";
 import type { TestDatabase } from "./databases.ts";
-import { testStack } from "./stack.ts";
+import { type TestStack, testStack } from "./stack.ts";
 import { WorkerProcess } from "./worker_process.ts";
 
 /** What differs between scenarios. */
@@ -21,6 +22,14 @@ export interface ScenarioOptions {
   readonly format: FormatName;
   readonly mode: "stream" | "batch";
   readonly replica_identity?: "default" | "full";
+  /** @default "never" */
+  readonly snapshot?: "initial" | "never";
+  /** Servers of the test's own. @default those of LIST_SYNC_STACK */
+  readonly stack?: TestStack;
+  /** Added to `source` of the capture's job. */
+  readonly source?: Readonly<Record<string, unknown>>;
+  /** Added to `kafka` of both workers' jobs. */
+  readonly kafka?: Readonly<Record<string, unknown>>;
 }
 
 export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -36,16 +45,20 @@ interface Made {
 export class Scenario {
   readonly name = `e2e_${crypto.randomUUID().slice(0, 8)}`;
   /** Jobs and logs of the workers; among the stack's logs, which are kept when a test fails. */
-  readonly folder = `${testStack().dir}/logs/${this.name}`;
-  readonly output = `${testStack().dir}/${this.name}`;
+  readonly folder: string;
+  readonly output: string;
   readonly topic: string;
   readonly made: Made = { c: 0, u: 0, d: 0 };
   readonly #db: TestDatabase;
   readonly #options: ScenarioOptions;
+  readonly #stack: TestStack;
 
   constructor(db: TestDatabase, options: ScenarioOptions) {
     this.#db = db;
     this.#options = options;
+    this.#stack = options.stack ?? testStack();
+    this.folder = `${this.#stack.dir}/logs/${this.name}`;
+    this.output = `${this.#stack.dir}/${this.name}`;
     Deno.mkdirSync(this.folder);
     const schema = db.name === "MySQL" ? db.database.database : "public";
     this.topic = `${this.name}.${schema}.${this.name}`;
@@ -53,10 +66,15 @@ export class Scenario {
 
   /** Makes the table, empty, and the publication: with the least grants the capture may not. */
   async createTable(): Promise<void> {
-    const { host, port, database, user, password, kind } = this.#db.database;
-    const writer = await writers[kind](seedOptions.parse(this.#seedPart()));
+    const writer = await writers[this.#db.database.kind](seedOptions.parse(this.#seedPart()));
     await writer.create();
     await writer.close();
+    await this.publish();
+  }
+
+  /** Makes the publication of the scenario's table, which is there. */
+  async publish(): Promise<void> {
+    const { host, port, database, user, password, kind } = this.#db.database;
     if (kind === "mysql") return;
     const owner = new pg.Client({ host, port, database, user, password });
     await owner.connect();
@@ -73,7 +91,7 @@ export class Scenario {
   }
 
   #kafka() {
-    return { brokers: testStack().kafka.brokers };
+    return { brokers: this.#stack.kafka.brokers, ...this.#options.kafka };
   }
 
   /** The capture's job. */
@@ -86,7 +104,11 @@ export class Scenario {
     return {
       job: isMysql ? "capture-mysql" : "capture-pg",
       name: this.name,
-      source,
+      source: {
+        snapshot: this.#options.snapshot ?? "never",
+        ...source,
+        ...this.#options.source,
+      },
       kafka: this.#kafka(),
       format: this.#options.format,
       mode: this.#options.mode,
@@ -94,14 +116,22 @@ export class Scenario {
   }
 
   /** Starts the capture; `worker` may be a script that breaks it on purpose. */
-  capture(worker?: string): WorkerProcess {
-    const job = this.captureJob();
-    return new WorkerProcess(this.folder, worker ?? job.job, job, ["--json"]);
+  capture(worker?: string, env?: Record<string, string>): WorkerProcess {
+    return this.start(this.captureJob(), worker, env);
   }
 
-  /** Starts a consumer of the scenario's group. */
-  consume(consumer_id = "1", worker = "consume-csv"): WorkerProcess {
-    const job = {
+  /** Starts the worker of a job, or another script with it. */
+  start(
+    job: { name: string; job: string; mode?: unknown },
+    worker: string = job.job,
+    env?: Record<string, string>,
+  ): WorkerProcess {
+    return new WorkerProcess(this.folder, worker, job, ["--json"], env);
+  }
+
+  /** The job of a consumer of the scenario's group. */
+  consumeJob(consumer_id = "1"): { name: string; job: string } & Record<string, unknown> {
+    return {
       job: "consume-csv",
       name: this.name,
       // The group waits so long for a consumer that was killed.
@@ -113,7 +143,15 @@ export class Scenario {
       flush_interval_ms: 200,
       sink: { output: this.output },
     };
-    return new WorkerProcess(this.folder, worker, job, ["--json"]);
+  }
+
+  /** Starts a consumer of the scenario's group. */
+  consume(
+    consumer_id = "1",
+    worker = "consume-csv",
+    env?: Record<string, string>,
+  ): WorkerProcess {
+    return this.start(this.consumeJob(consumer_id), worker, env);
   }
 
   /** Makes `rows` changes and adds them to `made` when the worker ends. */
@@ -133,8 +171,8 @@ export class Scenario {
     this.made.d += deleted;
   }
 
-  /** Compares the files with the table; `expected` is the exit code. */
-  async verify(): Promise<VerifyResult> {
+  /** Compares the files with the table. `more`: added to the job. */
+  async verify(more: Record<string, unknown> = {}): Promise<VerifyResult> {
     const job = {
       job: "verify",
       name: this.name,
@@ -142,6 +180,7 @@ export class Scenario {
       table: this.#db.qualified(this.name),
       topic: this.topic,
       files: { output: this.output },
+      ...more,
     };
     await using worker = new WorkerProcess(this.folder, "verify", job, ["--json"]);
     return await worker.result<VerifyResult>();
@@ -155,28 +194,37 @@ export class Scenario {
 
   /** The topic's changes by operation, and where positions do not grow. */
   async readTopic() {
+    const found = { c: 0, u: 0, d: 0, disorder: [] as string[] };
+    const last: string[] = [];
+    for await (const { partition, offset, change: { op, position } } of this.changes()) {
+      if (position <= (last[partition] ?? "")) {
+        found.disorder.push(`${partition}@${offset} ${position}`);
+      }
+      last[partition] = position;
+      found[op as keyof Made]++;
+    }
+    return found;
+  }
+
+  /** All changes of the topic as they stand in it, partition by partition. */
+  async *changes(): AsyncGenerator<{ partition: number; offset: number; change: Change }> {
     const { format } = await formats[this.#options.format]();
     const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), "consume", SILENT);
     const admin = await kafka.admin();
-    const found = { c: 0, u: 0, d: 0, disorder: [] as string[] };
     try {
       const schemas = new SchemaReader(admin);
       await schemas.refresh();
       for (const [partition, { first, end }] of (await admin.offsets(this.topic)).entries()) {
-        let last = "";
         for await (const batch of admin.read({ topic: this.topic, partition }, first, end)) {
           for (const record of batch.records) {
-            const { op, position } = format.decode(record, schemas.lookup);
-            if (position <= last) found.disorder.push(`${partition}@${record.offset} ${position}`);
-            last = position;
-            found[op as keyof Made]++;
+            const change = format.decode(record, schemas.lookup);
+            yield { partition, offset: record.offset, change };
           }
         }
       }
     } finally {
       await admin.close();
     }
-    return found;
   }
 
   /** Waits until the topic holds `records` records, whatever offsets say of markers between them. */

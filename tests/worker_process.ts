@@ -16,6 +16,8 @@ const DEADLINE_MS = 120_000;
 /** The kernel keeps the peak: only the time since the last look can be missed. */
 const MEMORY_INTERVAL_MS = 100;
 
+const SIGKILL = 9;
+
 /** A started worker. */
 export class WorkerProcess {
   readonly pid: number;
@@ -37,6 +39,8 @@ export class WorkerProcess {
     worker: string,
     job: { name: string; job: string },
     args: string[] = [],
+    /** Added to the environment. */
+    env: Record<string, string> = {},
   ) {
     this.name = `${worker} ${job.name}`;
     const base = `${folder}/${basename(worker, ".ts")}-${crypto.randomUUID().slice(0, 8)}`;
@@ -47,6 +51,7 @@ export class WorkerProcess {
       : fileURLToPath(new URL(`../workers/${worker}.ts`, import.meta.url));
     this.#child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", "-A", ...v8Flags(job.job), script, ...args, `${base}.yaml`],
+      env,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -148,6 +153,12 @@ export class WorkerProcess {
   async stop(): Promise<void> {
     this.#child.kill("SIGTERM");
     await this.ended(143);
+  }
+
+  /** Waits until it has ended by itself with this exit code; without one, by SIGKILL. */
+  async died(expected = 128 + SIGKILL): Promise<void> {
+    const code = await this.until("ended", () => this.#code);
+    if (code !== expected) throw this.#failure(`ended with ${code}, expected ${expected}`);
   }
 
   /** Kills it as a power cut would. */

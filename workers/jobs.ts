@@ -5,7 +5,7 @@ import type { Path } from "../shared/jobs/document.ts";
 import { address, type Grant, type Needs, NO_NEEDS } from "../shared/jobs/permissions.ts";
 import { fetchOptions, kafkaOptions, produceOptions } from "../shared/kafka/options.ts";
 import { observeOptions } from "../shared/observe/options.ts";
-import { captureOptions, captureTopicOptions } from "../shared/pipeline/capture.ts";
+import { captureOptions, captureProblem, captureTopicOptions } from "../shared/pipeline/capture.ts";
 import { consumeOptions } from "../shared/pipeline/consume.ts";
 import { choiceProblem } from "../shared/pipeline/topics.ts";
 import { seedOptions } from "../shared/seed/options.ts";
@@ -66,19 +66,28 @@ const captureKafka = z.strictObject({
   ...captureTopicOptions,
 }).describe("The brokers, and the topics that are written.");
 
+/** Tells a problem of several options together. */
+function refine(
+  problem: { field: string; message: string } | undefined,
+  context: z.RefinementCtx,
+): void {
+  if (problem === undefined) return;
+  context.addIssue({ code: "custom", path: [problem.field], message: problem.message });
+}
+
 const capturePgJob = z.strictObject({
   ...everyJob("capture-pg"),
   source: postgresOptions.describe("The PostgreSQL server and what is captured of it."),
   kafka: captureKafka,
   ...captureOptions,
-});
+}).superRefine((job, context) => refine(captureProblem(job), context));
 
 const captureMysqlJob = z.strictObject({
   ...everyJob("capture-mysql"),
   source: mysqlOptions.describe("The MySQL server and what is captured of it."),
   kafka: captureKafka,
   ...captureOptions,
-});
+}).superRefine((job, context) => refine(captureProblem(job), context));
 
 const seedJob = z.strictObject({ ...everyJob("seed"), ...seedOptions.shape });
 
@@ -89,12 +98,7 @@ const consumeCsvJob = z.strictObject({
   ...consumeOptions,
   sink: z.union([csvOptions, noneOptions])
     .describe("Where the rows go; `none` reads and counts, and writes nothing."),
-}).superRefine((job, context) => {
-  const problem = choiceProblem(job);
-  if (problem) {
-    context.addIssue({ code: "custom", path: [problem.field], message: problem.message });
-  }
-});
+}).superRefine((job, context) => refine(choiceProblem(job), context));
 
 const verifyJob = z.strictObject({ ...everyJob("verify"), ...verifyOptions.shape });
 

@@ -53,7 +53,7 @@ export async function dockerUp(
   ]);
   const { kafka, pg, mysql } = info;
   const probes: Record<Part, () => Promise<void>> = {
-    kafka: () => probeKafka(kafka.brokers),
+    kafka: () => probeKafka(kafka),
     pg: () => probePostgres(pg),
     mysql: () => probeMysql(mysql),
   };

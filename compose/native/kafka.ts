@@ -8,6 +8,14 @@ import { findJava, type Java } from "./java.ts";
 import { downloadJars } from "./maven.ts";
 import type { Note } from "./packages.ts";
 import { exists } from "./paths.ts";
+import {
+  type Certificates,
+  copyPems,
+  kafkaClient,
+  scramArguments,
+  securedSettings,
+} from "./secured.ts";
+import type { BrokerAccounts, KafkaInfo } from "./state.ts";
 import { runOrFail, type ServerProcess, startDetached } from "./processes.ts";
 import { asServerUser, giveToServerUser, makePrivateFolder } from "./user.ts";
 
@@ -58,15 +66,22 @@ export async function startBroker(
     ports: BrokerPorts[];
     cluster: string;
     folder: string;
+    /** Demand TLS, a login and rights. */
+    secured?: { certificates: Certificates; users: BrokerAccounts };
     log: string;
     note: Note;
   },
 ): Promise<ServerProcess> {
-  const { node, ports, cluster, folder, log, note } = options;
+  const { node, ports, cluster, folder, secured, log, note } = options;
   const data = join(folder, "data");
+  const settings = join(folder, "server.properties");
   await makePrivateFolder(folder);
   await Deno.writeTextFile(join(folder, "log4j.properties"), LOGGING);
-  await Deno.writeTextFile(join(folder, "server.properties"), brokerSettings(node, ports, data));
+  const more = secured === undefined
+    ? {}
+    : securedSettings(await copyPems(folder, secured.certificates, "broker"), secured.users);
+  const text = brokerSettings(node, ports, data, more);
+  await Deno.writeTextFile(settings, text, { mode: 0o600 });
   await giveToServerUser(folder);
   const java = [
     ...await asServerUser([software.libraries, software.java.home, dirname(folder)]),
@@ -83,12 +98,17 @@ export async function startBroker(
     "-cp",
     join(software.libraries, "*"),
   ];
-  const settings = join(folder, "server.properties");
   if (!await exists(join(data, "meta.properties"))) {
     note("making the data folder");
-    const format = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", settings];
-    const [command = "", ...args] = [...java, ...format];
+    const users = secured === undefined ? [] : scramArguments(secured.users);
+    // In a file: what stands on a command line can be read by every user of the machine.
+    const file = join(folder, "format.arguments");
+    const format = ["format", "-t", cluster, "-c", settings, ...users];
+    await Deno.writeTextFile(file, format.map((word) => `${word}\n`).join(""), { mode: 0o600 });
+    await giveToServerUser(file);
+    const [command = "", ...args] = [...java, "kafka.tools.StorageTool", `@${file}`];
     await runOrFail(`Formatting broker ${node}`, command, args);
+    await Deno.remove(file);
   }
   note("starting");
   return await startDetached([...java, "kafka.Kafka", settings], { log, cwd: folder });
@@ -109,8 +129,16 @@ log4j.logger.org.apache.kafka.common.config=WARN
 log4j.logger.kafka.server.KafkaConfig=WARN
 `;
 
-/** Settings of one broker (https://kafka.apache.org/39/documentation.html#brokerconfigs). */
-export function brokerSettings(node: number, ports: BrokerPorts[], data: string): string {
+/**
+ * Settings of one broker (https://kafka.apache.org/39/documentation.html#brokerconfigs); `more` go
+ * before them.
+ */
+export function brokerSettings(
+  node: number,
+  ports: BrokerPorts[],
+  data: string,
+  more: Readonly<Record<string, string>> = {},
+): string {
   const own = ports[node - 1];
   if (own === undefined) throw new Error(`There is no broker ${node}; there are ${ports.length}.`);
   const voters = ports.map(({ controller }, index) => `${index + 1}@${ADDRESS}:${controller}`);
@@ -138,6 +166,7 @@ export function brokerSettings(node: number, ports: BrokerPorts[], data: string)
     "group.initial.rebalance.delay.ms": 0,
     // A quarter of the default: the heap is small, and so are the compacted topics.
     "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
+    ...more,
   };
   return Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join("");
 }
@@ -149,9 +178,10 @@ const RECORD_PATIENCE_MS = 10_000;
  * Sends a record through a topic of its own and reads it back in a consumer group. Throws while the
  * brokers do not do this yet.
  */
-export async function probeKafka(brokers: string[]): Promise<void> {
+export async function probeKafka(info: KafkaInfo): Promise<void> {
+  const { brokers } = info;
   const topic = `list-sync.probe.${randomBytes(8).toString("hex")}`;
-  const client = { clientId: "list-sync-stack", bootstrapBrokers: brokers, connectTimeout: 2_000 };
+  const client = kafkaClient(info);
   const admin = new Admin({ ...client, retries: 0 });
   try {
     const found = (await admin.metadata({})).brokers.size;
@@ -168,7 +198,7 @@ export async function probeKafka(brokers: string[]): Promise<void> {
   }
 }
 
-type Client = { clientId: string; bootstrapBrokers: string[]; connectTimeout: number };
+type Client = ReturnType<typeof kafkaClient>;
 
 /** The leader of a new topic is known a moment after the topic: so a few attempts are made. */
 async function produce(client: Client, topic: string): Promise<void> {

@@ -5,6 +5,7 @@ import mysql from "mysql2/promise";
 import { type Note, runInside, type Unpacked, unpackPackages } from "./packages.ts";
 import { exists } from "./paths.ts";
 import { runOrFail, type ServerProcess, startDetached } from "./processes.ts";
+import { type Certificates, copyPems } from "./secured.ts";
 import { type Accounts, DATABASE, type DatabaseInfo } from "./state.ts";
 import { asServerUser, giveToServerUser, makePrivateFolder } from "./user.ts";
 
@@ -26,15 +27,24 @@ export function mysqlVersion(software: Unpacked): string {
 /** Starts the server on `port`; makes its data in `folder` and the accounts first when missing. */
 export async function startMysql(
   software: Unpacked,
-  options: { folder: string; log: string; port: number; accounts: Accounts; note: Note },
+  options: {
+    folder: string;
+    log: string;
+    port: number;
+    accounts: Accounts;
+    /** Demand TLS. */
+    certificates?: Certificates | undefined;
+    note: Note;
+  },
 ): Promise<ServerProcess> {
-  const { folder, log, port, accounts, note } = options;
+  const { folder, log, port, accounts, certificates, note } = options;
   await makePrivateFolder(folder);
   const data = join(folder, "data");
   const server = [
     ...await asServerUser([software.root, dirname(folder)]),
     ...runInside(software, "usr/sbin/mysqld", ["usr/lib/mysql/private"]),
     ...serverArguments(software, data),
+    ...certificates === undefined ? [] : await tlsArguments(folder, certificates),
   ];
   const accountsFile = join(folder, "accounts.sql");
   if (!await exists(data)) {
@@ -91,6 +101,17 @@ function serverArguments(software: Unpacked, data: string): string[] {
   ];
 }
 
+async function tlsArguments(folder: string, certificates: Certificates): Promise<string[]> {
+  const { ca, own } = await copyPems(folder, certificates, "database");
+  await giveToServerUser(folder);
+  return [
+    "--require-secure-transport=ON",
+    `--ssl-ca=${ca}`,
+    `--ssl-cert=${own}`,
+    `--ssl-key=${own}`,
+  ];
+}
+
 /**
  * Statements that make the database and its accounts, one a line.
  * Each statement may run twice, should the first start be cut short.
@@ -126,6 +147,7 @@ export async function probeMysql(info: DatabaseInfo): Promise<void> {
       user,
       password,
       connectTimeout: 5_000,
+      ...info.ca === undefined ? {} : { ssl: { ca: Deno.readTextFileSync(info.ca) } },
     });
     try {
       await connection.query("SELECT 1");

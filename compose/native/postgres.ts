@@ -5,6 +5,7 @@ import pg from "pg";
 import { type Note, type Unpacked, unpackPackages } from "./packages.ts";
 import { exists } from "./paths.ts";
 import { run, runOrFail, type ServerProcess, startDetached } from "./processes.ts";
+import { type Certificates, copyPems } from "./secured.ts";
 import { type Accounts, DATABASE, type DatabaseInfo } from "./state.ts";
 import { asServerUser, giveToServerUser, makePrivateFolder } from "./user.ts";
 
@@ -63,15 +64,23 @@ async function wrapPrograms(tree: Unpacked, major: number): Promise<string> {
 /** Starts the server on `port` with its data in `folder`; makes the data first when missing. */
 export async function startPostgres(
   software: PostgresSoftware,
-  options: { folder: string; log: string; port: number; accounts: Accounts; note: Note },
+  options: {
+    folder: string;
+    log: string;
+    port: number;
+    accounts: Accounts;
+    /** Demand TLS. */
+    certificates?: Certificates | undefined;
+    note: Note;
+  },
 ): Promise<ServerProcess> {
-  const { folder, log, port, accounts, note } = options;
+  const { folder, log, port, note } = options;
   await makePrivateFolder(folder);
   const data = join(folder, "data");
   const prefix = await asServerUser([software.tree.root, dirname(folder)]);
   if (!await exists(data)) {
     note("making the data folder");
-    await initialise(software, prefix, folder, accounts);
+    await initialise(software, prefix, folder, options);
   }
   note("starting");
   const server = [...prefix, join(software.bin, "postgres"), "-D", data, "-p", String(port)];
@@ -83,7 +92,7 @@ async function initialise(
   software: PostgresSoftware,
   prefix: string[],
   folder: string,
-  accounts: Accounts,
+  { accounts, certificates }: { accounts: Accounts; certificates?: Certificates | undefined },
 ): Promise<void> {
   const making = join(folder, "data.new");
   if (await exists(making)) await Deno.remove(making, { recursive: true });
@@ -105,11 +114,28 @@ async function initialise(
   await runOrFail("Initialising PostgreSQL", command, args, { cwd: folder });
   await Deno.remove(passwordFile);
   const settings = await serverSettings(software, prefix);
-  await Deno.writeTextFile(join(making, "postgresql.conf"), settings, { append: true });
+  if (certificates !== undefined) {
+    const { own } = await copyPems(folder, certificates, "database");
+    Object.assign(settings, { ssl: "on", ssl_cert_file: own, ssl_key_file: own });
+    await Deno.writeTextFile(join(making, "pg_hba.conf"), ONLY_TLS);
+    await giveToServerUser(folder);
+  }
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
+  const text = `\n# list-sync's stack\n${lines.join("")}`;
+  await Deno.writeTextFile(join(making, "postgresql.conf"), text, { append: true });
   await Deno.rename(making, join(folder, "data"));
 }
 
-async function serverSettings(software: PostgresSoftware, prefix: string[]): Promise<string> {
+/** Every connection by TCP must be encrypted and prove its password; the socket is the server user's. */
+const ONLY_TLS = `local all all scram-sha-256
+hostssl all all 127.0.0.1/32 scram-sha-256
+hostssl replication all 127.0.0.1/32 scram-sha-256
+`;
+
+async function serverSettings(
+  software: PostgresSoftware,
+  prefix: string[],
+): Promise<Record<string, string>> {
   const settings: Record<string, string> = {
     listen_addresses: ADDRESS,
     // Relative to the data folder: a socket's whole path may have 107 bytes only.
@@ -127,8 +153,7 @@ async function serverSettings(software: PostgresSoftware, prefix: string[]): Pro
   if (await knowsPluginList(software, prefix)) {
     settings["output_plugin_libraries"] = "wal2json,pgoutput";
   }
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
-  return `\n# list-sync's stack\n${lines.join("")}`;
+  return settings;
 }
 
 /** Minor releases since 2026 start only the output plugins of a list; older ones refuse the setting. */
@@ -180,7 +205,7 @@ async function asAdmin(
 }
 
 async function connected(
-  { host, port, database }: Pick<DatabaseInfo, "host" | "port" | "database">,
+  { host, port, database, ca }: Omit<DatabaseInfo, "users">,
   { user, password }: { user: string; password: string },
   use: (client: pg.Client) => Promise<void>,
 ): Promise<void> {
@@ -190,6 +215,7 @@ async function connected(
     database,
     user,
     password,
+    ...ca === undefined ? {} : { ssl: { ca: Deno.readTextFileSync(ca) } },
     connectionTimeoutMillis: 5_000,
   });
   // The server's own end is told by the query that fails; without a listener it would end us.

@@ -36,8 +36,10 @@ import {
   startPostgres,
 } from "./postgres.ts";
 import { isAlive, type ServerProcess, stop, tailOf } from "./processes.ts";
+import { type Certificates, certificatesIn, grantRights } from "./secured.ts";
 import {
   checkName,
+  newBrokerAccounts,
   newDatabase,
   type Part,
   PARTS,
@@ -68,6 +70,8 @@ export interface UpOptions {
   only?: Part[];
   /** Containers instead of processes. @default only where the native stack cannot run */
   docker?: boolean;
+  /** Servers that demand TLS, logins and rights; a stack stays what it was made as. @default false */
+  secure?: boolean;
   progress?: (event: StackProgress) => void;
 }
 
@@ -146,7 +150,18 @@ async function stateFor(name: string, options: UpOptions): Promise<StackInfo> {
   if (known === undefined) {
     await refuseDataWithoutState(dir, name);
     const engine = await engineFor(options.docker);
-    return { name, engine, dir, port_offset: offset, versions: {}, servers: [] };
+    if (options.secure && engine === "docker") {
+      throw new ConfigError("The containers know neither TLS nor rights.", {
+        cure: "leave --docker out, or --secure",
+      });
+    }
+    const secure = options.secure ? { secure: true } : {};
+    return { name, engine, dir, port_offset: offset, ...secure, versions: {}, servers: [] };
+  }
+  if (options.secure && !known.secure) {
+    throw new ConfigError(`Stack ${name} was made without --secure.`, {
+      cure: `choose another --name, or first: deno task stack down --wipe --name ${name}`,
+    });
   }
   if (offset !== known.port_offset) movePorts(known, offset);
   if (options.docker === true && known.engine !== "docker") {
@@ -215,6 +230,11 @@ class Start {
       });
   }
 
+  /** The certificates of a secured stack; undefined for any other. */
+  readonly certificates: () => Promise<Certificates | undefined> = once(async () =>
+    this.info.secure ? await certificatesIn(join(this.info.dir, "tls")) : undefined
+  );
+
   /** Writes the state; one write at a time, because parts come up side by side. */
   async save(): Promise<void> {
     this.#saving = this.#saving.then(() => writeState(this.info));
@@ -267,6 +287,12 @@ class Start {
   }
 }
 
+/** What `make` answers, made once however often it is asked for. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => made ??= make();
+}
+
 async function serverError(server: ServerInfo, what: string, cause: unknown): Promise<Error> {
   const tail = await tailOf(server.log, LOG_LINES);
   return new ConfigError(
@@ -293,10 +319,16 @@ async function bringKafkaUp(start: Start): Promise<void> {
     broker: broker + info.port_offset,
     controller: controller + info.port_offset,
   }));
-  info.kafka ??= { brokers: brokerAddresses(info.port_offset), cluster_id: newClusterId() };
+  const certificates = await start.certificates();
+  info.kafka ??= {
+    brokers: brokerAddresses(info.port_offset),
+    cluster_id: newClusterId(),
+    ...certificates === undefined ? {} : { ca: certificates.ca, users: newBrokerAccounts() },
+  };
   info.versions["kafka"] = KAFKA_VERSION;
   info.versions["java"] = software.java.version;
-  const { brokers, cluster_id } = info.kafka;
+  const { cluster_id, users } = info.kafka;
+  const secured = certificates && users && { certificates, users };
   await allSettled(ports.map(({ broker, controller }, index) => {
     const name = `kafka-${index + 1}`;
     return start.server("kafka", name, [broker, controller], (log) =>
@@ -305,11 +337,14 @@ async function bringKafkaUp(start: Start): Promise<void> {
         ports,
         cluster: cluster_id,
         folder: start.folder(name),
+        ...secured === undefined ? {} : { secured },
         log,
         note,
       }));
   }));
-  await start.ready("kafka", () => probeKafka(brokers));
+  const { kafka } = info;
+  await start.ready("kafka", () => probeKafka(kafka));
+  if (secured !== undefined) await grantRights(kafka);
   note("ready");
 }
 
@@ -321,7 +356,8 @@ async function bringPostgresUp(start: Start): Promise<void> {
   const { info } = start;
   const note = start.note("pg");
   const software = await postgresSoftware(note);
-  const database = info.pg ??= newDatabase(POSTGRES_PORT + info.port_offset);
+  const certificates = await start.certificates();
+  const database = info.pg ??= newDatabase(POSTGRES_PORT + info.port_offset, certificates?.ca);
   info.versions["postgresql"] = postgresVersion(software);
   await start.server("pg", "postgres", [database.port], (log) =>
     startPostgres(software, {
@@ -329,6 +365,7 @@ async function bringPostgresUp(start: Start): Promise<void> {
       log,
       port: database.port,
       accounts: database.users,
+      certificates,
       note,
     }));
   await start.ready("pg", () => probePostgresServer(database));
@@ -341,7 +378,8 @@ async function bringMysqlUp(start: Start): Promise<void> {
   const { info } = start;
   const note = start.note("mysql");
   const software = await mysqlSoftware(note);
-  const database = info.mysql ??= newDatabase(MYSQL_PORT + info.port_offset);
+  const certificates = await start.certificates();
+  const database = info.mysql ??= newDatabase(MYSQL_PORT + info.port_offset, certificates?.ca);
   info.versions["mysql"] = mysqlVersion(software);
   await start.server("mysql", "mysql", [database.port], (log) =>
     startMysql(software, {
@@ -349,6 +387,7 @@ async function bringMysqlUp(start: Start): Promise<void> {
       log,
       port: database.port,
       accounts: database.users,
+      certificates,
       note,
     }));
   await start.ready("mysql", () => probeMysql(database));
@@ -404,6 +443,14 @@ export async function status(name: string = DEFAULT_NAME): Promise<StackStatus |
 export function environment(info: StackInfo): Record<string, string> {
   const variables: Record<string, string> = { LIST_SYNC_STACK: join(info.dir, "stack.json") };
   if (info.kafka) variables["KAFKA_BROKERS"] = info.kafka.brokers.join(",");
+  const ca = info.kafka?.ca ?? info.pg?.ca ?? info.mysql?.ca;
+  if (ca !== undefined) variables["CA_FILE"] = ca;
+  for (const role of ["capture", "consume"] as const) {
+    const account = info.kafka?.users?.[role];
+    if (account === undefined) continue;
+    variables[`KAFKA_${role.toUpperCase()}_USER`] = account.user;
+    variables[`KAFKA_${role.toUpperCase()}_PASSWORD`] = account.password;
+  }
   for (const [prefix, database] of [["PG", info.pg], ["MYSQL", info.mysql]] as const) {
     if (database === undefined) continue;
     const { replicator, writer, admin } = database.users;

@@ -30,6 +30,23 @@ export interface DatabaseInfo {
   port: number;
   database: string;
   users: Accounts;
+  /** Path of the authority's certificate; absent: the server speaks no TLS. */
+  ca?: string;
+}
+
+/** Users of secured brokers: `admin` may do everything, the others what their role needs. */
+export interface BrokerAccounts {
+  admin: Account;
+  capture: Account;
+  consume: Account;
+}
+
+export interface KafkaInfo {
+  brokers: string[];
+  cluster_id: string;
+  /** Path of the authority's certificate; absent: the brokers speak no TLS and know no users. */
+  ca?: string;
+  users?: BrokerAccounts;
 }
 
 export interface ServerInfo extends ServerProcess {
@@ -51,7 +68,9 @@ export interface StackInfo {
   port_offset: number;
   versions: Record<string, string>;
   servers: ServerInfo[];
-  kafka?: { brokers: string[]; cluster_id: string };
+  /** The servers demand TLS and rights. */
+  secure?: boolean;
+  kafka?: KafkaInfo;
   pg?: DatabaseInfo;
   mysql?: DatabaseInfo;
 }
@@ -59,18 +78,24 @@ export interface StackInfo {
 /** The database that the stack makes on both servers. */
 export const DATABASE = "shop";
 
-/** New accounts with random passwords. 18 bytes are 144 bits, and 24 characters safe in every file. */
+/** A random password: 18 bytes are 144 bits, and 24 characters safe in every file. */
+function account(user: string): Account {
+  return { user, password: randomBytes(18).toString("base64url") };
+}
+
 function newAccounts(): Accounts {
-  const account = (user: string): Account => ({
-    user,
-    password: randomBytes(18).toString("base64url"),
-  });
   return { admin: account("admin"), replicator: account("list_sync"), writer: account("writer") };
 }
 
-/** The stack's database on a server of this machine, with new accounts. */
-export function newDatabase(port: number): DatabaseInfo {
-  return { host: "127.0.0.1", port, database: DATABASE, users: newAccounts() };
+/** New users for secured brokers. */
+export function newBrokerAccounts(): BrokerAccounts {
+  return { admin: account("admin"), capture: account("capture"), consume: account("consume") };
+}
+
+/** The stack's database on a server of this machine, with new accounts; `ca` where it demands TLS. */
+export function newDatabase(port: number, ca?: string): DatabaseInfo {
+  const at = { host: "127.0.0.1", port, database: DATABASE, users: newAccounts() };
+  return ca === undefined ? at : { ...at, ca };
 }
 
 /** Path of a stack's state file. */

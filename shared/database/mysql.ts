@@ -1,30 +1,36 @@
 /** A MySQL connection as an ordinary client, with everything that changes a value's text pinned. */
-import mysql, { type Connection } from "mysql2/promise";
-import { tlsSettings } from "../jobs/tls.ts";
+import type { Connection } from "mysql2/promise";
+import { openMysql } from "../connect/mysql.ts";
+import { ConfigError } from "../errors.ts";
 import type { DatabaseOptions } from "./options.ts";
 
-/** Connects. Dates, decimals and large integers come back as text. Throws the library's connection error. */
+/** Connects. Dates, decimals and large integers come back as text. Throws as `openMysql`. */
 export async function connectMysql(options: DatabaseOptions): Promise<Connection> {
-  const connection = await mysql.createConnection({
-    host: options.host,
-    port: options.port,
-    database: options.database,
-    user: options.user,
-    password: options.password,
-    ssl: tlsSettings(options.tls),
-    connectTimeout: options.connect_timeout_ms,
-    charset: "utf8mb4",
-    timezone: "Z",
-    dateStrings: true,
-    supportBigNumbers: true,
-    bigNumberStrings: true,
-    decimalNumbers: false,
-    jsonStrings: true,
-    rowsAsArray: true,
-    multipleStatements: false,
-  });
+  const connection = (await openMysql(options, "database", {})).promise();
   await connection.query("SET time_zone = '+00:00'");
+  for (const name of ["query", "execute"] as const) {
+    const method = connection[name].bind(connection) as (...args: unknown[]) => Promise<never>;
+    connection[name] = (...args: unknown[]) =>
+      method(...args).catch((error) => {
+        throw deniedFault(error, options) ?? error;
+      });
+  }
   return connection;
+}
+
+/** A privilege that the user lacks, with the statement that grants it; undefined: another error. */
+function deniedFault(
+  { code, message }: Error & { readonly code?: string },
+  { host, port, database }: DatabaseOptions,
+): ConfigError | undefined {
+  if (code !== "ER_TABLEACCESS_DENIED_ERROR") return undefined;
+  const [, privileges, account, table] =
+    /^(.+) command denied to user ('.*'@'.*') for table [`'](.*)[`']$/.exec(message) ?? [];
+  return new ConfigError(`MySQL at ${host}:${port}, database ${database}, refused: ${message}`, {
+    cure: privileges === undefined
+      ? "grant the user what the message names"
+      : `GRANT ${privileges} ON ${mysqlTable(`${database}.${table}`)} TO ${account};`,
+  });
 }
 
 /** `name` quoted as an identifier. */

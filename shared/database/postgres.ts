@@ -1,7 +1,6 @@
 /** A PostgreSQL connection as an ordinary client, with everything that changes a value's text pinned. */
-import pg from "pg";
-import { tlsSettings } from "../jobs/tls.ts";
-import { PINNED_OPTIONS } from "../wire/postgres_session.ts";
+import { openPostgres, placeOf } from "../connect/postgres.ts";
+import { ConfigError } from "../errors.ts";
 import type { DatabaseOptions } from "./options.ts";
 
 /** Rows as arrays of the server's own text. */
@@ -16,32 +15,51 @@ export interface PgClient {
   end(): Promise<void>;
 }
 
-/** Connects. Values come back as text, whatever their type. Throws the library's connection error. */
+/** Connects. Values come back as text, whatever their type. Throws as `openPostgres`. */
 export async function connectPostgres(
   options: DatabaseOptions,
   application_name: string,
 ): Promise<PgClient> {
-  const client = new pg.Client({
-    host: options.host,
-    port: options.port,
-    database: options.database,
-    user: options.user,
-    password: options.password,
-    ssl: tlsSettings(options.tls) ?? false,
-    connectionTimeoutMillis: options.connect_timeout_ms,
+  const client = await openPostgres(options, {
     application_name,
-    keepAlive: true,
-    options: PINNED_OPTIONS,
-    types: { getTypeParser: () => (text: string) => text },
-  });
-  // Without a listener a connection that breaks between two queries would end the process;
-  // the next query rejects anyway.
-  client.on("error", () => {});
-  await client.connect();
+    part: "database",
+  }) as unknown as PgClient;
   return {
-    query: (config) => client.query({ ...config, rowMode: "array" }),
+    query: async (config) => {
+      try {
+        return await client.query({ ...config, rowMode: "array" } as typeof config);
+      } catch (error) {
+        throw deniedFault(error as ServerError, options) ?? error;
+      }
+    },
     end: () => client.end(),
   };
+}
+
+type ServerError = Error & { readonly code?: string };
+
+/** Privileges to grant, by the kind of object that the server's message names. */
+const PRIVILEGES: Readonly<Record<string, string>> = {
+  table: "SELECT, INSERT, UPDATE, DELETE",
+  sequence: "USAGE",
+  schema: "USAGE, CREATE",
+};
+
+/** A privilege that the user lacks, with the statement that grants it; undefined: another error. */
+function deniedFault(
+  { code, message }: ServerError,
+  options: DatabaseOptions,
+): ConfigError | undefined {
+  if (code !== "42501") return undefined;
+  const [, kind = "", name = ""] = /for (table|sequence|schema) (\S+)/.exec(message) ?? [];
+  const privileges = PRIVILEGES[kind];
+  const user = pgIdentifier(options.user);
+  return new ConfigError(`${placeOf(options)} refused user ${options.user}: ${message}`, {
+    cure: privileges === undefined
+      ? "let the owner grant what the message names"
+      : `as its owner: GRANT ${privileges} ON ${kind.toUpperCase()} ${name} TO ${user}` +
+        (kind === "table" ? " (a job that only reads needs SELECT alone)" : ""),
+  });
 }
 
 /** `name` quoted as an identifier. */

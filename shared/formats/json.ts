@@ -10,6 +10,7 @@ import type {
   Op,
   Row,
   RowsText,
+  SnapshotMark,
   SourceIdentity,
   TableSchema,
   Transaction,
@@ -56,6 +57,7 @@ const ascii = new TextEncoder();
 const BEFORE = ascii.encode('{"before":');
 const AFTER = ascii.encode(',"after":');
 const END = ascii.encode("}}");
+const NO_TRANSACTION = ',"transaction":null}';
 const NULL = ascii.encode("null");
 
 function createTableWriter(table: TableSchema): TableWriter {
@@ -67,15 +69,22 @@ function createTableWriter(table: TableSchema): TableWriter {
 
   let transaction: Transaction | undefined;
   let op: Op | undefined;
+  let snapshot: SnapshotMark | undefined;
   let source = ascii.encode("");
   let operation = ascii.encode("");
   let ending = ascii.encode("");
   return (change, arena) => {
-    if (change.transaction !== transaction || change.op !== op) {
-      ({ transaction, op } = change);
-      source = ascii.encode(`,"source":${sourceHead(change.source, transaction, op)}${where}`);
+    if (
+      change.transaction !== transaction || change.op !== op || change.snapshot !== snapshot
+    ) {
+      ({ transaction, op, snapshot } = change);
+      source = ascii.encode(`,"source":${sourceHead(change)}${where}`);
       operation = ascii.encode(`},"op":"${op}","ts_ms":`);
-      ending = ascii.encode(`,"transaction":{"id":${quoted(transaction.id)},"total_order":`);
+      ending = ascii.encode(
+        transaction.id === ""
+          ? NO_TRANSACTION
+          : `,"transaction":{"id":${quoted(transaction.id)},"total_order":`,
+      );
     }
     arena.bytes(BEFORE);
     row(change.before, arena);
@@ -88,15 +97,16 @@ function createTableWriter(table: TableSchema): TableWriter {
     arena.bytes(operation);
     arena.integer(change.ts_ms);
     arena.bytes(ending);
+    if (transaction!.id === "") return;
     arena.integer(change.total_order);
     arena.bytes(END);
   };
 }
 
-function sourceHead(source: SourceIdentity, transaction: Transaction, op: Op): string {
+function sourceHead({ source, transaction, snapshot }: Change): string {
   return `{"connector":"${source.connector}","name":${quoted(source.name)},"version":${
     quoted(source.version)
-  },"ts_us":${transaction.ts_us},"snapshot":"${op === "r"}","ts_ms":${
+  },"ts_us":${transaction.ts_us},"snapshot":"${snapshot ?? "false"}","ts_ms":${
     Math.floor(transaction.ts_us / 1000)
   }`;
 }
@@ -173,6 +183,7 @@ interface Envelope {
     name: string;
     version: string;
     ts_us: number;
+    snapshot?: SnapshotMark | "false";
     db: string;
     schema: string | null;
     table: string;
@@ -226,7 +237,12 @@ function build(envelope: Envelope, schemas: SchemaLookup): Change {
     transaction: { id: envelope.transaction?.id ?? "", ts_us: source.ts_us },
     total_order: envelope.transaction?.total_order ?? 0,
     ts_ms: envelope.ts_ms,
+    ...snapshotOf(source.snapshot),
   };
+}
+
+function snapshotOf(mark: SnapshotMark | "false" | undefined): Pick<Change, "snapshot"> {
+  return mark === undefined || mark === "false" ? {} : { snapshot: mark };
 }
 
 /** A third of the time that a Buffer's toString takes here. */
@@ -261,9 +277,13 @@ const OP_OF_BYTE = Object.fromEntries([...OPS].map((op) => [op.charCodeAt(0), op
 function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
   return new RecordError(
     `Cannot read the record at offset ${record.offset} as a change in format json: ${why}`,
-    { cure: "set the job's `format` to the one that the topic was written with", cause },
+    { cure: FORMAT_CURE, cause },
   );
 }
+
+const FORMAT_CURE = "set the job's `format` to the one that the topic was written with";
+/** So much of what cannot be read stands in an error. */
+const SHOWN_CHARACTERS = 100;
 
 // All but the rows, the coordinates and some numbers is the same for all changes of a table. What is
 // the same is compared as bytes and the rest is found around it, in a fraction of the time that
@@ -279,6 +299,7 @@ const OP_MARK = Mark.of('},"op":"');
 const TIME_MARK = Mark.of('","ts_ms":');
 const TRANSACTION_MARK = Mark.of(',"transaction":{"id":"');
 const ORDER_MARK = Mark.of('","total_order":');
+const NO_TRANSACTION_MARK = Mark.of(NO_TRANSACTION);
 const QUOTE = 34;
 const END_MARK = new Mark(END);
 const BACKSLASH = 92;
@@ -288,6 +309,7 @@ interface Known {
   readonly schemas: SchemaLookup;
   readonly source: SourceIdentity;
   readonly table: TableSchema;
+  readonly snapshot_mark: SnapshotMark | undefined;
   /** From the source mark to the commit time. */
   readonly head: Mark;
   /** From there to the commit time in milliseconds. */
@@ -308,7 +330,7 @@ const input = new ByteScanner();
 
 /** What the envelopes of the change's table share; undefined where this one is laid out otherwise. */
 function learn(bytes: Uint8Array, change: Change, schemas: SchemaLookup): Known | undefined {
-  const { source, table, transaction } = change;
+  const { source, table, transaction, snapshot: snapshot_mark } = change;
   input.reset(bytes);
   const through = (mark: Mark): Mark | undefined => {
     const from = input.at;
@@ -327,7 +349,8 @@ function learn(bytes: Uint8Array, change: Change, schemas: SchemaLookup): Known 
   if (!head || !snapshot || !place || !input.skip(schema)) return undefined;
   const transaction_id = Mark.of(quoted(transaction.id).slice(1, -1));
   return {
-    ...{ schemas, source, table, head, snapshot, place, schema, transaction, transaction_id },
+    ...{ schemas, source, table, snapshot_mark, head, snapshot, place, schema },
+    ...{ transaction, transaction_id },
   };
 }
 
@@ -355,11 +378,11 @@ function decodeKnown(bytes: Uint8Array, schemas: SchemaLookup): Change | undefin
   input.at += OP_MARK.bytes.length + 1;
   if (op === undefined || !input.skip(TIME_MARK)) return undefined;
   const ts_ms = input.digits();
-  if (ts_ms < 0 || !input.skip(TRANSACTION_MARK)) return undefined;
+  if (ts_ms < 0) return undefined;
   const transaction = readTransaction(known, ts_us);
-  if (transaction === undefined || !input.skip(ORDER_MARK)) return undefined;
-  const total_order = input.digits();
-  if (total_order < 0 || !input.skip(END_MARK) || input.at !== bytes.length) return undefined;
+  if (transaction === undefined) return undefined;
+  const total_order = transaction.id === "" ? 0 : readOrder();
+  if (total_order < 0 || input.at !== bytes.length) return undefined;
 
   return new KnownChange(
     known,
@@ -374,8 +397,10 @@ function decodeKnown(bytes: Uint8Array, schemas: SchemaLookup): Change | undefin
   );
 }
 
-/** The transaction whose id stands next; the last one again where it is the same. */
+/** The transaction that stands next; the last one again where it is the same. */
 function readTransaction(known: Known, ts_us: number): Transaction | undefined {
+  if (input.skip(NO_TRANSACTION_MARK)) return { id: "", ts_us };
+  if (!input.skip(TRANSACTION_MARK)) return undefined;
   const { bytes, at } = input;
   const isSame = ts_us === known.transaction.ts_us && input.skip(known.transaction_id) &&
     bytes[input.at] === QUOTE;
@@ -385,6 +410,13 @@ function readTransaction(known: Known, ts_us: number): Transaction | undefined {
   if (id.includes(BACKSLASH)) return undefined;
   known.transaction_id = new Mark(id);
   return known.transaction = { id: utf8.decode(id), ts_us };
+}
+
+/** The change's number in its transaction, and the envelope's end; below 0: something else. */
+function readOrder(): number {
+  if (!input.skip(ORDER_MARK)) return -1;
+  const order = input.digits();
+  return input.skip(END_MARK) ? order : -1;
 }
 
 /** Bytes from `at` to `end` of others. */
@@ -403,12 +435,13 @@ function parseRows(bytes: Uint8Array, table: TableSchema): Rows {
 class KnownChange implements Change {
   readonly source: SourceIdentity;
   readonly table: TableSchema;
+  readonly snapshot?: SnapshotMark;
   readonly #text: RowsText | undefined;
   #rows: Rows | undefined;
   readonly #coordinates: Span;
 
   constructor(
-    { source, table }: Known,
+    { source, table, snapshot_mark }: Known,
     readonly op: Op,
     readonly position: string,
     readonly transaction: Transaction,
@@ -422,6 +455,7 @@ class KnownChange implements Change {
     this.table = table;
     this.#text = text;
     this.#rows = rows;
+    if (snapshot_mark !== undefined) this.snapshot = snapshot_mark;
     this.#coordinates = coordinates;
   }
 
@@ -440,7 +474,18 @@ class KnownChange implements Change {
 
   get coordinates(): Coordinates {
     const { bytes, at, end } = this.#coordinates;
-    return readCoordinates(parseExactly(`{${utf8.decode(bytes.subarray(at, end))}}`));
+    const text = utf8.decode(bytes.subarray(at, end));
+    try {
+      return readCoordinates(parseExactly(`{${text}}`));
+    } catch (cause) {
+      throw new RecordError(
+        `Cannot read ${
+          JSON.stringify(text.slice(0, SHOWN_CHARACTERS))
+        } of the change at position ` +
+          `${this.position} as coordinates in its database's log`,
+        { cure: FORMAT_CURE, cause: cause === INEXACT ? undefined : cause },
+      );
+    }
   }
 
   #values(): Rows {

@@ -7,6 +7,7 @@ import type {
   Kind,
   Op,
   Row,
+  SnapshotMark,
   SourceIdentity,
   TableSchema,
   Value,
@@ -47,6 +48,7 @@ const SOURCE = {
   position: 66,
   schema_id: 74,
   coordinate: 82,
+  snapshot: 90,
 } as const;
 const COORDINATE = { name: 10, value: 18 } as const;
 const TRANSACTION = { id: 10, total_order: 16 } as const;
@@ -77,13 +79,17 @@ function encode(change: Change): Encoded {
     writeValue(out, COORDINATE.value, value, typeof value === "string" ? "string" : "integer");
     out.ldelim();
   }
+  if (change.snapshot !== undefined) out.uint32(SOURCE.snapshot).string(change.snapshot);
   out.ldelim();
 
   out.uint32(CHANGE.ts_ms).int64(change.ts_ms);
-  out.uint32(CHANGE.transaction).fork();
-  out.uint32(TRANSACTION.id).string(transaction.id);
-  out.uint32(TRANSACTION.total_order).int64(change.total_order);
-  return { key: keyText(change), value: out.ldelim().finish() };
+  if (transaction.id !== "") {
+    out.uint32(CHANGE.transaction).fork();
+    out.uint32(TRANSACTION.id).string(transaction.id);
+    out.uint32(TRANSACTION.total_order).int64(change.total_order);
+    out.ldelim();
+  }
+  return { key: keyText(change), value: out.finish() };
 }
 
 const kinds = new WeakMap<TableSchema, Kind[]>();
@@ -181,6 +187,7 @@ function decode(record: InRecord, schemas: SchemaLookup): Change {
     transaction: { id: message.id, ts_us: source.ts_us },
     total_order: message.total_order,
     ts_ms: message.ts_ms,
+    ...source.snapshot === "" ? {} : { snapshot: source.snapshot as SnapshotMark },
   };
 }
 
@@ -201,6 +208,8 @@ interface Source extends SourceIdentity {
   position: string;
   schema_id: string;
   coordinates: Coordinates;
+  /** Empty: of the stream. */
+  snapshot: string;
 }
 
 interface Message {
@@ -276,6 +285,7 @@ function emptySource(): Source {
     position: "",
     schema_id: "",
     coordinates: {},
+    snapshot: "",
   };
 }
 
@@ -320,6 +330,9 @@ function readSource(input: Reader): Source {
         break;
       case SOURCE.schema_id:
         source.schema_id = input.string();
+        break;
+      case SOURCE.snapshot:
+        source.snapshot = input.string();
         break;
       case SOURCE.coordinate:
         readCoordinate(input, coordinates);

@@ -1,4 +1,6 @@
 /** TLS in the words of every part of a job that opens a connection. */
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { z } from "zod";
 
 /** Schema of `tls`. There is no option against checking certificates. */
@@ -12,6 +14,8 @@ export const tlsOptions = z.union([
       .describe("The client's certificate (PEM), for servers that ask for one; needs `key`."),
     key: z.string().min(1).optional().describe("The client certificate's private key (PEM)."),
     server_name: z.string().min(1).optional()
+      // TLS itself has no way to ask a server for an address.
+      .refine((name) => name === undefined || isIP(name) === 0, { error: "a name, no address" })
       .describe("Name that the server's certificate must bear; left out: the host."),
   }).refine((tls) => (tls.cert === undefined) === (tls.key === undefined), {
     error: "`cert` and `key` belong together: give both or neither",
@@ -43,4 +47,17 @@ export function tlsSettings(tls: TlsOptions): TlsSettings | undefined {
     ...server_name === undefined ? {} : { servername: server_name },
     rejectUnauthorized: true,
   };
+}
+
+/**
+ * Why a certificate is not that of the server: `server_name`, else the host, is not among its names.
+ * For libraries that check another name, or none; to be asked before anything secret is sent.
+ */
+export function identityFault(
+  tls: TlsOptions,
+  host: string,
+  certificate: PeerCertificate,
+): Error | undefined {
+  const name = typeof tls === "object" ? tls.server_name : undefined;
+  return checkServerIdentity(name ?? host, certificate);
 }

@@ -1,5 +1,5 @@
 /** Reads YAML 1.2 with the place of every value. */
-import { isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import {
   type Document,
   type Path,
@@ -26,8 +26,10 @@ export function readYaml(text: string): Document {
   }
 
   const places = new Map<string, Places>();
+  let alias: Place = { line: 1, column: 1 };
   const walk = (node: unknown, path: Path): void => {
-    if (isMap(node)) {
+    if (isAlias(node)) alias = startOf(node, at) ?? alias;
+    else if (isMap(node)) {
       for (const { key, value } of node.items) {
         if (!isScalar(key)) continue;
         const inside = [...path, String(key.value)];
@@ -45,7 +47,12 @@ export function readYaml(text: string): Document {
     }
   };
   walk(document.contents, []);
-  return { value: document.toJS(), places };
+  try {
+    return { value: document.toJS(), places };
+  } catch (error) {
+    // An alias without its anchor, or so many of one that they would fill the memory.
+    throw new SyntaxProblem(`not readable as YAML: ${(error as Error).message}`, alias);
+  }
 }
 
 function startOf(node: unknown, at: (offset: number) => Place): Place | undefined {

@@ -45,18 +45,30 @@ const FENCED = new Set([
 
 const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
 
-const DENIED = new Set([
-  "TOPIC_AUTHORIZATION_FAILED",
-  "GROUP_AUTHORIZATION_FAILED",
-  "CLUSTER_AUTHORIZATION_FAILED",
-  "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+/** What to grant, as arguments of kafka-acls.sh: a capture writes, a consumer reads. */
+const DENIED: Readonly<Record<string, string>> = {
+  TOPIC_AUTHORIZATION_FAILED: "--topic TOPIC --operation Read; for a capture also " +
+    "--operation Create --operation Write --operation DescribeConfigs",
+  GROUP_AUTHORIZATION_FAILED: "--group GROUP --operation Read",
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    "--transactional-id list-sync --resource-pattern-type prefixed --operation Write",
+  CLUSTER_AUTHORIZATION_FAILED: "--cluster --operation IdempotentWrite",
+};
+
+const LOGIN = new Set([
   "SASL_AUTHENTICATION_FAILED",
+  "UNSUPPORTED_SASL_MECHANISM",
+  "ILLEGAL_SASL_STATE",
 ]);
+const LOGIN_CURE = "correct kafka.sasl: mechanism, username, password";
 
 /** Whether a broker's error may be gone at the next attempt. */
 export function isPassing(name: string): boolean {
   return PASSING.has(name);
 }
+
+/** The error for a right that the user lacks. */
+export class DeniedError extends ConfigError {}
 
 /** Whether a broker's error says that a batch is over `max.message.bytes`. */
 export function isTooLarge(name: string): boolean {
@@ -88,8 +100,13 @@ export function brokerFault(name: string, what: string): Error {
         "leave out the column that makes the record so large",
     });
   }
-  if (DENIED.has(name)) {
-    return new ConfigError(message, { cure: "grant it to the job's user: kafka.sasl.username" });
+  if (LOGIN.has(name)) return new ConfigError(message, { cure: LOGIN_CURE });
+  const right = DENIED[name];
+  if (right !== undefined) {
+    return new DeniedError(message, {
+      cure: `kafka-acls.sh --bootstrap-server BROKER --add --allow-principal ` +
+        `User:NAME (kafka.sasl.username) ${right}`,
+    });
   }
   return new ConfigError(message);
 }
@@ -98,7 +115,7 @@ export function brokerFault(name: string, what: string): Error {
  * The error for a connection that failed, whichever library threw it.
  * @param at `host:port` that was tried.
  */
-export function connectionFault(error: unknown, at: string): Error {
+export function connectionFault(error: unknown, at: string): ConfigError | RetryableError {
   const chain = [...causes(error)];
   const messages = chain.map(({ message }) => message).filter((text) => text !== "");
   const all = messages.join(": ");
@@ -114,14 +131,16 @@ export function connectionFault(error: unknown, at: string): Error {
       },
     );
   }
-  if (chain.some(isLoginFault)) {
+  // A connection that ends in the middle may be that of a broker that is just being stopped.
+  const broken = chain.some(({ code, message }) =>
+    NETWORK_CODES.has(code) || NETWORK_WORDS.test(message)
+  );
+  if (!broken && chain.some(isLoginFault)) {
     return new ConfigError(`The Kafka broker at ${at} refuses the login: ${all}`, {
-      cure: "check kafka.sasl (mechanism, username, password) and that the listener expects it",
+      cure: LOGIN_CURE,
     });
   }
-  if (
-    /certificate|CERT_|TLS|SSL/i.test(all) || chain.some(({ code }) => /CERT|SSL|TLS/.test(code))
-  ) {
+  if (!broken && (/certificate|TLS/.test(all) || chain.some(({ code }) => /CERT|SSL/.test(code)))) {
     return new ConfigError(
       `The Kafka broker at ${at} and this worker do not agree on TLS: ${all}`,
       {
@@ -136,18 +155,25 @@ export function connectionFault(error: unknown, at: string): Error {
   });
 }
 
+/** Codes of sockets and of the libraries for a connection that broke or was silent. */
+const NETWORK_CODES = new Set(["ECONNRESET", "EPIPE", "PLT_KFK_TIMEOUT"]);
+/** The same in words: kafkajs puts them behind its own of a login that failed. */
+const NETWORK_WORDS = /connection (closed|timeout|error: .*ECONN)|closed connection|timed out/i;
+
 function isLoginFault({ name, code, message }: Cause): boolean {
   return name.includes("SASL") || code === "PLT_KFK_AUTHENTICATION" ||
     message.includes("SASL authentication failed");
 }
 
-interface Cause {
+/** What is looked at of an error. */
+export interface Cause {
   readonly name: string;
   readonly code: string;
   readonly message: string;
 }
 
-function* causes(error: unknown, depth = 0): Generator<Cause> {
+/** The error, what caused it, and so on. */
+export function* causes(error: unknown, depth = 0): Generator<Cause> {
   if (!(error instanceof Error) || depth > 8) return;
   const { code } = error as { code?: unknown };
   yield { name: error.name, code: typeof code === "string" ? code : "", message: error.message };

@@ -144,6 +144,12 @@ export interface NewTopic {
   readonly config: Readonly<Record<string, string>>;
 }
 
+/** An operation of Kafka's ACLs, as `kafka-acls.sh` spells it. */
+export type Operation = "Read" | "Write" | "Create" | "Describe" | "DescribeConfigs";
+
+/** What ACLs are about. */
+export type Resource = "topic" | "group" | "transactional-id";
+
 /** Everything but producing and consuming in a group. */
 export interface Admin {
   /** `host:port` of every broker as advertised. */
@@ -154,7 +160,14 @@ export interface Admin {
   topic_config(topic: string): Promise<ReadonlyMap<string, string>>;
   /** Makes the topics that do not exist, and waits until their leaders answer for them. */
   create_topics(topics: readonly NewTopic[]): Promise<void>;
+  /** Whether this user may make a topic of this name; makes none. */
+  may_create(topic: string): Promise<boolean>;
   delete_topics(names: readonly string[]): Promise<void>;
+  /**
+   * What this user may do with a resource; nothing at all: it may not even see it. Undefined: there
+   * is none, and it may know that. Of a transactional id only `Describe` can be asked.
+   */
+  rights(resource: Resource, name: string): Promise<ReadonlySet<Operation> | undefined>;
   /** Per partition (by index) the first offset that can be read and the end offset (high watermark). */
   offsets(topic: string): Promise<{ readonly first: number; readonly end: number }[]>;
   /** Offsets committed by a group, per partition; undefined where it has none. */

@@ -58,6 +58,19 @@ export const METRICS = {
     labels: [],
     help: "Bytes of the source's log that are not captured yet (capture).",
   },
+  snapshot_rows: {
+    name: "list_sync_snapshot_read_rows",
+    type: "gauge",
+    labels: [],
+    help: "Rows that the snapshot has read and that are acknowledged, earlier attempts included " +
+      "(capture).",
+  },
+  snapshot_rows_estimated: {
+    name: "list_sync_snapshot_estimated_rows",
+    type: "gauge",
+    labels: [],
+    help: "Rows that the snapshot is to read, as the database estimates them (capture).",
+  },
   lag_records: {
     name: "list_sync_lag_records",
     type: "gauge",

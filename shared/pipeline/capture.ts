@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { Op } from "../change.ts";
+import { HistoryLostError, RetryableError, SnapshotCutError } from "../errors.ts";
 import { type FormatName, formats } from "../formats/mod.ts";
 import { columnsOptions } from "../transforms/columns.ts";
 import { transforms } from "../transforms/mod.ts";
@@ -47,13 +48,25 @@ export const captureOptions = {
     .describe(
       "`stream` runs until it is stopped; `batch` ends when all that the log held at the start is written.",
     ),
-  snapshot: z.literal("never").default("never")
+  // What was lost is told, and a person decides: reading all rows again is work for everyone.
+  on_history_lost: z.enum(["fail", "resync"]).default("fail")
     .describe(
-      "Rows that were there before the capture are not read; other values are not supported yet.",
+      "What to do when the log or a topic no longer has what comes next: `fail`, or `resync`: truncate the topics and read all rows anew.",
     ),
   columns: columnsOptions.default([])
     .describe("Rules that leave columns out or mask them."),
 };
+
+/** What is wrong with the options of a capture job together; undefined: nothing. */
+export function captureProblem(
+  job: Pick<CaptureJob, "on_history_lost" | "source">,
+): { field: string; message: string } | undefined {
+  if (job.on_history_lost !== "resync" || job.source.snapshot !== "never") return undefined;
+  return {
+    field: "on_history_lost",
+    message: "`resync` reads all rows anew, which `snapshot: never` forbids",
+  };
+}
 
 /** What a capture did. */
 export interface CaptureSummary {
@@ -70,16 +83,36 @@ export interface CaptureSummary {
 export async function capture(job: CaptureJob, deps: CaptureDeps): Promise<CaptureSummary> {
   const { format } = await formats[job.format]();
   const transform = (await transforms.columns()).columns(job.columns);
-  const totals: CaptureTotals = { changes: { c: 0, u: 0, d: 0, r: 0, t: 0 }, repetitions: 0 };
+  const totals: CaptureTotals = {
+    changes: { c: 0, u: 0, d: 0, r: 0, t: 0 },
+    repetitions: 0,
+    lost: undefined,
+  };
   const began = deps.now();
   await retrying(async () => {
     const session = new CaptureSession(job, deps, { format, transform }, totals);
     try {
       await session.run();
+    } catch (error) {
+      if (!beginsAnew(error, job)) throw error;
+      totals.lost = error;
+      throw new RetryableError("A new generation begins with a snapshot", { cause: error });
     } finally {
       deps.ready(false, "not connected");
       await session.close();
     }
   }, { signal: deps.signal, log: deps.log, metrics: deps.metrics });
-  return { ...totals, seconds: (deps.now() - began) / 1000 };
+  const { changes, repetitions } = totals;
+  return { changes, repetitions, seconds: (deps.now() - began) / 1000 };
+}
+
+/** Whether reading all rows anew is the answer to an error. */
+function beginsAnew(error: unknown, job: CaptureJob): error is Error {
+  if (error instanceof SnapshotCutError) return true; // nothing is lost: it had not ended yet
+  return error instanceof HistoryLostError && resyncs(job);
+}
+
+/** Whether lost history is answered by a new generation with a snapshot. */
+export function resyncs(job: Pick<CaptureJob, "on_history_lost" | "source">): boolean {
+  return job.on_history_lost === "resync" || job.source.snapshot === "when_needed";
 }

@@ -1,29 +1,40 @@
 /** One try at capturing: from connecting to the end, or to the first fault. */
-import type { Op, SourceIdentity, TableSchema } from "../change.ts";
+import type { Change, Op, SourceIdentity, TableSchema } from "../change.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../errors.ts";
-import type { Format } from "../formats/format.ts";
+import { type Format, sourceId } from "../formats/format.ts";
 import type { FormatName } from "../formats/mod.ts";
-import type { Acknowledged, Admin, KafkaClient, OutBatch, Producer } from "../kafka/port.ts";
+import type {
+  Acknowledged,
+  Admin,
+  KafkaClient,
+  OutBatch,
+  Producer,
+  TopicPartition,
+} from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import type { SnapshotOptions } from "../sources/snapshot_options.ts";
 import type { ResumePoint, Source, SourceBatch } from "../sources/source.ts";
 import type { ColumnsOptions } from "../transforms/columns.ts";
 import type { Transform } from "../transforms/transform.ts";
+import { formatPosition } from "../position.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { partitionFor } from "../wire/murmur2.ts";
 import { Load, type Target } from "./load.ts";
 import { Outbox } from "./outbox.ts";
 import {
   minInsync,
+  nextGeneration,
   positionBatch,
   POSITIONS_TOPIC,
   positionsTopic,
   readPosition,
   type StoredPosition,
+  transactionalId,
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
-import { schemaBatch, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
-import { readTails, refuseLostTopics } from "./tails.ts";
+import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
+import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
 
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
@@ -40,6 +51,8 @@ export interface CaptureJob {
   };
   readonly format: FormatName;
   readonly mode: "stream" | "batch";
+  readonly on_history_lost: "fail" | "resync";
+  readonly source: Pick<SnapshotOptions, "snapshot">;
   readonly columns: ColumnsOptions;
 }
 
@@ -59,10 +72,13 @@ export interface CaptureDeps {
   readonly ready: (ready: boolean, reason?: string) => void;
 }
 
-/** What sessions have in common: counts that they add to. */
+/** What sessions have in common. */
 export interface CaptureTotals {
+  /** Counts that they add to. */
   readonly changes: Record<Op, number>;
   repetitions: number;
+  /** Why the next session is to begin a new generation; cleared once it is stored. */
+  lost: Error | undefined;
 }
 
 /** A session. `run` is called once. */
@@ -121,7 +137,10 @@ export class CaptureSession {
       ready(true);
       const to_end = this.#job.mode === "batch";
       try {
-        for await (const batch of this.#source.batches({ to_end, signal: this.#stop.signal })) {
+        const { signal } = this.#stop;
+        for await (
+          const batch of this.#source.batches({ to_end, signal, held: this.#highest() })
+        ) {
           await this.#take(batch);
         }
       } finally {
@@ -158,15 +177,18 @@ export class CaptureSession {
     ]);
     const known = await readPosition(admin, this.#identity);
     this.#refuseOtherRouting(known);
-    const generation = known?.generation ?? Math.floor(now() / 1000);
-    const resume = await this.#openSource(known, generation);
-    if (known !== undefined) await refuseLostTopics(admin, known);
+    const isAnew = this.#totals.lost !== undefined || known?.reset === true;
+    const generation = isAnew || known === undefined
+      ? nextGeneration(known?.generation, now())
+      : known.generation;
+    if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
+    const resume = await this.#openSource(isAnew ? undefined : known, generation);
 
-    const transactional_id = `list-sync.${this.#identity.connector}.${this.#job.name}`;
+    const transactional_id = transactionalId(this.#identity);
     this.#producer = await kafka.producer({
       transactional_id,
       fence: {
-        partitions: partitionsOf(known),
+        partitions: isAnew ? await existing(admin, partitionsOf(known)) : partitionsOf(known),
         ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
       },
     });
@@ -177,17 +199,21 @@ export class CaptureSession {
       );
     }
     this.#refuseOtherRouting(stored);
-    if (stored !== undefined) {
-      const { records } = await readTails(admin, stored, this.#format, this.#identity);
-      log.info("tails_read", { records, topics: Object.keys(stored.topics).length });
+    const before = isAnew ? undefined : stored;
+    if (before !== undefined) {
+      const { records } = await readTails(admin, before, this.#format, this.#identity);
+      log.info("tails_read", { records, topics: Object.keys(before.topics).length });
+    }
+    if (isSnapshot(resume) && !isAnew && !isSame(stored?.resume, known?.resume)) {
+      throw new RetryableError("The snapshot went on in another process while this one began");
     }
     this.#stored = {
       version: 1,
-      resume: stored?.resume ?? resume,
-      covered: stored?.covered ?? "",
+      resume: isSnapshot(resume) ? resume : before?.resume ?? resume,
+      covered: before?.covered ?? "",
       generation,
       // Without a prototype: a topic may be called `constructor`.
-      topics: Object.assign(Object.create(null), stored?.topics),
+      topics: Object.assign(Object.create(null), before?.topics),
       routing: this.#routing(),
       transactional_ids: [transactional_id],
       clean: false,
@@ -195,7 +221,38 @@ export class CaptureSession {
     this.#covered = this.#stored.covered;
     this.#store({});
     await this.#outbox.drained();
+    this.#totals.lost = undefined;
+    if (isSnapshot(resume)) await this.#truncateTopics(generation);
     log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
+  }
+
+  /**
+   * Rows of an earlier generation may be gone from their tables: before the snapshot brings those that
+   * are there, every partition that holds any is truncated.
+   */
+  async #truncateTopics(generation: number): Promise<void> {
+    const { now } = this.#deps;
+    const schemas = new SchemaReader(this.#admin!);
+    await schemas.refresh();
+    const there = new Set((await this.#admin!.topics(() => true)).map(({ name }) => name));
+    const transaction = { id: "", ts_us: now() * 1000 };
+    for (const [row, table] of schemas.tables(sourceId(this.#identity)).entries()) {
+      const topic = topicOf(this.#job.kafka.topic, this.#job.name, table);
+      if (!there.has(topic)) continue;
+      const targets = this.#topics.get(topic) ?? await this.#open(topic);
+      const { partitions } = this.#stored!.topics[topic]!;
+      const position = formatPosition({ generation, major: 0n, minor: 0n, row });
+      const change: Change = {
+        ...{ op: "t", source: this.#identity, table, before: null, after: null, position },
+        ...{ coordinates: {}, transaction, total_order: 0, ts_ms: now() },
+      };
+      const older = targets.filter(({ partition, last }) =>
+        partitions[partition]!.end_offset > 0 && last < position
+      );
+      this.#gather(change, older);
+    }
+    if (!this.#load.isEmpty) this.#flush();
+    await this.#settle();
   }
 
   async #openSource(known: StoredPosition | undefined, generation: number): Promise<ResumePoint> {
@@ -205,7 +262,7 @@ export class CaptureSession {
       if (!(error instanceof HistoryLostError)) throw error;
       // A predecessor that was still draining has moved both since.
       const now = await readPosition(this.#admin!, this.#identity);
-      if (JSON.stringify(now) === JSON.stringify(known)) throw error;
+      if (known === undefined || isSame(now, known)) throw error;
       throw new RetryableError("The stored position moved while this capture began", {
         cause: error,
       });
@@ -241,18 +298,24 @@ export class CaptureSession {
     for (const raw of batch.changes) {
       const change = this.#transform(raw);
       const route = this.#routes.get(change.table) ?? await this.#route(change.table);
-      const { key, value, headers } = this.#format.encode(change, this.#load.arena);
-      const timestamp_ms = Math.floor(change.transaction.ts_us / 1000);
-      const targets = isBroadcast(change) ? route : [route[partitionFor(key, route.length)]!];
-      this.#load.add(change, { key, value, timestamp_ms, headers }, targets);
+      this.#gather(change, route);
     }
     this.#taken = batch.changes.at(-1)?.position ?? this.#taken;
     if (batch.whole && this.#taken > this.#covered) this.#covered = this.#taken;
     this.#load.resume = batch.resume;
     this.#load.covered = this.#covered;
     this.#load.lag_bytes = batch.lag_bytes;
+    this.#load.snapshot = batch.snapshot;
     if (!this.#sending) this.#flush();
     else if (this.#load.held_bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
+  }
+
+  /** Adds a change to the load: for all of `route` where it is the table's, else for the partition of its key. */
+  #gather(change: Change, route: readonly Target[]): void {
+    const { key, value, headers } = this.#format.encode(change, this.#load.arena);
+    const timestamp_ms = Math.floor(change.transaction.ts_us / 1000);
+    const targets = isBroadcast(change) ? route : [route[partitionFor(key, route.length)]!];
+    this.#load.add(change, { key, value, timestamp_ms, headers }, targets);
   }
 
   /** Puts the load in flight; what is gathered meanwhile follows by itself. */
@@ -338,7 +401,12 @@ export class CaptureSession {
     const { topics } = this.#stored!;
     for (const { topic, partition, next_offset } of acknowledged) {
       const state = topics[topic]?.partitions[partition];
-      if (state !== undefined) state.end_offset = next_offset;
+      if (state === undefined) continue;
+      // A topic that was made anew while this ran begins at its first offset again.
+      if (next_offset <= state.end_offset) {
+        throw topicCut(topic, partition, next_offset, state.end_offset);
+      }
+      state.end_offset = next_offset;
     }
     for (const { topic, partition, position } of positions) {
       topics[topic]!.partitions[partition]!.position = position;
@@ -375,13 +443,19 @@ export class CaptureSession {
 
   /** `reached_end`: nothing comes again, whatever was taken. Else the topics may hold a part of a transaction. */
   #storeEnd(reached_end: boolean): void {
-    const { topics, covered } = this.#stored!;
-    let held = "";
-    for (const { partitions } of Object.values(topics)) {
-      for (const { position } of partitions) if (position > held) held = position;
-    }
+    const { covered } = this.#stored!;
+    const held = this.#highest();
     const clean = reached_end || held <= covered;
     this.#store({ clean, covered: clean && held > covered ? held : covered });
+  }
+
+  /** The highest position that a topic holds; empty: none holds any. */
+  #highest(): string {
+    let highest = "";
+    for (const { partitions } of Object.values(this.#stored!.topics)) {
+      for (const { position } of partitions) if (position > highest) highest = position;
+    }
+    return highest;
   }
 
   #measure(load: Load): void {
@@ -394,6 +468,10 @@ export class CaptureSession {
     this.#totals.repetitions += load.repetitions;
     if (load.repetitions > 0) metrics.repetitions_dropped.add(load.repetitions);
     if (load.lag_bytes !== undefined) metrics.lag_bytes.set(load.lag_bytes);
+    if (load.snapshot !== undefined) {
+      metrics.snapshot_rows.set(load.snapshot.rows);
+      metrics.snapshot_rows_estimated.set(load.snapshot.rows_estimated);
+    }
     const { newest_ts_us } = load;
     metrics.lag_seconds.set(
       newest_ts_us === undefined ? 0 : Math.max(0, now() / 1000 - newest_ts_us / 1e6),
@@ -405,6 +483,25 @@ export class CaptureSession {
     metrics.flush_seconds.observe((now() - load.began_ms) / 1000);
     metrics.last_acknowledged_timestamp.set(now() / 1000);
   }
+}
+
+/** Whether a snapshot leads to that point of the log. */
+function isSnapshot(resume: ResumePoint): boolean {
+  return resume["snapshot"] !== undefined;
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** Those partitions that are still there. */
+async function existing(
+  admin: Admin,
+  partitions: readonly TopicPartition[],
+): Promise<TopicPartition[]> {
+  const topics = await admin.topics(() => true);
+  const counts = new Map(topics.map(({ name, partitions }) => [name, partitions]));
+  return partitions.filter(({ topic, partition }) => partition < (counts.get(topic) ?? 0));
 }
 
 /** Every partition that a predecessor may still be writing to. */

@@ -1,7 +1,7 @@
 /** What a capture has gathered for its next send. */
 import type { Change, Op } from "../change.ts";
 import type { OutBatch, OutRecord } from "../kafka/port.ts";
-import type { ResumePoint } from "../sources/source.ts";
+import type { ResumePoint, SnapshotState } from "../sources/source.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
 
 /** A partition as a capture writes it. */
@@ -36,6 +36,8 @@ export class Load {
   /** Position up to which `resume` covers all changes. */
   covered = "";
   lag_bytes: number | undefined;
+  /** How far the snapshot is with this load; undefined: it is of the stream. */
+  snapshot: SnapshotState | undefined;
   /** Commit time of the newest change, microseconds since the Unix epoch. */
   newest_ts_us: number | undefined;
 

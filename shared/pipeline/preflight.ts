@@ -2,6 +2,7 @@
 import { connect } from "node:net";
 import type { Admin, TopicInfo } from "../kafka/port.ts";
 import type { Finding } from "../sources/source.ts";
+import { rightsFindings, type WantedRight } from "./rights.ts";
 import { minInsync, POSITIONS_TOPIC } from "./positions.ts";
 import { SCHEMAS_TOPIC } from "./schemas.ts";
 
@@ -14,6 +15,10 @@ export interface Preflight {
   readonly mayConnect?: (address: string) => boolean;
   /** The job's topics: a test of names, and how the job writes it down. */
   readonly topics: { readonly match: (name: string) => boolean; readonly text: string };
+  /** What the brokers must allow to `user`. */
+  readonly rights: readonly WantedRight[];
+  /** The login's name. */
+  readonly user: string;
   /** For a job that writes: how missing topics are made, and the largest batch. */
   readonly writes?: {
     readonly partitions: number;
@@ -25,10 +30,12 @@ export interface Preflight {
 /** What was found, errors and warnings with a cure to paste. Changes nothing. */
 export async function preflight(job: Preflight): Promise<Finding[]> {
   const brokers = await job.admin.brokers();
-  const [reached, topics] = await Promise.all([
+  const [reached, rights] = await Promise.all([
     Promise.all(brokers.map((address) => brokerFinding(address, job))),
-    topicFindings(job),
+    rightsFindings(job.admin, job.rights, job.user),
   ]);
+  // Without rights nothing more can be seen, and would be told as missing.
+  const topics = rights.length > 0 ? rights : await topicFindings(job);
   // A broker that went down a moment ago is still advertised: while another answers, work can begin.
   const isAnyReached = reached.some((finding) => finding.level === "ok");
   const judged = reached.map((finding): Finding =>
@@ -66,23 +73,6 @@ async function brokerFinding(address: string, job: Preflight): Promise<Reached> 
       cure:
         "start that broker, or set its `advertised.listeners` to a name that this host resolves",
     };
-  }
-}
-
-/** Whether anything listens at `host:port`. */
-export async function reachFinding(
-  name: string,
-  host: string,
-  port: number,
-  timeout_ms: number,
-): Promise<Finding> {
-  const subject = `${name} ${host}:${port}`;
-  try {
-    await reach(host, port, timeout_ms);
-    return { level: "ok", subject, found: "reachable" };
-  } catch (error) {
-    const found = `not reachable: ${(error as Error).message}`;
-    return { level: "error", subject, found, cure: "start the server, or mend host and port" };
   }
 }
 

@@ -10,7 +10,11 @@ const TOPIC_LENGTH = 249;
  * The topic of a table by a template with `{name}`, `{db}`, `{schema}` (the database's name where
  * there are no schemas) and `{table}`. Characters that Kafka refuses become `_`.
  */
-export function topicOf(template: string, name: string, table: TableSchema): string {
+export function topicOf(
+  template: string,
+  name: string,
+  table: Pick<TableSchema, "db" | "schema" | "table">,
+): string {
   const values: Record<string, string> = {
     name,
     db: table.db,

@@ -59,6 +59,16 @@ export class SchemaReader {
     );
   };
 
+  /** One definition of each table of a source. */
+  tables(source: string): TableSchema[] {
+    const found = new Map<string, TableSchema>();
+    for (const [key, table] of this.#tables) {
+      const [name, ...place] = JSON.parse(key) as Key;
+      if (name === source) found.set(JSON.stringify(place.slice(0, 3)), table);
+    }
+    return [...found.values()];
+  }
+
   /** Reads what was added since the last call. */
   async refresh(): Promise<void> {
     const [partition] = await this.#admin.topics((name) => name === SCHEMAS_TOPIC)

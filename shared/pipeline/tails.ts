@@ -59,10 +59,16 @@ function topicLost(topic: string, gone: boolean): HistoryLostError {
   );
 }
 
-function topicCut(topic: string, partition: number, end: number, stored: number): HistoryLostError {
+/** The error for a partition that ends at `end`, where `stored` was acknowledged before. */
+export function topicCut(
+  topic: string,
+  partition: number,
+  end: number,
+  stored: number,
+): HistoryLostError {
   return new HistoryLostError(
     `Partition ${partition} of topic ${topic} ends at offset ${end}, yet offset ${stored} was` +
-      ` acknowledged: acknowledged records are lost (unclean leader election, or a restored cluster)`,
+      ` acknowledged: acknowledged records are lost (a topic made anew, unclean leader election, or a restored cluster)`,
     { cure: FORGET },
   );
 }

@@ -17,6 +17,31 @@ export interface SourceBatch {
   readonly whole: boolean;
   /** How far this batch is behind the end of the source's log, in bytes, when known. */
   readonly lag_bytes?: number;
+  /** With the batches of a snapshot. */
+  readonly snapshot?: SnapshotState;
+}
+
+/** How far a snapshot has come, all tables and attempts together. */
+export interface SnapshotState {
+  readonly rows: number;
+  readonly rows_estimated: number;
+}
+
+/** Where a source's log stands, beside a stored position. */
+export interface LogStanding {
+  /** Bytes of the log behind the position; undefined: there is none, or what comes next is lost. */
+  readonly lag_bytes: number | undefined;
+  /** Why the log cannot be read on from the position; undefined: it can. */
+  readonly lost: string | undefined;
+  /** What the server says, in its own words: plain JSON, for people. */
+  readonly log: Readonly<Record<string, unknown>>;
+}
+
+/** Where a capture is to go on by a person's wish. */
+export interface Move {
+  readonly resume: ResumePoint;
+  /** Changes come that came before; else what lies between is left out. */
+  readonly back: boolean;
 }
 
 /** One thing that `check` looked at. */
@@ -33,10 +58,17 @@ export interface Finding {
 
 /** How `open` begins. */
 export interface OpenOptions {
-  /** Where to start; undefined: at the end of the log as it stands now. */
+  /** Where to start; undefined: at the end of the log as it stands now, if the job wants it with a snapshot. */
   readonly resume: ResumePoint | undefined;
   /** The generation that the positions of this run begin with. */
   readonly generation: number;
+}
+
+/** How `batches` goes on. */
+export interface BatchesOptions {
+  readonly to_end: boolean;
+  readonly signal: AbortSignal;
+  readonly held?: string;
 }
 
 /** A source of changes. */
@@ -46,20 +78,34 @@ export interface Source {
   inspect(): Promise<Finding[]>;
   /**
    * Makes what the capture needs (slot, publication), checks that the log still holds what comes
-   * after `resume` and that the server is the same one, and answers where it will start.
-   * Throws HistoryLostError, ConfigError, or a connection's error.
+   * after `resume` and that the server is the same one, and answers where it will start: to be stored
+   * before the first batch is asked for, for a snapshot that goes on counts its attempts there.
+   * Throws HistoryLostError, SnapshotCutError, ConfigError, or a connection's error.
    */
   open(options: OpenOptions): Promise<ResumePoint>;
   /**
-   * The changes from there on. `to_end`: ends when all that the log held at `open` has come.
-   * Pulling slowly slows the server down: at most `queue_bytes` are held.
+   * The changes from there on. `to_end`: ends when all that the log held at `open` has come. `held`:
+   * the highest position that a topic holds (default: none). Pulling slowly slows the server down:
+   * at most `queue_bytes` are held.
    */
-  batches(options: { readonly to_end: boolean; readonly signal: AbortSignal }): AsyncIterable<
-    SourceBatch
-  >;
+  batches(options: BatchesOptions): AsyncIterable<SourceBatch>;
   /** Everything up to `resume` is on all in-sync replicas: the server may forget it. */
   confirm(resume: ResumePoint): void;
   close(): Promise<void>;
+  /** Writes the signal that asks a running capture to read these tables again. Throws ConfigError. */
+  signal(tables: readonly string[]): Promise<void>;
+  /** Where the log stands, beside `resume` if there is one; changes nothing. */
+  standing(resume: ResumePoint | undefined): Promise<LogStanding>;
+  /**
+   * Throws ConfigError, naming it, while a capture of this job runs; keeps others away until `close`
+   * where the server can.
+   */
+  claim(): Promise<void>;
+  /**
+   * The point that `to` names in the source's own words, if a start can go on from there instead of
+   * from `resume`. Throws ConfigError that says what is possible.
+   */
+  locate(to: string, resume: ResumePoint): Promise<Move>;
   /** Drops what `open` made; answers what was dropped, a sentence each. */
   remove(): Promise<string[]>;
 }

@@ -51,8 +51,8 @@ class MysqlTable implements TableReader {
        ORDER BY ORDINAL_POSITION`,
     );
     if (columns.length === 0) {
-      throw new ConfigError(`Table ${this.#table} does not exist`, {
-        cure: "correct table, or database.database",
+      throw new ConfigError(`Table ${this.#table} does not exist, or this user may not read it`, {
+        cure: `correct table and database.database, or: GRANT SELECT ON ${this.#table} TO …;`,
       });
     }
     for (const [name, type, bits] of columns) {

@@ -13,9 +13,12 @@ const PINNED: Readonly<Record<string, string>> = {
   extra_float_digits: "3",
   lc_monetary: "C",
   search_path: "pg_catalog",
+  standard_conforming_strings: "on",
   statement_timeout: "0",
 };
 
-/** The settings as the `options` of a connection's start. */
-export const PINNED_OPTIONS = Object.entries(PINNED)
-  .map(([name, value]) => `-c ${name}=${value}`).join(" ");
+/** The settings, and `more`, as the `options` of a connection's start. */
+export function sessionOptions(more: Readonly<Record<string, string>> = {}): string {
+  return Object.entries({ ...more, ...PINNED }).map(([name, value]) => `-c ${name}=${value}`)
+    .join(" ");
+}

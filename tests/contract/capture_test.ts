@@ -16,21 +16,15 @@ import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
+import type { ColumnsOptions } from "../../shared/transforms/columns.ts";
 import { testStack } from "../stack.ts";
+import { until } from "../until.ts";
 
 const KINDS = ["PostgreSQL", "MySQL"] as const;
 type Kind = typeof KINDS[number];
 
-const DEADLINE_MS = 30_000;
 const TEMPLATE = "{name}.{table}";
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
-async function until(what: () => string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + DEADLINE_MS; !await holds();) {
-    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 /** A database under test: statements, and the server's side of a capture's connections. */
 interface Database {
@@ -62,6 +56,7 @@ interface Changed {
   readonly template?: string;
   readonly mode?: "stream" | "batch";
   readonly batch_changes?: number;
+  readonly columns?: ColumnsOptions;
   /** Called with each log event, at once. */
   readonly told?: (event: string, running: Running) => void;
   /** Called when Kafka holds what a send brought. */
@@ -95,7 +90,9 @@ class Running {
       },
       format: "json",
       mode: changed.mode ?? "stream",
-      columns: [],
+      on_history_lost: "fail",
+      source: { snapshot: "never" },
+      columns: changed.columns ?? [],
     }, {
       source: () => lab.source(log, changed.batch_changes ?? 1_000),
       kafka: this.#watched(kafka, changed),
@@ -240,12 +237,17 @@ class Lab implements AsyncDisposable {
     if (this.kind === "MySQL") {
       const { host, port, database, users } = testStack().mysql;
       const at = { host, port, ...users.admin, tables: [`${database}.${this.table}`] };
-      const more = { batch_changes, heartbeat_interval_ms: 500 };
+      const more = { snapshot: "never", batch_changes, heartbeat_interval_ms: 500 };
       return new MysqlSource(mysqlOptions.parse({ ...at, ...more }), context);
     }
     const { host, port, database, users } = testStack().pg;
     const at = { host, port, database, ...users.admin, tables: [`public.${this.table}`] };
-    const more = { batch_changes, heartbeat_interval_ms: 500, status_interval_ms: 100 };
+    const more = {
+      snapshot: "never",
+      batch_changes,
+      heartbeat_interval_ms: 500,
+      status_interval_ms: 100,
+    };
     return new PostgresSource(postgresOptions.parse({ ...at, ...more }), context);
   }
 
@@ -308,6 +310,19 @@ class Lab implements AsyncDisposable {
       }
     }
     return ids.sort((one, other) => one - other);
+  }
+
+  /** The text of every record in the topic. */
+  async texts(): Promise<string[]> {
+    const texts: string[] = [];
+    for (const [partition, { first, end }] of (await this.admin.offsets(this.topic)).entries()) {
+      for await (
+        const { records } of this.admin.read({ topic: this.topic, partition }, first, end)
+      ) {
+        texts.push(...records.map(({ value }) => new TextDecoder().decode(value!)));
+      }
+    }
+    return texts;
   }
 
   /** Waits until the topic holds so many changes, then checks that it holds each once. */
@@ -480,6 +495,27 @@ for (const kind of KINDS) {
       return row![0] as unknown === true;
     };
     await until(() => `the slot stands at ${stored.resume["lsn"]}`, confirmed);
+  });
+}
+
+for (const kind of KINDS) {
+  Deno.test(`${kind}: what a rule masks or leaves out never reaches the topic`, async () => {
+    await using lab = await Lab.open(kind);
+    await lab.run(`ALTER TABLE ${lab.quoted} ADD COLUMN w VARCHAR(100)`);
+    const columns = [{ table: `*.${lab.table}`, exclude: ["w"], mask: ["v"] }];
+    const running = await lab.started({ columns });
+    await lab.run(`INSERT INTO ${lab.quoted} VALUES (1, 'secret v', 'secret w')`);
+    await lab.run(`UPDATE ${lab.quoted} SET v = 'secret too' WHERE id = 1`);
+    await lab.run(`INSERT INTO ${lab.quoted} VALUES (2, NULL, 'secret w')`);
+    await lab.grows(2);
+    await running.stop();
+    const texts = await lab.texts();
+    assert.deepEqual(texts.map((text) => JSON.parse(text).after).sort((a, b) => a.id - b.id), [
+      { id: 1, v: "***" },
+      { id: 1, v: "***" },
+      { id: 2, v: null },
+    ]);
+    assert.doesNotMatch(texts.join("\n"), /secret/);
   });
 }
 

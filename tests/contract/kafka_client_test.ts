@@ -22,6 +22,7 @@ import {
 import { createLog } from "../../shared/observe/log.ts";
 import { keptBatch } from "./kept_batch.ts";
 import { testStack } from "../stack.ts";
+import { DEADLINE_MS, until as waitUntil } from "../until.ts";
 
 type Name = keyof typeof clients;
 
@@ -29,7 +30,6 @@ const names = Object.keys(clients) as Name[];
 const compressions: Compression[] = ["none", "gzip", "snappy", "lz4", "zstd"];
 const { brokers } = testStack().kafka;
 const run = `contract.kafka.${crypto.randomUUID().slice(0, 8)}`;
-const DEADLINE_MS = 30_000;
 /** Short: a member that another test left behind must not hold its group back. */
 const SESSION_MS = 6_000;
 
@@ -119,15 +119,11 @@ async function readAll(admin: Admin, at: TopicPartition): Promise<InRecord[]> {
   return records;
 }
 
-/** Waits for a condition; what it fails with says what was waited for. */
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const started = performance.now();
-  while (!condition()) {
-    if (performance.now() - started > DEADLINE_MS) {
-      throw new Error(`Not within ${DEADLINE_MS} ms: ${what}\n${lines.slice(-15).join("")}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+/** Waits, and shows the client's last log lines when it was in vain. */
+function until(what: string, holds: () => boolean): Promise<unknown> {
+  return waitUntil(() =>
+    `${what}
+${lines.slice(-15).join("")}`, holds);
 }
 
 /** A consumer that remembers what it was told. */
@@ -227,6 +223,18 @@ for (const client of names) {
         config: {},
       }]);
       equal((await admin.topics((name) => name === topic))[0]!.partitions, 2);
+    }));
+
+  test("rights are told: all of them where the brokers have no ACLs; asking makes nothing", () =>
+    withTopic(client, 1, async (admin, topic) => {
+      const held = await admin.rights("topic", topic);
+      deepEqual([...held!], ["Read", "Write", "Create", "Describe", "DescribeConfigs"]);
+      const absent = `${topic}.${"x".repeat(200)}`.slice(0, 249);
+      equal(await admin.rights("topic", absent), undefined);
+      ok((await admin.rights("group", fresh("group")))!.has("Read"));
+      ok((await admin.rights("transactional-id", fresh("producer")))!.has("Describe"));
+      equal(await admin.may_create(absent), true);
+      deepEqual(await admin.topics((name) => name === absent), []);
     }));
 
   test("acknowledged offsets follow the records, batch by batch and partition by partition", () =>

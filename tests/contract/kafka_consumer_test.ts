@@ -15,13 +15,13 @@ import {
 import { createLog } from "../../shared/observe/log.ts";
 import { keptBatch } from "./kept_batch.ts";
 import { testStack } from "../stack.ts";
+import { until as waitUntil } from "../until.ts";
 
 type Name = keyof typeof clients;
 
 const names = Object.keys(clients) as Name[];
 const { brokers } = testStack().kafka;
 const run = `contract.consumer.${crypto.randomUUID().slice(0, 8)}`;
-const DEADLINE_MS = 25_000;
 /** Above the deadline: a member that is left behind shows as a group that does not go on. */
 const SESSION_MS = 60_000;
 
@@ -83,15 +83,11 @@ function record(value: string): OutRecord {
   return { key: "k", value, timestamp_ms: 1_795_255_200_123 };
 }
 
-/** Waits for a condition; what it fails with says what was waited for. */
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const started = performance.now();
-  while (!condition()) {
-    if (performance.now() - started > DEADLINE_MS) {
-      throw new Error(`Not within ${DEADLINE_MS} ms: ${what}\n${lines.slice(-30).join("")}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+/** Waits, and shows the client's last log lines when it was in vain. */
+function until(what: string, holds: () => boolean): Promise<unknown> {
+  return waitUntil(() =>
+    `${what}
+${lines.slice(-30).join("")}`, holds);
 }
 
 /** A consumer that remembers in which order it was told what. */

@@ -16,6 +16,7 @@ import {
   standing,
 } from "../unit/sinks/fixtures.ts";
 import { holdPartition } from "./hold_partition.ts";
+import { until } from "../until.ts";
 
 interface Contestant {
   create(folder: string): Promise<Sink>;
@@ -99,17 +100,6 @@ for (const [name, { create, keeps_standing }] of Object.entries(contestants)) {
     }));
 }
 
-/** Waits for something that must come soon. */
-async function until<T>(look: () => T | undefined): Promise<T> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    const found = look();
-    if (found !== undefined) return found;
-    assert(Date.now() < deadline, `nothing came: ${look}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 Deno.test("csv: a partition that another process holds is waited for, and taken when that one dies", () =>
   inFolder(async (folder) => {
     const child = await holdPartition(folder);
@@ -120,8 +110,9 @@ Deno.test("csv: a partition that another process holds is waited for, and taken 
       const stop = new AbortController();
       const refused = sink.open(partition, stop.signal);
       refused.catch(() => {}); // looked at below
-      const locked = await until(() =>
-        waiting.lines.find(({ event }) => event === "partition_locked")
+      const locked = await until(
+        "the partition is told to be held",
+        () => waiting.lines.find(({ event }) => event === "partition_locked"),
       );
       assert.equal(locked.holder_pid, child.pid);
       assert.match(

@@ -1,91 +1,25 @@
 /** A MySQL source where the server's settings and history change: on a server of the test's own. */
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import type { Connection } from "mysql2/promise";
-import { finishMysql, MYSQL_PORT, mysqlSoftware, startMysql } from "../../compose/native/mysql.ts";
-import { freePortOffset } from "../../compose/native/ports.ts";
-import { type ServerProcess, stop, waitUntil } from "../../compose/native/processes.ts";
-import { type DatabaseInfo, newDatabase } from "../../compose/native/state.ts";
+import { waitUntil } from "../../compose/native/processes.ts";
 import type { Change } from "../../shared/change.ts";
-import { connectMysql } from "../../shared/database/mysql.ts";
 import { classify, HistoryLostError } from "../../shared/errors.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { ResumePoint } from "../../shared/sources/source.ts";
+import { type OwnMysql, withOwnMysql } from "../own_mysql.ts";
+import { DEADLINE_MS } from "../until.ts";
 
-const DEADLINE_MS = 30_000;
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
-
-interface Server {
-  readonly info: DatabaseInfo;
-  run(sql: string): Promise<string[][]>;
-  restart(): Promise<void>;
-}
-
-/** A fresh server for `body`, ended and wiped afterwards. */
-async function withServer(body: (server: Server) => Promise<void>): Promise<void> {
-  const software = await mysqlSoftware(() => {});
-  const dir = await Deno.makeTempDir({ prefix: "list-sync-mysql-" });
-  await Deno.chmod(dir, 0o755);
-  const info = newDatabase(MYSQL_PORT + freePortOffset([MYSQL_PORT]));
-  const folder = join(dir, "mysql");
-  const start = () =>
-    startMysql(software, {
-      folder,
-      log: join(dir, "mysql.log"),
-      port: info.port,
-      accounts: info.users,
-      note: () => {},
-    });
-  let process: ServerProcess | undefined = await start();
-  let connection: Connection | undefined;
-  const connect = async () => {
-    const deadline = Date.now() + DEADLINE_MS;
-    for (;;) {
-      try {
-        return await connectMysql({
-          kind: "mysql",
-          host: info.host,
-          port: info.port,
-          database: info.database,
-          ...info.users.admin,
-          tls: false,
-          connect_timeout_ms: 5_000,
-        });
-      } catch (error) {
-        if (Date.now() > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100)); // asked again until it answers
-      }
-    }
-  };
-  try {
-    connection = await connect();
-    await finishMysql(folder);
-    await body({
-      info,
-      run: async (sql) => (await connection!.query(sql))[0] as unknown as string[][],
-      async restart() {
-        connection!.destroy();
-        await stop(process!, "SIGTERM", DEADLINE_MS);
-        process = await start();
-        connection = await connect();
-      },
-    });
-  } finally {
-    connection?.destroy();
-    if (process) await stop(process, "SIGKILL", DEADLINE_MS);
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 let made = 0;
 
-function newSource({ info }: Server): MysqlSource {
+function newSource({ info }: OwnMysql): MysqlSource {
   const options = mysqlOptions.parse({
     host: info.host,
     port: info.port,
     ...info.users.replicator,
     tables: ["shop.*"],
+    snapshot: "never",
     heartbeat_interval_ms: 500,
   });
   return new MysqlSource(options, {
@@ -96,7 +30,7 @@ function newSource({ info }: Server): MysqlSource {
   });
 }
 
-async function here(server: Server): Promise<ResumePoint> {
+async function here(server: OwnMysql): Promise<ResumePoint> {
   const source = newSource(server);
   try {
     return await source.open({ resume: undefined, generation: 1 });
@@ -106,7 +40,7 @@ async function here(server: Server): Promise<ResumePoint> {
 }
 
 /** Changes from `resume` to the end, and where a next start would be. */
-async function toEnd(server: Server, resume: ResumePoint): Promise<[Change[], ResumePoint]> {
+async function toEnd(server: OwnMysql, resume: ResumePoint): Promise<[Change[], ResumePoint]> {
   const source = newSource(server);
   const changes: Change[] = [];
   let last = await source.open({ resume, generation: 1 });
@@ -125,7 +59,7 @@ async function toEnd(server: Server, resume: ResumePoint): Promise<[Change[], Re
 
 const ids = (changes: readonly Change[]) => changes.map(({ after }) => after?.[0]);
 
-async function assertLost(server: Server, resume: ResumePoint, message: RegExp): Promise<void> {
+async function assertLost(server: OwnMysql, resume: ResumePoint, message: RegExp): Promise<void> {
   await assert.rejects(toEnd(server, resume), (error) => {
     assert.ok(error instanceof HistoryLostError, String(error));
     assert.match(error.message, message);
@@ -134,7 +68,7 @@ async function assertLost(server: Server, resume: ResumePoint, message: RegExp):
 }
 
 Deno.test("a MySQL source where the server's settings and history change", async (t) => {
-  await withServer(async (server) => {
+  await withOwnMysql(async (server) => {
     await t.step("a server that goes away is a passing fault", async () => {
       const source = newSource(server);
       await source.open({ resume: undefined, generation: 1 });

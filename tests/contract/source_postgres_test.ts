@@ -1,6 +1,7 @@
 /** The PostgreSQL source against a real server. */
 import assert from "node:assert/strict";
 import pg from "pg";
+import { LogicalReplicationService, PgoutputPlugin } from "pg-logical-replication";
 import type { Change, Row, Value } from "../../shared/change.ts";
 import {
   classify,
@@ -14,12 +15,12 @@ import { type PostgresOptions, postgresOptions } from "../../shared/sources/post
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { ResumePoint, SourceBatch } from "../../shared/sources/source.ts";
 import { testStack } from "../stack.ts";
+import { DEADLINE_MS, until } from "../until.ts";
 
 const PLUGINS = ["pgoutput", "wal2json"] as const;
 type Plugin = (typeof PLUGINS)[number];
 
 const DATABASE = "source_test";
-const DEADLINE_MS = 20_000;
 
 type Account = "admin" | "replicator" | "writer";
 
@@ -58,13 +59,6 @@ async function run(...statements: string[]): Promise<void> {
   });
 }
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + DEADLINE_MS; !await holds();) {
-    assert(Date.now() < deadline, `not within ${DEADLINE_MS} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 interface Told {
   readonly event: string;
   readonly fields: Readonly<Record<string, unknown>>;
@@ -85,6 +79,7 @@ class Fixture {
     return postgresOptions.parse({
       ...address("admin"),
       tables: [`${this.schema}.*`],
+      snapshot: "never",
       plugin,
       slot: `${this.schema}_${plugin}`,
       publication: this.schema,
@@ -293,6 +288,104 @@ test("both plugins give the same changes for the same SQL, positions included", 
   assert.deepEqual(told(pgoutput.changes), EXPECTED);
   assert.deepEqual(comparable(wal2json.changes), comparable(pgoutput.changes));
 });
+
+test("pg-logical-replication reads the same rows from the same log", async (f) => {
+  await makeTables(f.schema);
+  await f.begin("pgoutput");
+  const slot = `${f.schema}_oracle`;
+  await run(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+  try {
+    await run(...ALL_SORTS(f.schema));
+    const { changes } = await f.drain("pgoutput", undefined);
+    const ours = changes.filter(({ op }) => op !== "t").map(({ op, table, before, after }) =>
+      JSON.stringify([op, table.table, textOf(table.columns, before ?? after!)])
+    );
+    assert.deepEqual(ours, await rowsByLibrary(slot, f.schema, ours.length));
+  } finally {
+    await until("the library's connection has let go of its slot", async () => {
+      const active = "SELECT active FROM pg_replication_slots WHERE slot_name = $1";
+      return (await rowsOf(active, [slot]))[0]?.[0] === "f";
+    });
+    await run(`SELECT pg_drop_replication_slot('${slot}')`);
+  }
+});
+
+/** The library makes a Date of a timestamp, without its microseconds. */
+const LOSSY = "at";
+
+/** A row as text by column, what is absent left out. */
+function textOf(columns: readonly { readonly name: string }[], row: Row): Record<string, unknown> {
+  return Object.fromEntries(
+    columns.flatMap(({ name }, at) =>
+      row[at] === undefined || name === LOSSY ? [] : [[name, short(row[at])]]
+    ),
+  );
+}
+
+/** The first `count` rows after the slot, read by the library and put as `textOf` does; the old row of an update where the log has one. */
+async function rowsByLibrary(slot: string, publication: string, count: number): Promise<string[]> {
+  const library = new LogicalReplicationService(address("admin"), {
+    acknowledge: { auto: false, timeoutSeconds: 0 },
+  });
+  const found: string[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const tell = (op: string, relation: PgoutputRow["relation"], row: Record<string, unknown>) => {
+    const { keyColumns, replicaIdentity, name } = relation;
+    const columns = Object.entries(row).filter(([column, value]) =>
+      value !== undefined && column !== LOSSY &&
+      (op !== "d" || replicaIdentity === "full" || keyColumns.includes(column))
+    ).map(([column, value]) => [column, short(value)]);
+    found.push(JSON.stringify([op, name, Object.fromEntries(columns)]));
+    if (found.length === count) resolve();
+  };
+  library.on("error", reject);
+  library.on("data", (_lsn: string, message: PgoutputRow) => {
+    const { tag, relation, key, old } = message;
+    if (tag === "insert") tell("c", relation, message.new!);
+    else if (tag === "delete") tell("d", relation, key ?? old!);
+    else if (tag === "update") {
+      const before = key ?? old;
+      const moved = relation.replicaIdentity === "full"
+        ? relation.name === "keyless" || before!["id"] !== message.new!["id"]
+        : before !== null;
+      if (!moved) return tell("u", relation, before ?? message.new!);
+      tell("d", relation, before!);
+      tell("c", relation, message.new!);
+    }
+  });
+  const plugin = new PgoutputPlugin({ protoVersion: 1, publicationNames: [publication] });
+  const ended = library.subscribe(plugin, slot).catch(reject);
+  const late = () => reject(new Error(`the library gave ${found.length} of ${count} rows`));
+  const timer = setTimeout(late, DEADLINE_MS);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    await library.stop();
+    await ended;
+  }
+  return found;
+}
+
+/** What the library tells of a row; rows are texts by column. */
+interface PgoutputRow {
+  readonly tag: string;
+  readonly relation: {
+    readonly name: string;
+    readonly keyColumns: readonly string[];
+    readonly replicaIdentity: string;
+  };
+  readonly key: Record<string, unknown> | null;
+  readonly old: Record<string, unknown> | null;
+  readonly new?: Record<string, unknown>;
+}
+
+/** Text that fits a failure's message; long values as their beginning and length. */
+function short(value: unknown): string | null {
+  if (value === null) return null;
+  const text = String(value);
+  return text.length > 40 ? `${text.slice(0, 20)}… of ${text.length}` : text;
+}
 
 test("positions grow strictly, and keys have the key's own order", async (f) => {
   await makeTables(f.schema);

@@ -4,6 +4,7 @@ import { holdPartition } from "../contract/hold_partition.ts";
 import { inFolder } from "../unit/sinks/fixtures.ts";
 import { assertOnce, csvJob, Feed, found } from "./consume_feed.ts";
 import { WorkerProcess } from "../worker_process.ts";
+import { until } from "../until.ts";
 
 interface Summary {
   partitions: number;
@@ -24,15 +25,6 @@ function withFeed(name: string, work: (feed: Feed, folder: string) => Promise<vo
         await feed.close();
       }
     });
-}
-
-/** Waits for something that must come. */
-async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!await look()) {
-    assert(Date.now() < deadline, `never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 /** Every file that is in the folder, complete or not. */

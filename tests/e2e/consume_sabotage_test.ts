@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inFolder } from "../unit/sinks/fixtures.ts";
+import { until } from "../until.ts";
 import { WorkerProcess } from "../worker_process.ts";
 import { assertOnce, csvJob, Feed, found } from "./consume_feed.ts";
 
@@ -18,12 +19,12 @@ async function killedOnce(sabotage: string): Promise<{ lines: string[]; expected
       const stream = csvJob(feed, output, { mode: "stream", flush_interval_ms: 100 });
       await using first = new WorkerProcess(folder, WORKER, stream, [sabotage]);
       await first.event("consume_started");
-      const deadline = Date.now() + 60_000;
-      for (;;) {
+      let seen = "";
+      await until(() => `all committed; ${seen}`, async () => {
         const { committed, ends } = await feed.standings(feed.topic);
-        if (committed.every((offset, partition) => offset === ends[partition])) break;
-        assert(Date.now() < deadline, `committed ${committed} of ${ends}`);
-      }
+        seen = `${committed} of ${ends} are`;
+        return committed.every((offset, partition) => offset === ends[partition]);
+      });
       await first.kill();
       await feed.send(500);
       await using second = new WorkerProcess(folder, WORKER, csvJob(feed, output), [sabotage]);

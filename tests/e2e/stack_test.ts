@@ -10,6 +10,7 @@ import { down, STACK_PORTS, type StackInfo, status, up } from "../../compose/nat
 import { connectMysql } from "../../shared/database/mysql.ts";
 import { connectPostgres, type PgClient } from "../../shared/database/postgres.ts";
 import { type DatabaseOptions, databaseOptions } from "../../shared/database/options.ts";
+import { filesUnder } from "../files_under.ts";
 import { type Accounts, type DatabaseInfo, testStack } from "../stack.ts";
 
 /** Runs with the name and the ports of a stack that nobody else uses, and removes that stack. */
@@ -269,15 +270,6 @@ Deno.test("no server runs as root", async () => {
   }
 });
 
-/** The servers' logs, and those of the workers that other tests ran. */
-function logsUnder(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
-    const path = join(folder, name);
-    if (isDirectory) return logsUnder(path);
-    return name.endsWith(".log") ? [path] : [];
-  });
-}
-
 Deno.test("passwords stand in the state file, which only its owner reads, and in no log", async () => {
   const { dir, pg, mysql } = testStack();
   const { mode } = await Deno.stat(join(dir, "stack.json"));
@@ -285,7 +277,9 @@ Deno.test("passwords stand in the state file, which only its owner reads, and in
   const passwords = [pg, mysql].flatMap(({ users }) =>
     Object.values(users).map(({ password }) => password)
   );
-  for (const path of logsUnder(join(dir, "logs"))) {
+  // Of the servers, and of the workers that other tests ran.
+  const logs = filesUnder(join(dir, "logs")).filter((path) => path.endsWith(".log"));
+  for (const path of logs) {
     const log = await Deno.readTextFile(path);
     for (const password of passwords) assert.ok(!log.includes(password), `in ${path}`);
   }

@@ -11,6 +11,7 @@ import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { Source } from "../../shared/sources/source.ts";
+import { captured, lastRows } from "../source_rows.ts";
 import { testStack } from "../stack.ts";
 import { type Dialect, type GoldenFile, readGoldenFiles } from "./golden_file.ts";
 
@@ -32,17 +33,6 @@ function goldenText(change: Change): string {
   return `${change.op} ${keyText(change)} ${before} ${after}`;
 }
 
-/** All changes that the source's log holds after `resume`. */
-async function captured(source: Source, resume: Awaited<ReturnType<Source["open"]>>) {
-  const changes: Change[] = [];
-  const generation = 1;
-  await source.open({ resume, generation });
-  const batches = source.batches({ to_end: true, signal: AbortSignal.timeout(60_000) });
-  for await (const batch of batches) changes.push(...batch.changes);
-  await source.close();
-  return changes;
-}
-
 async function runStatement(file: GoldenFile, session: Session, sql: string): Promise<void> {
   try {
     await session.run(sql);
@@ -51,6 +41,16 @@ async function runStatement(file: GoldenFile, session: Session, sql: string): Pr
   }
 }
 
+/** What was captured, by the names of the sources. */
+interface Found {
+  readonly streams: Map<string, Change[]>;
+  /** What the tables held at the end. */
+  readonly snapshots: Map<string, Change[]>;
+}
+
+/** Makes the source of a name. */
+type Sources = Record<string, (snapshot: "never" | "only") => Source>;
+
 /**
  * Runs all files of a dialect, each in a session of its own, and captures what they wrote, with
  * every one of the sources. Tables are told apart by their names: they begin with the file's.
@@ -58,8 +58,8 @@ async function runStatement(file: GoldenFile, session: Session, sql: string): Pr
 async function runFiles(
   dialect: Dialect,
   open: () => Promise<Session>,
-  sources: Record<string, Source>,
-): Promise<Map<string, Change[]>> {
+  sources: Sources,
+): Promise<Found> {
   const files = readGoldenFiles(FOLDER, dialect);
   const sessions = new Map<GoldenFile, Session>();
   for (const file of files) {
@@ -68,7 +68,8 @@ async function runFiles(
     for (const sql of file.definitions) await runStatement(file, session, sql);
   }
   const starts = new Map<string, Awaited<ReturnType<Source["open"]>>>();
-  for (const [name, source] of Object.entries(sources)) {
+  for (const [name, make] of Object.entries(sources)) {
+    const source = make("never");
     starts.set(name, await source.open({ resume: undefined, generation: 1 }));
     await source.close();
   }
@@ -76,15 +77,19 @@ async function runFiles(
     for (const sql of file.statements) await runStatement(file, session, sql);
     await session.close();
   }
-  const found = new Map<string, Change[]>();
-  for (const [name, source] of Object.entries(sources)) {
-    found.set(name, await captured(source, starts.get(name)!));
-    await source.remove();
+  const found: Found = { streams: new Map(), snapshots: new Map() };
+  for (const [name, make] of Object.entries(sources)) {
+    const stream = make("never");
+    found.streams.set(name, await captured(stream, starts.get(name)!));
+    await stream.remove();
+    const snapshot = make("only");
+    found.snapshots.set(name, await captured(snapshot, undefined));
+    await snapshot.remove();
   }
   return found;
 }
 
-async function onMysql(): Promise<Map<string, Change[]>> {
+async function onMysql(): Promise<Found> {
   const { host, port, users } = testStack().mysql;
   const options = { host, port, ...users.admin, charset: "utf8mb4" };
   const admin = await mysql.createConnection(options);
@@ -93,10 +98,11 @@ async function onMysql(): Promise<Map<string, Change[]>> {
     const connection = await mysql.createConnection({ ...options, database: DATABASE });
     return { run: async (sql: string) => void await connection.query(sql), close: () => connection.end() };
   };
-  const source = mysqlOptions.parse({ host, port, ...users.admin, tables: [`${DATABASE}.*`] });
+  const at = { host, port, ...users.admin, tables: [`${DATABASE}.*`], snapshot_chunk_rows: 1 };
+  const context = { name: DATABASE, version: "0", log: SILENT, now: Date.now };
   try {
     return await runFiles("mysql", open, {
-      mysql: new MysqlSource(source, { name: DATABASE, version: "0", log: SILENT, now: Date.now }),
+      mysql: (snapshot) => new MysqlSource(mysqlOptions.parse({ ...at, snapshot }), context),
     });
   } finally {
     await admin.query(`DROP DATABASE ${DATABASE}`);
@@ -104,7 +110,7 @@ async function onMysql(): Promise<Map<string, Change[]>> {
   }
 }
 
-async function onPostgres(): Promise<Map<string, Change[]>> {
+async function onPostgres(): Promise<Found> {
   const { host, port, database, users } = testStack().pg;
   const connect = async (database: string) => {
     const client = new pg.Client({ host, port, database, ...users.admin });
@@ -118,11 +124,12 @@ async function onPostgres(): Promise<Map<string, Change[]>> {
     const client = await connect(DATABASE);
     return { run: async (sql: string) => void await client.query(sql), close: () => client.end() };
   };
-  const source = (plugin: string) =>
+  const source = (plugin: string) => (snapshot: "never" | "only") =>
     new PostgresSource(
       postgresOptions.parse({
-        ...{ host, port, database: DATABASE, ...users.admin, tables: ["public.*"] },
-        ...{ plugin, slot: `${DATABASE}_${plugin}`, publication: `${DATABASE}_${plugin}` },
+        ...{ host, port, database: DATABASE, ...users.admin, tables: ["public.*"], plugin },
+        ...{ snapshot, snapshot_chunk_rows: 1 },
+        ...{ slot: `${DATABASE}_${plugin}`, publication: `${DATABASE}_${plugin}` },
       }),
       { name: DATABASE, version: "0", log: SILENT, now: Date.now },
     );
@@ -138,7 +145,7 @@ async function onPostgres(): Promise<Map<string, Change[]>> {
 }
 
 const runs = { mysql: onMysql, postgresql: onPostgres };
-const done: Partial<Record<Dialect, Promise<Map<string, Change[]>>>> = {};
+const done: Partial<Record<Dialect, Promise<Found>>> = {};
 const capturedOn = (dialect: Dialect) => done[dialect] ??= runs[dialect]();
 
 for (const dialect of ["mysql", "postgresql"] as const) {
@@ -148,7 +155,7 @@ for (const dialect of ["mysql", "postgresql"] as const) {
       sanitizeResources: false, // one capture serves all files of a dialect
       sanitizeOps: false,
       async fn() {
-        for (const [source, changes] of await capturedOn(dialect)) {
+        for (const [source, changes] of (await capturedOn(dialect)).streams) {
           const prefix = file.name.split(".")[0]!;
           const own = changes.filter(({ table }) => table.table.startsWith(`${prefix}_`));
           assert.deepStrictEqual(own.map(goldenText), file.expected, `captured by ${source}`);
@@ -158,12 +165,34 @@ for (const dialect of ["mysql", "postgresql"] as const) {
   }
 }
 
+for (const dialect of ["mysql", "postgresql"] as const) {
+  Deno.test({
+    name: `golden: a snapshot on ${dialect} gives the rows that the stream comes to, to the byte`,
+    sanitizeResources: false,
+    sanitizeOps: false,
+    async fn() {
+      const { streams, snapshots } = await capturedOn(dialect);
+      for (const [source, stream] of streams) {
+        // A row from before its table was altered is told under the columns of then.
+        const definitions = Map.groupBy(stream, ({ table }) => table.table);
+        const isAltered = ({ table }: Change) =>
+          new Set(definitions.get(table.table)?.map(({ table }) => table.id)).size > 1;
+        const rows = (changes: readonly Change[]) =>
+          lastRows(changes.filter((change) => !isAltered(change)));
+        const expected = rows(stream);
+        assert.ok(expected.length > 5, `rows by the stream: ${expected.length}`);
+        assert.deepStrictEqual(rows(snapshots.get(source)!), expected, `captured by ${source}`);
+      }
+    },
+  });
+}
+
 Deno.test({
   name: "golden: pgoutput and wal2json give the same changes at the same positions",
   sanitizeResources: false,
   sanitizeOps: false,
   async fn() {
-    const found = await capturedOn("postgresql");
+    const found = (await capturedOn("postgresql")).streams;
     const [pgoutput, wal2json] = ["pgoutput", "wal2json"].map((plugin) =>
       found.get(plugin)!.map((change) => ({ ...change, ts_ms: 0 }))
     );

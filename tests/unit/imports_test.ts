@@ -12,7 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "shared/backoff.ts",
     "shared/wire",
   ],
-  ["shared/jobs", "shared/observe"],
+  ["shared/jobs", "shared/observe", "shared/connect"],
   [
     "shared/kafka",
     "shared/formats",

@@ -1,20 +1,34 @@
 /** `deno task bench NAME`: measures on a stack of its own and prints a table. */
-import { down, up } from "../../compose/native/stack.ts";
+import { freePortOffset } from "../../compose/native/ports.ts";
+import { down, STACK_PORTS, up } from "../../compose/native/stack.ts";
 import { statePath } from "../../compose/native/state.ts";
-import type { PipelineRow } from "../../bench/pipeline.ts";
+import type { Bench, BenchRow } from "../../bench/bench.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { count } from "../cli/progress.ts";
 import { table } from "../cli/table.ts";
 
+const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
+  clients: () => import("../../bench/clients.ts"),
+  pipeline: () => import("../../bench/pipeline.ts"),
+  snapshot: () => import("../../bench/snapshot.ts"),
+};
+
+const NAMES = Object.keys(BENCHES).join(", ");
+
 const SPEC: CommandSpec = {
   name: "bench",
   summary: "Measures the workers on real servers: rates, peak memory (VmHWM), latency.",
-  usage: "deno task bench [options] pipeline",
+  usage: "deno task bench [options] NAME",
   example: "deno task bench pipeline --changes 100000",
   options: {
-    changes: { type: "number", value: "N", help: "Changes of each backlog.", default: 1_000_000 },
+    changes: {
+      type: "number",
+      value: "N",
+      help: "Changes of each backlog, rows of each snapshot.",
+      default: 1_000_000,
+    },
     "latency-seconds": {
       type: "number",
       value: "N",
@@ -23,64 +37,49 @@ const SPEC: CommandSpec = {
     },
     json: { type: "boolean", help: "Print one JSON object on stdout." },
   },
-  positionals: { name: "NAME", help: "What to measure: pipeline.", min: 1, max: 1 },
+  positionals: { name: "NAME", help: `What to measure: ${NAMES}.`, min: 1, max: 1 },
 };
-
-/** A stack of its own, away from a user's and from the tests'. */
-const STACK = { name: "bench", port_offset: 4000 };
 
 async function main(): Promise<number> {
   const parsed = parseCommand(SPEC, Deno.args);
   if (parsed === "help") return EXIT_DONE;
   const { options, positionals: [name] } = parsed;
-  if (name !== "pipeline") {
-    throw new ConfigError(`There is no benchmark ${name}`, { cure: "deno task bench pipeline" });
+  if (!Object.hasOwn(BENCHES, name!)) {
+    throw new ConfigError(`There is no benchmark ${name}`, { cure: `one of ${NAMES}` });
   }
-  await up(STACK);
-  const rows: PipelineRow[] = [];
+  const stack = { name: `bench-${Deno.pid}`, port_offset: freePortOffset(STACK_PORTS) };
+  await up(stack);
+  const rows: BenchRow[] = [];
   try {
-    Deno.env.set("LIST_SYNC_STACK", statePath(STACK.name));
-    const { benchPipeline } = await import("../../bench/pipeline.ts");
-    await benchPipeline({
+    Deno.env.set("LIST_SYNC_STACK", statePath(stack.name));
+    const { bench } = await BENCHES[name!]!();
+    await bench({
       changes: Number(options.changes),
       latency_seconds: Number(options["latency-seconds"]),
       tell(row) {
         rows.push(row);
-        console.error(`${row.database}: ${row.work} done`);
+        console.error(Object.values(row).join("  "));
       },
     });
   } finally {
-    await down({ name: STACK.name, wipe: true });
+    await down({ name: stack.name, wipe: true });
   }
-  console.log(
-    options.json ? JSON.stringify({ bench: name, rows }) : table(HEADER, rows.map(cells)),
-  );
+  console.log(options.json ? JSON.stringify({ bench: name, rows }) : text(rows));
   return EXIT_DONE;
 }
 
-const HEADER = [
-  "database",
-  "work",
-  "per second",
-  "seconds",
-  "peak MB",
-  "p50 ms",
-  "p95 ms",
-  "p99 ms",
-];
+/** The rows as a table; a column for every name that a row has. */
+function text(rows: readonly BenchRow[]): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  return table(
+    columns.map((column) => column.replaceAll("_", " ")),
+    rows.map((row) => columns.map((column) => cell(row[column]))),
+  );
+}
 
-function cells(row: PipelineRow): string[] {
-  const number = (value: number | undefined, digits: number) => value?.toFixed(digits) ?? "";
-  return [
-    row.database,
-    row.work,
-    row.per_second === undefined ? "" : count(Math.round(row.per_second)),
-    number(row.seconds, 1),
-    number(row.peak_megabytes, 0),
-    number(row.p50_ms, 1),
-    number(row.p95_ms, 1),
-    number(row.p99_ms, 1),
-  ];
+function cell(value: string | number | undefined): string {
+  if (typeof value !== "number") return value ?? "";
+  return value < 1000 ? value.toFixed(1) : count(Math.round(value));
 }
 
 if (import.meta.main) await run(main);

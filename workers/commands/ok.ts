@@ -15,7 +15,7 @@ const STEPS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["form", "fmt", "--check", "--quiet"],
   ["lint", "lint", "--quiet"],
   ["types", "check", "--quiet", "."],
-  ["unit tests", "test", "--quiet", "--no-check", "-A", "tests/unit"],
+  ["unit tests", "test", "--quiet", "--parallel", "--no-check", "-A", "tests/unit"],
   ["generated files", "run", "-A", "workers/commands/docs.ts", "--check"],
 ];
 

@@ -62,11 +62,11 @@ class Run {
     return counts.failed === 0 && counts.passed > 0 ? EXIT_DONE : EXIT_FAILED;
   }
 
-  /** Without arguments all tests: those that need no server side by side, then the others in turn. */
+  /** Without arguments all tests: those that need no server first, then the others. */
   async #runTests(args: string[]): Promise<TestCounts> {
     const runs = args.length > 0
       ? [await testArguments(args)]
-      : [["--parallel", "tests/unit"], await serviceTests()];
+      : [["--parallel", "tests/unit"], ["--parallel", ...await serviceTests()]];
     const counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
     for (const arguments_ of runs) {
       if (this.#signal !== undefined) break;
@@ -113,13 +113,13 @@ async function removeStaleStacks(): Promise<void> {
   }
 }
 
-/** The folders of tests that need the stack. */
+/** The folders of tests that need the stack, the ones with the longest tests (e2e, faults) first. */
 async function serviceTests(): Promise<string[]> {
   const folders: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir("tests")) {
     if (isDirectory && name !== "unit") folders.push(`tests/${name}`);
   }
-  return folders.sort();
+  return folders.sort().reverse();
 }
 
 async function testArguments(args: string[]): Promise<string[]> {

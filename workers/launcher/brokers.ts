@@ -1,9 +1,9 @@
 /** Worker: prints, as a JSON list, the addresses that the bootstrap brokers of a job advertise. */
-import { describe } from "../../shared/errors.ts";
+import { ConfigError, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { KafkaOptions } from "../../shared/kafka/options.ts";
 import { createLog } from "../../shared/observe/log.ts";
-import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { readJob } from "../runtime/environment.ts";
 
 /** A launcher that waits longer says nothing: the worker waits for the brokers, and logs it. */
@@ -22,6 +22,6 @@ await run(async () => {
     return EXIT_DONE;
   } catch (error) {
     console.error(describe(error));
-    return EXIT_FAILED;
+    return error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
   }
 });

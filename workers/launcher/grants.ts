@@ -1,8 +1,9 @@
 /** From a job to the command line of its worker. */
 import { fileURLToPath } from "node:url";
-import { ConfigError } from "../../shared/errors.ts";
+import { ConfigError, RetryableError } from "../../shared/errors.ts";
 import { denoFlags, type Permissions, permissionsOf } from "../../shared/jobs/permissions.ts";
 import type { AnyJob } from "../../shared/jobs/reader.ts";
+import { EXIT_CONFIG } from "../cli/main.ts";
 import { jobKind, type jobKinds } from "../jobs.ts";
 
 /** A job and the file that it was read from. */
@@ -46,7 +47,8 @@ export function workerArguments(file: JobFile, permissions: Permissions): string
 
 /**
  * Asks the bootstrap brokers which addresses they advertise, in a process of its own: a Kafka client
- * in this one would hold its memory as long as the workers run. Throws ConfigError with its words.
+ * in this one would hold its memory as long as the workers run. Throws, with its words, ConfigError
+ * for what the job must mend and RetryableError for brokers that do not answer.
  */
 export async function askBrokers(file: JobFile): Promise<string[]> {
   const { brokers, read } = jobKind(file.loaded.kind).needs(file.loaded.job);
@@ -69,7 +71,8 @@ export async function askBrokers(file: JobFile): Promise<string[]> {
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
   if (code === 0) return JSON.parse(text(stdout)) as string[];
-  throw new ConfigError(
+  if (code === EXIT_CONFIG) throw new ConfigError(`${file.path}: ${text(stderr)}`);
+  throw new RetryableError(
     `${file.loaded.where(["kafka", "brokers"])} kafka.brokers: none of ${
       brokers.map((broker) => broker.value).join(", ")
     } told the cluster's addresses: ${text(stderr)}`,

@@ -93,6 +93,7 @@ async function prepare(file: JobFile, passed: readonly string[], log: Log): Prom
   const { path, loaded } = file;
   const name = loaded.job.name;
   const advertised = await askBrokers(file).catch((error) => {
+    if (error instanceof ConfigError) throw error;
     // The worker tries again until they answer; it may then connect to the listed ones alone.
     log.warn("brokers_unanswered", { of: name, error });
     return [];

@@ -30,13 +30,13 @@ export function runCapture(kind: CaptureKind): Promise<never> {
 
 /** The result for people. */
 function report({ changes, repetitions, seconds }: CaptureSummary): string {
-  const { c, u, d, t } = changes;
+  const { r, c, u, d, t } = changes;
   return table(
-    ["created", "updated", "deleted", "truncated", "repetitions", "time", "changes/s"],
+    ["read", "created", "updated", "deleted", "truncated", "repetitions", "time", "changes/s"],
     [[
-      ...[c, u, d, t, repetitions].map(count),
+      ...[r, c, u, d, t, repetitions].map(count),
       duration(seconds),
-      count(Math.round((c + u + d + t) / seconds)),
+      count(Math.round((r + c + u + d + t) / seconds)),
     ]],
   );
 }

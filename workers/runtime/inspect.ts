@@ -2,12 +2,10 @@
 import { classify, ConfigError, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import {
-  type Preflight,
-  preflight,
-  reachFinding,
-  templateMatcher,
-} from "../../shared/pipeline/preflight.ts";
+import { type Preflight, preflight, templateMatcher } from "../../shared/pipeline/preflight.ts";
+import { transactionalId } from "../../shared/pipeline/positions.ts";
+import { captureRights, consumeRights, type WantedRight } from "../../shared/pipeline/rights.ts";
+import { topicOf } from "../../shared/pipeline/routing.ts";
 import { topicMatcher } from "../../shared/pipeline/topics.ts";
 import type { Finding } from "../../shared/sources/source.ts";
 import type { JobKind, JobOf } from "../jobs.ts";
@@ -69,6 +67,7 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
             match: templateMatcher(capture.kafka.topic, capture.name),
             text: capture.kafka.topic,
           },
+          rights: rightsOfCapture(kind, capture),
           writes: capture.kafka,
         }, deps),
     };
@@ -77,11 +76,31 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
     const consume = job as JobOf<"consume-csv">;
     const text = consume.topics?.join(", ") ?? consume.topic_pattern!;
     const topics = { match: topicMatcher(consume), text };
-    return { kafka: () => inspectBrokers(consume.kafka, "consume", { topics }, deps) };
+    const rights = consumeRights(consume.group_id ?? consume.name, consume.topics ?? []);
+    return { kafka: () => inspectBrokers(consume.kafka, "consume", { topics, rights }, deps) };
   }
-  const { database } = job as JobOf<"seed">;
-  const { host, port, connect_timeout_ms } = database;
-  return { database: async () => [await reachFinding("database", host, port, connect_timeout_ms)] };
+  const { database, table } = job as JobOf<"seed" | "verify">;
+  return {
+    database: async () => {
+      // Loaded here: captures and consumers look with connections of their own.
+      const { inspectTable } = await import("../../shared/database/inspect.ts");
+      return await inspectTable(database, table, kind === "seed" ? "writes" : "reads");
+    },
+  };
+}
+
+/** What the brokers must allow; of the tables those count that are named without a pattern. */
+function rightsOfCapture(kind: CaptureKind, job: JobOf<CaptureKind>): WantedRight[] {
+  const { connector, database } = kind === "capture-pg"
+    ? { connector: "postgresql", database: (job as JobOf<"capture-pg">).source.database } as const
+    : { connector: "mysql", database: undefined } as const;
+  const topics = job.source.tables.filter((name) => !/[*?]/.test(name)).map((name) => {
+    const dot = name.indexOf(".");
+    const [first, table] = [name.slice(0, dot), name.slice(dot + 1)];
+    const [db, schema] = database === undefined ? [first, null] : [database, first];
+    return topicOf(job.kafka.topic, job.name, { db, schema, table });
+  });
+  return captureRights(transactionalId({ connector, name: job.name }), topics);
 }
 
 async function inspectSource(
@@ -100,13 +119,14 @@ async function inspectSource(
 async function inspectBrokers(
   kafka: JobOf<"consume-csv">["kafka"] | JobOf<CaptureKind>["kafka"],
   direction: "produce" | "consume",
-  wanted: Pick<Preflight, "topics" | "writes">,
+  wanted: Pick<Preflight, "topics" | "rights" | "writes">,
   { log, mayConnect }: InspectDeps,
 ): Promise<Finding[]> {
   const admin = await (await openKafka(kafka, direction, log)).admin();
   try {
-    const { connect_timeout_ms } = kafka;
-    return await preflight({ admin, connect_timeout_ms, mayConnect, ...wanted });
+    const { connect_timeout_ms, sasl } = kafka;
+    const user = sasl?.username ?? "ANONYMOUS";
+    return await preflight({ admin, connect_timeout_ms, mayConnect, user, ...wanted });
   } finally {
     await admin.close();
   }

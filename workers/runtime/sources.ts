@@ -1,5 +1,6 @@
 /** From a capture job to its source. */
 import type { Log } from "../../shared/observe/log.ts";
+import { resyncs } from "../../shared/pipeline/capture.ts";
 import { sources } from "../../shared/sources/mod.ts";
 import type { Source } from "../../shared/sources/source.ts";
 import type { JobKind, JobOf } from "../jobs.ts";
@@ -31,7 +32,8 @@ export async function sourceMaker<Kind extends CaptureKind>(
 ): Promise<() => Source> {
   const Source = await sources[SOURCES[kind]]() as new (
     options: JobOf<Kind>["source"],
-    context: SourceDeps & { name: string; version: string },
+    context: SourceDeps & { name: string; version: string; resyncs: boolean },
   ) => Source;
-  return () => new Source(job.source, { name: job.name, version: VERSION, ...deps });
+  const context = { name: job.name, version: VERSION, resyncs: resyncs(job), ...deps };
+  return () => new Source(job.source, context);
 }

@@ -41,6 +41,7 @@ export interface WorkerContext<Kind extends JobKind> {
 /** Errors that `list_sync_errors_total` tells apart. */
 const ERROR_KINDS = [
   "ConfigError",
+  "DeniedError",
   "RetryableError",
   "RecordError",
   "FencedError",

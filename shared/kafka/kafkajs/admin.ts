@@ -2,25 +2,31 @@
 import type { Admin as LibraryAdmin } from "kafkajs";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
-import { brokerFault } from "../faults.ts";
+import { brokerFault, DeniedError } from "../faults.ts";
 import { batchesOf, type Fetched } from "../fetch.ts";
 import type { Settings } from "../options.ts";
 import {
   type Admin,
   type InBatch,
   type NewTopic,
+  type Operation,
   partitionId,
+  type Resource,
   type TopicInfo,
   type TopicPartition,
 } from "../port.ts";
+import { operationsOf } from "../operations.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, retrying } from "../retry.ts";
-import { library, libraryFault, refusalOf } from "./library.ts";
+import { library, libraryFault, openingFault, refusalOf } from "./library.ts";
 import { Requests, type TopicMetadata } from "./requests.ts";
 
 /** kafkajs's number of the resource kind. */
 const TOPIC = 2;
 const OFFSET_OUT_OF_RANGE = 1;
+const UNKNOWN_TOPIC_OR_PARTITION = 3;
+/** TOPIC_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED. */
+const REFUSED = new Set([29, 30]);
 /** Leaders' errors that tell of an election: the leader is looked up again. */
 const MOVED: Readonly<Record<number, string>> = {
   3: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -54,10 +60,11 @@ export class KafkajsAdmin implements Admin {
     const admin = (await library(settings, log)).admin();
     try {
       await admin.connect();
+      await admin.describeCluster(); // a listener that misses a login lets the connection stand
       return new KafkajsAdmin(admin, await Requests.open(settings, log), settings, log);
     } catch (error) {
       await admin.disconnect().catch(() => {});
-      throw libraryFault(error, "Connecting", settings);
+      throw await openingFault(error, "Connecting", settings);
     }
   }
 
@@ -110,6 +117,38 @@ export class KafkajsAdmin implements Admin {
         const { leaders } = leaderful(known.get(name), name);
         this.#leaders.set(name, leaders);
         for (const partition of leaders.keys()) await this.#ask({ topic: name, partition }, 0);
+      }
+    });
+  }
+
+  async may_create(name: string): Promise<boolean> {
+    const topic = { name, partitions: 1, replication_factor: 1, config: {} };
+    try {
+      await this.#retrying(`Trying to create topic ${name}`, () => this.#create(topic, true));
+      return true;
+    } catch (error) {
+      if (error instanceof DeniedError) return false;
+      throw error;
+    }
+  }
+
+  async rights(resource: Resource, name: string): Promise<ReadonlySet<Operation> | undefined> {
+    const what = `Asking for rights on ${resource} ${name}`;
+    return await this.#retrying(what, async () => {
+      // kafkajs takes no transactional id, so there is nothing to lack.
+      if (resource === "transactional-id") return new Set<Operation>(["Describe"]);
+      try {
+        const { error_code, operations } = resource === "topic"
+          ? await this.#requests.topicOperations(name)
+          : await this.#requests.groupOperations(name);
+        if (error_code === UNKNOWN_TOPIC_OR_PARTITION) return undefined;
+        if (REFUSED.has(error_code)) return new Set<Operation>();
+        if (error_code !== 0) throw brokerFault(MOVED[error_code] ?? `error ${error_code}`, what);
+        return operationsOf(operations);
+      } catch (error) {
+        // The search for a group's coordinator is refused by the library's own error.
+        if (refusalOf(error) === "GROUP_AUTHORIZATION_FAILED") return new Set<Operation>();
+        throw error;
       }
     });
   }
@@ -235,9 +274,14 @@ export class KafkajsAdmin implements Admin {
     throw new ConfigError(`Topic ${at.topic} has no partition ${at.partition}`);
   }
 
-  async #create({ name, partitions, replication_factor, config }: NewTopic): Promise<void> {
+  async #create(
+    { name, partitions, replication_factor, config }: NewTopic,
+    validateOnly = false,
+  ): Promise<void> {
     try {
       await this.#admin.createTopics({
+        validateOnly,
+        waitForLeaders: !validateOnly,
         timeout: this.#settings.request_timeout_ms,
         topics: [{
           topic: name,

@@ -23,6 +23,7 @@ import {
   partitionId,
   type TopicPartition,
 } from "../port.ts";
+import { brokerFault } from "../faults.ts";
 import { closedError, retrying } from "../retry.ts";
 import { KafkajsAdmin } from "./admin.ts";
 import { library, libraryFault } from "./library.ts";
@@ -37,6 +38,9 @@ const LONGEST_HEARTBEAT_MS = 3_000;
 const METADATA_MS = 30_000;
 /** Most bytes of one fetch over all partitions. */
 const RESPONSE_BYTES = 16 << 20;
+/** kafkajs's longest wait between two attempts, and how many attempts come before it waits so long. */
+const RETRY_MS = 1_000;
+const FIRST_RETRIES = 5;
 /** More partitions than this are handled in turns. */
 const MOST_AT_ONCE = 64;
 
@@ -67,6 +71,8 @@ export class KafkajsConsumer implements Consumer {
   #releasing: Promise<void> | undefined;
   #heartbeat: (() => Promise<void>) | undefined;
   #failed = false;
+  /** kafkajs has given up and begins anew: until it has joined, calls about partitions throw. */
+  #crashed = false;
   #starting: Promise<void> = Promise.resolve();
 
   private constructor(settings: Settings, log: Log, options: ConsumerOptions, admin: KafkajsAdmin) {
@@ -89,6 +95,7 @@ export class KafkajsConsumer implements Consumer {
     const admin = await KafkajsAdmin.open(settings, log);
     const self = new KafkajsConsumer(settings, log, options, admin);
     try {
+      await self.#demandGroup();
       await self.#connect();
     } catch (error) {
       await admin.close();
@@ -122,7 +129,7 @@ export class KafkajsConsumer implements Consumer {
 
   pause(partitions: readonly TopicPartition[]): void {
     for (const holding of this.#find(partitions)) holding.paused = true;
-    this.#consumer.pause(grouped(partitions));
+    this.#hold(partitions);
   }
 
   resume(partitions: readonly TopicPartition[]): void {
@@ -134,7 +141,7 @@ export class KafkajsConsumer implements Consumer {
   seek(at: TopicPartition, offset: number): void {
     for (const holding of this.#find([at])) {
       holding.expected = offset;
-      this.#consumer.seek({ ...at, offset: String(offset) });
+      if (!this.#crashed) this.#consumer.seek({ ...at, offset: String(offset) });
     }
   }
 
@@ -144,6 +151,15 @@ export class KafkajsConsumer implements Consumer {
     await this.#release("closed");
     await this.#consumer.disconnect().catch(() => {});
     await this.#admin.close();
+  }
+
+  /** kafkajs tells a group that this user may not enter as one whose coordinator is away. */
+  async #demandGroup(): Promise<void> {
+    const { group_id } = this.#options;
+    const held = await this.#admin.rights("group", group_id);
+    if (!held?.has("Read")) {
+      throw brokerFault("GROUP_AUTHORIZATION_FAILED", `Entering group ${group_id}`);
+    }
   }
 
   async #connect(): Promise<void> {
@@ -163,8 +179,10 @@ export class KafkajsConsumer implements Consumer {
       partitionAssigners: [this.#assigner],
       retry: {
         initialRetryTime: 50,
-        maxRetryTime: 1_000,
-        retries: Number.MAX_SAFE_INTEGER, // a broker that is away comes back
+        maxRetryTime: RETRY_MS,
+        // As long as a handing over may take, which is waited for by attempts to join; and no longer,
+        // because of a broker that is gone some parts of kafkajs try for ever.
+        retries: FIRST_RETRIES + Math.ceil(this.#settings.rebalance_timeout_ms / RETRY_MS),
         restartOnFailure: async () => !this.#stop.signal.aborted,
       },
     });
@@ -177,6 +195,7 @@ export class KafkajsConsumer implements Consumer {
       if (payload.batchSize === 0) this.#skipped(payload);
     });
     consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
+      this.#crashed = true;
       if (restart) this.#release("lost");
       else this.#fail(libraryFault(error, "Consuming", this.#settings));
     });
@@ -216,6 +235,7 @@ export class KafkajsConsumer implements Consumer {
         this.#release("rebalance");
         throw Object.assign(new Error("partitions are still being handed over"), {
           type: "REBALANCE_IN_PROGRESS", // which kafkajs tries again after a while
+          retriable: true, // and begins anew when that was in vain
         });
       }
       return {
@@ -256,7 +276,8 @@ export class KafkajsConsumer implements Consumer {
   #joined(assignment: Readonly<Record<string, number[]>>): void {
     const partitions = Object.entries(assignment)
       .flatMap(([topic, all]) => all.map((partition) => ({ topic, partition })));
-    if (partitions.length > 0) this.#consumer.pause(grouped(partitions));
+    this.#crashed = false;
+    this.#hold(partitions);
     this.#assigned = partitions;
     if (this.#holdings.size === 0 && this.#releasing === undefined) this.#place();
     else this.#release("rebalance").then(() => this.#place());
@@ -405,7 +426,7 @@ export class KafkajsConsumer implements Consumer {
   async #revoke(reason: string): Promise<void> {
     const partitions = [...this.#holdings.values()].map(({ at }) => at);
     if (partitions.length === 0) return;
-    this.#consumer.pause(grouped(partitions));
+    this.#hold(partitions);
     // While it waits for us kafkajs sends none, and the session must not end before the handing over.
     const beating = setInterval(() => this.#heartbeat?.().catch(() => {}), this.#heartbeat_ms);
     try {
@@ -423,6 +444,11 @@ export class KafkajsConsumer implements Consumer {
     }
   }
 
+  /** Lets kafkajs hand over nothing more of the partitions. */
+  #hold(partitions: readonly TopicPartition[]): void {
+    if (partitions.length > 0 && !this.#crashed) this.#consumer.pause(grouped(partitions));
+  }
+
   #find(partitions: readonly TopicPartition[]): Holding[] {
     return partitions.map((at) => this.#holdings.get(partitionId(at)))
       .filter((holding) => holding !== undefined);
@@ -432,7 +458,7 @@ export class KafkajsConsumer implements Consumer {
     if (this.#failed) return;
     this.#failed = true;
     const all = [...this.#holdings.values()].map(({ at }) => at);
-    if (all.length > 0) this.#consumer.pause(grouped(all));
+    this.#hold(all);
     this.#options.handlers.failed(error);
   }
 }

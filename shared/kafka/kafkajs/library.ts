@@ -5,6 +5,7 @@ import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import type { Log } from "../../observe/log.ts";
 import { codecs, type Compression } from "../codecs.ts";
 import { brokerFault, connectionFault } from "../faults.ts";
+import { contactFault } from "../listener.ts";
 import type { Settings } from "../options.ts";
 import { tlsSettings } from "../../jobs/tls.ts";
 
@@ -114,6 +115,17 @@ export function libraryFault(error: unknown, what: string, settings: Settings): 
     return connectionFault(error, (at as string | undefined) ?? settings.brokers.join(", "));
   }
   return error instanceof Error ? error : new Error(`${what}: ${error}`);
+}
+
+/** The error of a first contact that failed: the broker that it failed with is looked at. */
+export async function openingFault(
+  error: unknown,
+  what: string,
+  settings: Settings,
+): Promise<Error> {
+  if (refusalOf(error) !== undefined) return libraryFault(error, what, settings);
+  const at = chain(error).map(({ broker }) => broker).find((broker) => typeof broker === "string");
+  return await contactFault(error, at ?? settings.brokers[0]!, settings, true);
 }
 
 function chain(error: unknown, depth = 0): LibraryError[] {

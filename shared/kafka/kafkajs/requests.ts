@@ -30,6 +30,14 @@ export interface TopicMetadata {
   readonly replication_factor: number;
   /** Leader's node id by partition; −1: none. */
   readonly leaders: readonly number[];
+  /** What this user may do, where it was asked for. */
+  readonly operations: number;
+}
+
+/** What this user may do: one bit for each operation, of worth only where `error_code` is 0. */
+export interface Operations {
+  readonly error_code: number;
+  readonly operations: number;
 }
 
 /** A partition in the answer to a question for offsets. */
@@ -54,6 +62,9 @@ const METADATA_VERSION = 12;
 const LIST_OFFSETS_KEY = 2;
 /** The first version that answers one offset a partition; brokers to 4.x answer it. */
 const LIST_OFFSETS_VERSION = 1;
+const DESCRIBE_GROUPS_KEY = 15;
+/** The first version that tells rights: brokers from 2.3 on. */
+const DESCRIBE_GROUPS_VERSION = 3;
 /** Stand for a timestamp. */
 const TIMESTAMPS = { first: -2n, end: -1n };
 /** Empty header tags; all topics; no auto-creation; no authorizations; empty tags. */
@@ -103,18 +114,43 @@ export class Requests {
       );
   }
 
+  /** What this user may do with a topic. */
+  async topicOperations(name: string): Promise<Operations> {
+    const [node] = await this.#nodes();
+    const [topic] = await this.#topicsOf(node!, oneTopic(name));
+    return topic!;
+  }
+
+  /** What this user may do with a group, from its coordinator. */
+  async groupOperations(group_id: string): Promise<Operations> {
+    const [node] = await this.#nodes();
+    // The cluster's own search for it tells no refusal, only that it failed.
+    const broker = await this.#cluster.findBroker({ nodeId: String(node) });
+    const { coordinator } = await broker.findGroupCoordinator({
+      groupId: group_id,
+      coordinatorType: 0,
+    });
+    return await this.#send(coordinator.nodeId, {
+      name: "DescribeGroups",
+      key: DESCRIBE_GROUPS_KEY,
+      version: DESCRIBE_GROUPS_VERSION,
+      body: new Encoder().writeArray([group_id]).writeBoolean(true).buffer,
+      decode: decodeGroupOperations,
+    });
+  }
+
   async #nodes(): Promise<number[]> {
     await this.#cluster.connect();
     await this.#cluster.refreshMetadata();
     return this.#cluster.getNodeIds();
   }
 
-  async #topicsOf(node: number): Promise<TopicMetadata[]> {
+  async #topicsOf(node: number, body: Buffer = ALL_TOPICS): Promise<TopicMetadata[]> {
     return await this.#send(node, {
       name: "Metadata",
       key: METADATA_KEY,
       version: METADATA_VERSION,
-      body: ALL_TOPICS,
+      body,
       decode: decodeTopics,
     });
   }
@@ -210,10 +246,28 @@ export function decodeTopics(body: Buffer): TopicMetadata[] {
       cursor.array(() => cursor.int32()); // offline
       cursor.tags();
     });
-    cursor.at += 4; // authorized operations
+    const operations = cursor.int32();
     cursor.tags();
-    return { name, error_code, id, replication_factor, leaders };
+    return { name, error_code, id, replication_factor, leaders, operations };
   });
+}
+
+/** Empty header tags; one topic: no id, its name, empty tags; no auto-creation; authorizations; empty tags. */
+function oneTopic(name: string): Buffer {
+  const bytes = Buffer.from(name);
+  return Buffer.concat([
+    Buffer.from([0, 2]),
+    Buffer.alloc(16),
+    // A topic's name has 249 bytes at most: its length takes one or two of a varint.
+    Buffer.from(bytes.length < 127 ? [bytes.length + 1] : [bytes.length + 1 & 0x7f | 0x80, 1]),
+    bytes,
+    Buffer.from([0, 0, 1, 0]),
+  ]);
+}
+
+/** Reads a response of version 3 with one group; what is asked for are its last four bytes. */
+function decodeGroupOperations(body: Buffer): Operations {
+  return { error_code: body.readInt16BE(8), operations: body.readInt32BE(body.length - 4) };
 }
 
 function encodeListOffsets(

@@ -5,6 +5,8 @@ import {
   deleteGroupsV2,
   deleteTopicsV6,
   describeConfigsV4,
+  describeGroupsV5,
+  metadataV12,
   offsetFetchV8,
 } from "@platformatic/kafka";
 import { ConfigError, HistoryLostError } from "../../errors.ts";
@@ -13,10 +15,14 @@ import {
   type Admin,
   type InBatch,
   type NewTopic,
+  type Operation,
   partitionId,
+  type Resource,
   type TopicInfo,
   type TopicPartition,
 } from "../port.ts";
+import { DeniedError } from "../faults.ts";
+import { operationsOf } from "../operations.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, type Retry, retrying } from "../retry.ts";
 import { check, type Cluster, errorName } from "./cluster.ts";
@@ -81,6 +87,44 @@ export class PlatformaticAdmin implements Admin {
       demandKnown(await this.#cluster.topicIds(names), names);
       await this.#cluster.refresh(names);
       await this.#cluster.offsets(partitions.filter(({ topic }) => names.includes(topic)), "end");
+    });
+  }
+
+  async may_create(name: string): Promise<boolean> {
+    const topic = { name, partitions: 1, replication_factor: 1, config: {} };
+    try {
+      await this.#retrying(`try to create topic ${name}`, () => this.#create([topic], true));
+      return true;
+    } catch (error) {
+      if (error instanceof DeniedError) return false;
+      throw error;
+    }
+  }
+
+  async rights(
+    resource: Resource,
+    name: string,
+  ): Promise<ReadonlySet<Operation> | undefined> {
+    return await this.#retrying(`ask for rights on ${resource} ${name}`, async () => {
+      if (resource === "topic") return await this.#topicRights(name);
+      const kind = resource === "group" ? "group" : "transaction";
+      try {
+        const node = await this.#cluster.coordinator(kind, name);
+        if (kind === "transaction") return new Set<Operation>(["Describe"]);
+        const { groups } = await this.#cluster.call(
+          "main",
+          node,
+          describeGroupsV5.api,
+          [name],
+          true,
+        );
+        const { errorCode, authorizedOperations } = groups[0]!;
+        check(errorCode, `Describing group ${name}`);
+        return operationsOf(authorizedOperations);
+      } catch (error) {
+        if (error instanceof DeniedError) return new Set<Operation>();
+        throw error;
+      }
     });
   }
 
@@ -175,7 +219,23 @@ export class PlatformaticAdmin implements Admin {
     return fetched!;
   }
 
-  async #create(topics: readonly NewTopic[]): Promise<void> {
+  async #topicRights(name: string): Promise<ReadonlySet<Operation> | undefined> {
+    const { topics } = await this.#cluster.call(
+      "main",
+      undefined,
+      metadataV12.api,
+      [name],
+      false,
+      true,
+    );
+    const { errorCode, topicAuthorizedOperations } = topics[0]!;
+    if (errorName(errorCode) === "UNKNOWN_TOPIC_OR_PARTITION") return undefined;
+    if (errorName(errorCode) === "TOPIC_AUTHORIZATION_FAILED") return new Set();
+    check(errorCode, `Asking for topic ${name}`);
+    return operationsOf(topicAuthorizedOperations);
+  }
+
+  async #create(topics: readonly NewTopic[], validate_only = false): Promise<void> {
     const { settings } = this.#cluster;
     const { controllerId } = await this.#cluster.refresh([]);
     const response = await this.#cluster.call(
@@ -190,7 +250,7 @@ export class PlatformaticAdmin implements Admin {
         configs: Object.entries(config).map(([name, value]) => ({ name, value })),
       })),
       settings.request_timeout_ms,
-      false,
+      validate_only,
     );
     for (const { name, errorCode, errorMessage } of response.topics) {
       // Another process, or an attempt before this one, was faster.

@@ -1,4 +1,5 @@
 /** The brokers as one: connections, metadata and coordinators, on the requests of `@platformatic/kafka`. */
+import { isIP } from "node:net";
 import {
   type API,
   Connection,
@@ -9,10 +10,11 @@ import {
   protocolErrorsCodesById,
 } from "@platformatic/kafka";
 import { ConfigError, RetryableError } from "../../errors.ts";
-import { tlsSettings } from "../../jobs/tls.ts";
+import { type TlsSettings, tlsSettings } from "../../jobs/tls.ts";
 import type { Log } from "../../observe/log.ts";
 import type { TopicIds } from "../agreement.ts";
-import { brokerFault, connectionFault } from "../faults.ts";
+import { brokerFault } from "../faults.ts";
+import { contactFault } from "../listener.ts";
 import type { Settings } from "../options.ts";
 import { partitionId, type TopicPartition } from "../port.ts";
 
@@ -52,6 +54,8 @@ export class Cluster {
   readonly #links = new Map<string, Link>();
   readonly #nodes = new Map<number, string>();
   readonly #topics = new Map<string, TopicPlace>();
+  /** Why a topic that is not in the map was last not told. */
+  readonly #refusals = new Map<string, string>();
   readonly #stop = new AbortController();
   #answered: string | undefined;
 
@@ -67,7 +71,7 @@ export class Cluster {
     const tls = tlsSettings(settings.tls);
     const cluster = new Cluster(settings, {
       connectTimeout: settings.connect_timeout_ms,
-      ...tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? true },
+      ...tls === undefined ? {} : { tls },
       ...sasl === undefined ? {} : {
         sasl: {
           mechanism: mechanisms[sasl.mechanism],
@@ -154,7 +158,7 @@ export class Cluster {
     if (!this.#topics.has(name)) await this.refresh([name]);
     const place = this.#topics.get(name);
     if (place !== undefined) return place;
-    throw brokerFault("UNKNOWN_TOPIC_OR_PARTITION", `Topic ${name}`);
+    throw brokerFault(this.#refusals.get(name) ?? "UNKNOWN_TOPIC_OR_PARTITION", `Topic ${name}`);
   }
 
   /** Node id of the partition's leader. Throws RetryableError while there is none. */
@@ -236,6 +240,7 @@ export class Cluster {
     if (topic.name == null) return;
     if (topic.errorCode !== 0) {
       this.#topics.delete(topic.name);
+      this.#refusals.set(topic.name, errorName(topic.errorCode));
       return;
     }
     const leaders: number[] = [];
@@ -294,7 +299,7 @@ export class Cluster {
       if (response !== undefined) return response;
       this.#drop(key, link);
       this.signal.throwIfAborted();
-      throw connectionFault(error, address);
+      throw await contactFault(error, address, this.settings, this.#answered === undefined);
     }
   }
 
@@ -308,8 +313,12 @@ export class Cluster {
   #connect(lane: Lane, key: string, address: string): Link {
     const colon = address.lastIndexOf(":");
     const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+    const { tls } = this.#connection;
+    const name = (tls as TlsSettings | undefined)?.servername ??
+      (isIP(host) === 0 ? host : undefined);
     const connection = new Connection(this.settings.client_id, {
       ...this.#connection,
+      ...tls === undefined || name === undefined ? {} : { tlsServerName: name },
       requestTimeout: this.settings.request_timeout_ms + this.#heldBackMs(lane),
     });
     // An event without a listener would end the process; the request's own error tells the fault.

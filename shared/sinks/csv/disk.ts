@@ -1,5 +1,6 @@
 /** The file operations that crash safety rests on, in one place so that a test can look at each. */
 import { dirname } from "node:path";
+import { ConfigError } from "../../errors.ts";
 
 /** A file that only grows at its end, or is cut. */
 export interface DiskFile {
@@ -32,17 +33,38 @@ export interface Disk {
   sync_folder(path: string): Promise<void>;
 }
 
+/** System errors that say: nothing can be written here now. */
+const UNWRITABLE = new Set(["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO"]);
+
+/** Does `write`; where the file system does not let it, the ConfigError names `path` and the cure. */
+export function writing<T>(path: string, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+}
+
+function unwritable(path: string, error: unknown): unknown {
+  if (!UNWRITABLE.has((error as { code?: string }).code ?? "")) return error;
+  return new ConfigError(`Cannot write ${path}`, {
+    cure: "free space on that file system, or let this user write there, and start again",
+    cause: error,
+  });
+}
+
 /** The real one. */
 export const disk: Disk = {
   open(path, how) {
-    const file = Deno.openSync(path, {
+    const options = {
       read: true,
       write: how !== "read",
       create: how === "create",
       truncate: how === "create",
-    });
+    };
+    const file = writing(path, () => Deno.openSync(path, options));
     if (how === "append") file.seekSync(0, Deno.SeekMode.End);
-    return new RealFile(file);
+    return new RealFile(path, file);
   },
   exists(path) {
     try {
@@ -59,7 +81,7 @@ export const disk: Disk = {
     // A worker may read its output folder and nothing above. What it makes there it cannot sync; a
     // journaling file system makes a folder's name durable with the first sync of what lies inside.
     const above = mayRead(parent) ? [...disk.make_folder(parent), parent] : [];
-    Deno.mkdirSync(path, { recursive: true });
+    writing(path, () => Deno.mkdirSync(path, { recursive: true }));
     return above;
   },
   list(path) {
@@ -70,11 +92,13 @@ export const disk: Disk = {
       throw error;
     }
   },
-  rename: Deno.renameSync,
-  remove: (path) => Deno.removeSync(path),
+  rename: (from, to) => writing(to, () => Deno.renameSync(from, to)),
+  remove: (path) => writing(path, () => Deno.removeSync(path)),
   async sync_folder(path) {
     using folder = await Deno.open(path);
-    await folder.sync();
+    await folder.sync().catch((error) => {
+      throw unwritable(path, error);
+    });
   },
 };
 
@@ -83,14 +107,18 @@ function mayRead(path: string): boolean {
 }
 
 class RealFile implements DiskFile {
+  readonly #path: string;
   readonly #file: Deno.FsFile;
 
-  constructor(file: Deno.FsFile) {
+  constructor(path: string, file: Deno.FsFile) {
+    this.#path = path;
     this.#file = file;
   }
 
   write(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    for (let at = 0; at < bytes.length;) {
+      at += writing(this.#path, () => this.#file.writeSync(bytes.subarray(at)));
+    }
   }
 
   read(at: number, length: number): Uint8Array {
@@ -111,12 +139,14 @@ class RealFile implements DiskFile {
   }
 
   truncate(length: number): void {
-    this.#file.truncateSync(length);
+    writing(this.#path, () => this.#file.truncateSync(length));
     this.#file.seekSync(0, Deno.SeekMode.End);
   }
 
-  sync(): Promise<void> {
-    return this.#file.sync();
+  async sync(): Promise<void> {
+    await this.#file.sync().catch((error) => {
+      throw unwritable(this.#path, error);
+    });
   }
 
   close(): void {

@@ -78,6 +78,15 @@ export function safeName(text: string): string {
   });
 }
 
+/** The text that `safeName` was given; what it never makes stays as it is. */
+function readName(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
 /** What a name says. `topic` is undefined where the template does not name it. */
 export interface ReadName {
   readonly topic: string | undefined;
@@ -106,9 +115,13 @@ export function nameReader(template: string): (name: string) => ReadName | undef
   const pattern = new RegExp(`^${source.join("")}$`);
   return (name) => {
     const groups = pattern.exec(name)?.groups;
-    if (groups === undefined) return undefined;
+    const topic = groups?.topic === undefined ? undefined : readName(groups.topic);
+    // Names are made in one way only: another program's file may look alike.
+    if (groups === undefined || topic !== undefined && safeName(topic) !== groups.topic) {
+      return undefined;
+    }
     return {
-      topic: groups.topic === undefined ? undefined : decodeURIComponent(groups.topic),
+      topic,
       partition: Number(groups.partition),
       sequence: Number(groups.sequence),
       operation: (groups.operation ?? "changes") as Operation,

@@ -1,11 +1,14 @@
 /** The journal of one partition: what its files hold, and where the next record stands. */
+import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { HistoryLostError } from "../../errors.ts";
+import type { TopicPartition } from "../../kafka/port.ts";
 import type { Disk } from "./disk.ts";
+import { safeName, STATE_FOLDER } from "./filename.ts";
 
 const file = z.strictObject({
   /** Path inside the output folder, without `.part`. */
-  name: z.string(),
+  name: z.string().refine(isInside, "names no file inside the output folder"),
   operation: z.enum(["inserts", "deletes", "changes"]),
   bytes: z.int().min(0),
   rows: z.int().min(0),
@@ -36,11 +39,27 @@ const schema = z.strictObject({
   completing: z.array(file),
 });
 
+/** Whether a path, however it came into the journal, stays where it begins. */
+function isInside(path: string): boolean {
+  return !path.includes("\0") &&
+    path.split("/").every((step) => step !== "" && step !== "." && step !== "..");
+}
+
 /** A journal as it stands on disk. */
 export type Journal = z.infer<typeof schema>;
 
 /** A file as the journal knows it. */
 export type JournalFile = z.infer<typeof file>;
+
+/** The folder of a topic's journals and locks. */
+export function stateFolder(output: string, topic: string): string {
+  return `${output}/${STATE_FOLDER}/${safeName(topic)}`;
+}
+
+/** Path of a partition's journal. */
+export function journalPath(output: string, { topic, partition }: TopicPartition): string {
+  return `${stateFolder(output, topic)}/${partition}.json`;
+}
 
 /** Reads a journal; undefined: there is none. Throws HistoryLostError when it cannot be read as one. */
 export function readJournal(disk: Disk, path: string): Journal | undefined {
@@ -48,7 +67,7 @@ export function readJournal(disk: Disk, path: string): Journal | undefined {
   const handle = disk.open(path, "read");
   try {
     const text = new TextDecoder().decode(handle.read(0, handle.size()));
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(checked(text)));
   } catch (error) {
     throw new HistoryLostError(`Cannot read the journal ${path}: it was changed or damaged`, {
       cure: "restore it together with the files beside it, or start over in an empty output folder",
@@ -57,6 +76,20 @@ export function readJournal(disk: Disk, path: string): Journal | undefined {
   } finally {
     handle.close();
   }
+}
+
+/** The text of a journal with its checksum as the last member. */
+function sealed(text: string): string {
+  return `${text.slice(0, -1)},"crc32":${crc32(text)}}\n`;
+}
+
+/** The inverse of `sealed`. */
+function checked(text: string): string {
+  const [, members, checksum] = /^(.*),"crc32":(\d+)\}\n$/s.exec(text) ?? [];
+  if (members === undefined) throw new Error("it does not end in its checksum");
+  const found = crc32(`${members}}`);
+  if (found === Number(checksum)) return `${members}}`;
+  throw new Error(`its checksum says ${checksum}, and its text has ${found}`);
 }
 
 /**
@@ -72,7 +105,7 @@ export async function writeJournal(
   const temporary = `${path}.tmp`;
   const handle = disk.open(temporary, "create");
   try {
-    handle.write(new TextEncoder().encode(JSON.stringify(journal) + "\n"));
+    handle.write(new TextEncoder().encode(sealed(JSON.stringify(journal))));
     await handle.sync();
   } finally {
     handle.close();

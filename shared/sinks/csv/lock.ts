@@ -1,6 +1,7 @@
 /** A lock that ends with its holder: flock(2) on a file that names the holder's process id. */
 import type { Health } from "../../observe/health.ts";
 import type { Log } from "../../observe/log.ts";
+import { writing } from "./disk.ts";
 
 /** A lock that is held. */
 export interface Lock {
@@ -30,7 +31,8 @@ export async function takeLock(
   signal: AbortSignal,
 ): Promise<Lock> {
   const { part, log, health } = context;
-  const file = Deno.openSync(path, { read: true, write: true, create: true });
+  const options = { read: true, write: true, create: true };
+  const file = writing(path, () => Deno.openSync(path, options));
   try {
     for (let tries = 0; !file.tryLockSync(true); tries++) {
       signal.throwIfAborted();
@@ -47,8 +49,15 @@ export async function takeLock(
   } finally {
     health.ready(part);
   }
-  file.truncateSync(0);
-  file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+  try {
+    writing(path, () => {
+      file.truncateSync(0);
+      file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+    });
+  } catch (error) {
+    file.close();
+    throw error;
+  }
   return { release: () => file.close() };
 }
 

@@ -112,14 +112,7 @@ export class Part {
     if (lines === undefined) return;
     const bytes = lines.end();
     this.#dirty = true;
-    try {
-      this.#file.write(bytes);
-    } catch (error) {
-      throw new ConfigError(`Cannot write ${this.#path}${PART}`, {
-        cure: "free space on that file system, or let this user write there, and start again",
-        cause: error,
-      });
-    }
+    this.#file.write(bytes);
     this.#bytes += bytes.length;
     this.#lines = undefined;
     lines.reset();

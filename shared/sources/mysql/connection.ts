@@ -1,48 +1,37 @@
 /** Connections to the captured server, with everything that changes a value's text pinned. */
-import mysql, { type Connection as CoreConnection, type ConnectionOptions } from "mysql2";
-import { createConnection } from "mysql2/promise";
-import { tlsSettings } from "../../jobs/tls.ts";
+import type { Connection as CoreConnection, ConnectionOptions } from "mysql2";
+import type { Connection } from "mysql2/promise";
+import { openMysql } from "../../connect/mysql.ts";
+import { RetryableError } from "../../errors.ts";
 import type { MysqlOptions } from "./options.ts";
 
 /** A cell of an answer: text, or null; numbers and times come as the server writes them. */
 export type Cell = string | null;
 
-function settings(options: MysqlOptions, program: string): ConnectionOptions {
+function settings(program: string): ConnectionOptions {
   return {
-    host: options.host,
-    port: options.port,
-    user: options.user,
-    password: options.password,
-    database: options.database,
-    ssl: tlsSettings(options.tls),
-    connectTimeout: options.connect_timeout_ms,
-    charset: "utf8mb4",
-    timezone: "Z",
-    dateStrings: true,
-    supportBigNumbers: true,
-    bigNumberStrings: true,
-    jsonStrings: true,
-    rowsAsArray: true,
     // Also for whole numbers: one type of cell.
     typeCast: (field) => field.string(),
     connectAttributes: { program_name: program },
-  } as ConnectionOptions;
+  };
 }
 
 /** An ordinary connection for questions. */
 export class MysqlSession {
-  readonly #connection: Awaited<ReturnType<typeof createConnection>>;
+  readonly #connection: Connection;
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
   /** Set once the connection is lost. */
   error: Error | undefined;
 
-  private constructor(connection: Awaited<ReturnType<typeof createConnection>>) {
+  private constructor(connection: Connection) {
     this.#connection = connection;
     connection.on("error", (error: Error) => this.error ??= error);
   }
 
   /** Connects as `program`; throws the library's error (its `code` says what happened). */
   static async connect(options: MysqlOptions, program: string): Promise<MysqlSession> {
-    const session = new MysqlSession(await createConnection(settings(options, program)));
+    const connection = await openMysql(options, "source", settings(program));
+    const session = new MysqlSession(connection.promise());
     try {
       await session.query("SET time_zone = '+00:00'");
       await session.query("SET NAMES utf8mb4");
@@ -74,8 +63,27 @@ export class MysqlSession {
     return (await this.query(sql, values))[0]?.[0] ?? null;
   }
 
+  /**
+   * Asks something every `interval_ms` until the connection is closed. A server that does not answer
+   * for `silence_ms` counts as lost; so does for it, from now on, a client that asks nothing so long.
+   */
+  async keepAlive(interval_ms: number, silence_ms: number): Promise<void> {
+    await this.query(`SET SESSION wait_timeout = ${Math.ceil(silence_ms / 1000)}`);
+    let busy = false;
+    let waited_ms = 0;
+    this.#heartbeat = setInterval(() => {
+      if (!busy) {
+        [busy, waited_ms] = [true, 0];
+        this.query("DO 0").catch((error) => this.error ??= error).finally(() => busy = false);
+      } else if ((waited_ms += interval_ms) >= silence_ms) {
+        this.error ??= new RetryableError(`The MySQL server did not answer for ${silence_ms} ms`);
+      }
+    }, interval_ms);
+  }
+
   /** Ends the connection at once; a question under way gets an error. */
   close(): Promise<void> {
+    clearInterval(this.#heartbeat);
     const { connection } = this.#connection as unknown as {
       connection: { stream: { destroy(): void } };
     };
@@ -87,12 +95,5 @@ export class MysqlSession {
 
 /** A connection of the library's lower level, on which commands of our own can run. */
 export function connectCore(options: MysqlOptions, program: string): Promise<CoreConnection> {
-  const connection = mysql.createConnection(settings(options, program));
-  return new Promise((resolve, reject) =>
-    connection.connect((error) => {
-      if (error === null || error === undefined) return resolve(connection);
-      connection.destroy();
-      reject(error);
-    })
-  );
+  return openMysql(options, "source", settings(program));
 }

@@ -1,12 +1,20 @@
 /** The stream of raw binlog events over a replica's connection; mysql2 brings the packets. */
 import { Buffer } from "node:buffer";
-import { EventEmitter } from "node:events";
 import type { Connection } from "mysql2";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import { connectCore } from "./connection.ts";
 import type { CaptureIdentity } from "./identity.ts";
-import type { MysqlOptions } from "./options.ts";
+import { MISSED_HEARTBEATS, type MysqlOptions } from "./options.ts";
+import {
+  type CommandConnection,
+  END,
+  ERROR,
+  OK,
+  type Packet,
+  RawCommand,
+  serverError,
+} from "./raw_command.ts";
 
 /** Where a dump begins: behind a set of transactions, or at an offset of a file. */
 export type DumpStart =
@@ -20,32 +28,11 @@ export interface RawEvent {
   readonly end: number;
 }
 
-/** What of mysql2's packet and connection a command uses; its types leave them out. */
-interface Packet {
-  readonly buffer: Uint8Array;
-  readonly offset: number;
-  readonly end: number;
-  asError(encoding?: string): Error;
-}
-interface CommandConnection {
-  writePacket(packet: unknown): void;
-  _resetSequenceId(): void;
-  addCommand(command: unknown): void;
-  readonly stream: { pause(): void; resume(): void; destroy(): void };
-}
-
-const OK = 0x00;
-const END = 0xfe;
-const ERROR = 0xff;
-
 /** The server may make up heartbeats with 64-bit positions (8.0.26 and later; others ignore it). */
 const USE_HEARTBEAT_V2 = 2;
 
 /** Slots of the queue that are given back at once. */
 const COMPACT_AT = 1_024;
-
-/** How many heartbeats may be missed. */
-const MISSED_HEARTBEATS = 3;
 
 /** A queue of raw events between the socket and the capture, bounded in bytes. */
 export class BinlogDump {
@@ -86,7 +73,7 @@ export class BinlogDump {
     const core = connection as unknown as CommandConnection;
     core.addCommand(
       new RawCommand(registerPacket(identity, program), (packet) => {
-        if (packet.buffer[packet.offset] === ERROR) dump.#fail(packet.asError());
+        if (packet.buffer[packet.offset] === ERROR) dump.#fail(serverError(packet));
         return true;
       }),
     );
@@ -114,13 +101,16 @@ export class BinlogDump {
   }
 
   /**
-   * Waits until `take` has something or `signal` aborts. Throws the error that ended the stream,
+   * Waits until `take` has something or `signal` aborts, at the latest after `timeout_ms`. Throws the error that ended the stream,
    * and RetryableError when the server has been silent for three heartbeats.
    */
-  async wait(signal: AbortSignal): Promise<void> {
+  async wait(signal: AbortSignal, timeout_ms?: number): Promise<void> {
     if (this.#head < this.#queue.length || signal.aborted) return;
     if (this.#error !== undefined) throw this.#error;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const early = timeout_ms === undefined
+      ? undefined
+      : setTimeout(() => this.#wake?.(), timeout_ms);
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
       timer = setTimeout(() => {
@@ -135,6 +125,7 @@ export class BinlogDump {
       await woken;
     } finally {
       clearTimeout(timer);
+      clearTimeout(early);
       this.#wake = undefined;
       signal.removeEventListener("abort", abort);
     }
@@ -180,7 +171,7 @@ export class BinlogDump {
       this.#wake?.();
       return false;
     }
-    if (status === ERROR) this.#fail(explain(packet.asError()));
+    if (status === ERROR) this.#fail(explain(serverError(packet)));
     else if (status === END) this.#fail(new RetryableError("The MySQL server ended the dump"));
     else {this.#fail(
         new RetryableError(`The MySQL server sent a packet that begins with ${status}`),
@@ -192,45 +183,6 @@ export class BinlogDump {
     this.#error ??= error;
     this.#wake?.();
   }
-}
-
-/** A command of mysql2's connection that sends one packet and takes raw ones. */
-class RawCommand extends EventEmitter {
-  readonly #request: Uint8Array;
-  readonly #receive: (packet: Packet) => boolean;
-  #sent = false;
-
-  /** `receive` answers whether the command is over. */
-  constructor(request: Uint8Array, receive: (packet: Packet) => boolean) {
-    super();
-    this.#request = request;
-    this.#receive = receive;
-  }
-
-  /** Called by mysql2: first without a packet, then with each. */
-  execute(packet: Packet | undefined, connection: CommandConnection): boolean {
-    if (!this.#sent) {
-      this.#sent = true;
-      connection._resetSequenceId();
-      connection.writePacket(asPacket(this.#request));
-      return false;
-    }
-    return packet !== undefined && this.#receive(packet);
-  }
-}
-
-/** What mysql2's `writePacket` asks of a packet: four bytes in front for length and number. */
-function asPacket(payload: Uint8Array) {
-  const buffer = Buffer.alloc(payload.length + 4);
-  buffer.set(payload, 4);
-  return {
-    buffer,
-    length: () => buffer.length,
-    writeHeader(sequence: number) {
-      buffer.writeUIntLE(payload.length, 0, 3);
-      buffer[3] = sequence;
-    },
-  };
 }
 
 const COM_BINLOG_DUMP = 0x12;

@@ -5,6 +5,7 @@ import type { Finding } from "../source.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { MysqlOptions } from "./options.ts";
 import { readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
+import { grantOf } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
 
 /** Below this a capture that stands still over a weekend has lost its place. */
@@ -40,7 +41,8 @@ export async function inspectServer(
     ...await privileges(session, options, facts),
   ];
   const tables = await capturedTables(session, selection);
-  findings.push(...patterns(options, tables), ...existingRows(tables));
+  findings.push(...patterns(options, tables), ...existingRows(tables, options));
+  if (options.snapshot !== "never") findings.push(...await snapshotLock(session, options));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
   findings.push(...await charsets(session, tables));
   return findings;
@@ -211,14 +213,39 @@ function patterns(options: MysqlOptions, tables: readonly Table[]): Finding[] {
   });
 }
 
-function existingRows(tables: readonly Table[]): Finding[] {
-  return tables.filter(({ rows }) => rows > 0).map((table): Finding => ({
+function existingRows(tables: readonly Table[], { snapshot }: MysqlOptions): Finding[] {
+  return tables.filter(({ rows }) => rows > 0).map((table): Finding => {
+    const subject = `table ${table.db}.${table.name}`;
+    const there = `about ${table.rows} rows are there already`;
+    if (snapshot !== "never") {
+      return ok(subject, `${there}: a first start captures them (snapshot: ${snapshot})`);
+    }
+    return {
+      level: "warning",
+      subject,
+      found: `${there}, and \`snapshot: never\` does not capture them`,
+      cure: "source:\n  snapshot: initial",
+    };
+  });
+}
+
+/** Privileges with which a user may stop commits for a moment. */
+const LOCKING = ["RELOAD", "FLUSH_TABLES", "ALL PRIVILEGES"];
+
+async function snapshotLock(session: MysqlSession, options: MysqlOptions): Promise<Finding[]> {
+  const granted = (await session.query("SHOW GRANTS")).map(([grant]) => grant ?? "");
+  const lists = granted.map((grant) => /^GRANT (.*) ON \*\.\* TO /s.exec(grant)?.[1] ?? "");
+  const subject = "snapshot";
+  if (lists.some((list) => list.split(/, ?/).some((name) => LOCKING.includes(name)))) {
+    return [ok(subject, "may lock for the moment in which the log's position is read")];
+  }
+  return [{
     level: "warning",
-    subject: `table ${table.db}.${table.name}`,
-    found:
-      `about ${table.rows} rows are there already, and \`snapshot: never\` does not capture them`,
-    cure: `SELECT COUNT(*) FROM ${quoted(table.db)}.${quoted(table.name)};`,
-  }));
+    subject,
+    found: "may not lock: rows may be newer than where the stream begins, which then repeats" +
+      " changes until it has caught up; tables without a primary key are refused",
+    cure: grantOf(options),
+  }];
 }
 
 async function withoutKey(session: MysqlSession, tables: readonly Table[]): Promise<Finding[]> {

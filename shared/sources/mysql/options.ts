@@ -1,6 +1,7 @@
 /** How a job describes the MySQL server that is captured. */
 import { z } from "zod";
 import { tlsOptions } from "../../jobs/tls.ts";
+import { signalOptions, snapshotOptions } from "../snapshot_options.ts";
 
 const tablePattern = z.string().regex(
   /^[^.]+\..+$/s,
@@ -22,6 +23,8 @@ export const mysqlOptions = z.strictObject({
     .describe("Tables to capture as `database.table`; `*` and `?` stand for characters."),
   exclude_tables: z.array(tablePattern).default([])
     .describe("Tables to leave out again, in the same form."),
+  ...snapshotOptions,
+  ...signalOptions,
   // Derived, so that two jobs never share one by oversight; high, so that it meets no real server's.
   server_id: z.int().min(1).max(4_294_967_295).optional()
     .describe(
@@ -34,7 +37,9 @@ export const mysqlOptions = z.strictObject({
     ),
   // A few batches ahead of Kafka; the rest waits in the server's files.
   queue_bytes: z.int().min(65_536).max(1 << 30).default(8 << 20)
-    .describe("Bytes of events held in memory before the server is made to wait."),
+    .describe(
+      "Bytes of events held in memory before the server is made to wait. A snapshot's connections share as much again.",
+    ),
   // Decoded changes are held so long only; sends gather several batches.
   batch_changes: z.int().min(1).max(1_000_000).default(1_000)
     .describe("Most changes in a batch; one event more may be in it."),
@@ -56,3 +61,13 @@ export const mysqlOptions = z.strictObject({
 
 /** `source` of a capture-mysql job as validated. */
 export type MysqlOptions = z.infer<typeof mysqlOptions>;
+
+/** How many heartbeats may be missed. */
+export const MISSED_HEARTBEATS = 3;
+/** The server counts in seconds, and a loaded one may take as long for an answer. */
+const SHORTEST_SILENCE_MS = 3_000;
+
+/** How long a connection may be silent before it counts as dead, in milliseconds. */
+export function silenceMs({ heartbeat_interval_ms }: MysqlOptions): number {
+  return Math.max(SHORTEST_SILENCE_MS, MISSED_HEARTBEATS * heartbeat_interval_ms);
+}

@@ -1,24 +1,46 @@
 /** MySQL as a source: connects as a replica and reads the binary log. */
-import type { SourceIdentity } from "../../change.ts";
-import { ConfigError } from "../../errors.ts";
+import type { Change, SourceIdentity } from "../../change.ts";
+import { ConfigError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
-import type { GtidSet } from "../../wire/gtid_set.ts";
-import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
+import { GtidSet } from "../../wire/gtid_set.ts";
+import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
+import { Snapshot } from "../snapshot.ts";
+import {
+  nextProgress,
+  refuseCut,
+  type SnapshotProgress,
+  withProgress,
+} from "../snapshot_progress.ts";
+import type {
+  BatchesOptions,
+  Finding,
+  LogStanding,
+  Move,
+  OpenOptions,
+  ResumePoint,
+  Source,
+  SourceBatch,
+} from "../source.ts";
+import { hex16, hex8 } from "../../position.ts";
 import { ServerCatalogue } from "./catalogue.ts";
 import { ChangeReader, fileNumber } from "./change_reader.ts";
 import { MysqlSession } from "./connection.ts";
 import { BinlogDump, type DumpStart } from "./dump.ts";
-import { checkHistory, readResume } from "./history.ts";
+import { checkHistory, readResume, type Resume } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
 import { inspectServer } from "./inspect.ts";
-import type { MysqlOptions } from "./options.ts";
+import { type MysqlOptions, silenceMs } from "./options.ts";
+import { bytesBehind, locate, readStanding } from "./positions.ts";
 import {
   type LogEnd,
+  type LogFile,
   readLogEnd,
   readLogFiles,
   readServerFacts,
   type ServerFacts,
 } from "./server.ts";
+import type { MysqlTable } from "./range_reader.ts";
+import { identifier, listForSnapshot, type MysqlListed, MysqlSnapshot } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
 
 /** What every source is given beside its options. */
@@ -34,10 +56,16 @@ export interface MysqlSourceContext {
 
 /** A killed predecessor's lock is free once the server sees its connection close. */
 const LOCK_WAIT_S = 3;
-/** The longest that the server allows: the connection that holds the lock says nothing by itself. */
-const IDLE_TIMEOUT_S = 31_536_000;
+/** How often the connection that holds the lock shows that its client lives. */
+const LOCK_HEARTBEAT_MS = 1_000;
 /** How old the known end of the log may be when the lag is told. */
 const LAG_INTERVAL_MS = 2_000;
+
+/** The header alone: so many bytes behind the end of an event no other ends. */
+const SMALLEST_EVENT_BYTES = 19;
+
+/** How often it is looked whether a chunk can be read. */
+const CHUNK_RETRY_MS = 50;
 
 /** What `open` found. */
 interface Opened {
@@ -46,6 +74,11 @@ interface Opened {
   readonly end: LogEnd;
   readonly start: { readonly gtid_set: GtidSet; readonly file: string; readonly offset: number };
   readonly generation: number;
+  /** What is read before the stream. */
+  readonly snapshot: Snapshot<MysqlListed, MysqlTable> | undefined;
+  readonly incremental: Incremental<MysqlListed, MysqlTable>;
+  /** All that was handed on, by GTIDs; set when the stream begins. */
+  reader: ChangeReader | undefined;
 }
 
 /**
@@ -63,6 +96,8 @@ export class MysqlSource implements Source {
   #opened: Opened | undefined;
   #dump: BinlogDump | undefined;
   #lag: Lag | undefined;
+  /** Holds the job's lock. */
+  #claimed: MysqlSession | undefined;
 
   constructor(options: MysqlOptions, context: MysqlSourceContext) {
     this.#options = options;
@@ -70,17 +105,13 @@ export class MysqlSource implements Source {
     const { name, version } = context;
     this.#identity = { connector: "mysql", name, version };
     this.#capture = captureIdentity(name, options.server_id);
-    this.#selection = new TableSelection(options.tables, options.exclude_tables);
+    const { tables, exclude_tables, signal_table } = options;
+    this.#selection = new TableSelection(tables, exclude_tables, signal_table);
     this.#program = `list-sync:${name}`;
   }
 
   async inspect(): Promise<Finding[]> {
-    const session = await MysqlSession.connect(this.#options, this.#program);
-    try {
-      return await inspectServer(session, this.#options, this.#selection);
-    } finally {
-      await session.close();
-    }
+    return await this.#ask((session) => inspectServer(session, this.#options, this.#selection));
   }
 
   /**
@@ -96,33 +127,62 @@ export class MysqlSource implements Source {
       const end = await readLogEnd(session, facts);
       const stored = resume === undefined ? undefined : readResume(resume);
       if (stored !== undefined) await checkHistory(session, facts, end, stored);
-      const start = stored ?? {
-        // Without GTIDs too: they may be turned on later, and what came before must not come then.
-        gtid_set: end.gtid_executed,
-        file: end.file,
-        offset: end.offset,
-      };
-      this.#opened = { session, facts, end, start, generation };
-      return resume ?? {
-        gtid_set: start.gtid_set.toString(),
-        file: start.file,
-        offset: start.offset,
-        server_uuid: facts.uuid,
-      };
+      const progress = nextProgress(resume, this.#options);
+      const database = progress && await this.#openSnapshot(session, facts, stored, progress);
+      const from = database?.start ?? end;
+      // Without GTIDs too: they may be turned on later, and what came before must not come then.
+      const { gtid_set, file, offset } = stored ?? { ...from, gtid_set: from.gtid_executed };
+      const start = { gtid_set, file, offset };
+      const begin = { ...start, gtid_set: gtid_set.toString(), server_uuid: facts.uuid };
+      const { batch_changes, batch_bytes } = this.#options;
+      const snapshot = database && new Snapshot(database, {
+        ...{ source: this.#identity, generation, progress: progress!, stream: begin },
+        ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
+      });
+      const incremental = new Incremental(resume, {
+        ...{ source: this.#identity, open: (table) => this.#openChunk(table) },
+        ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
+      });
+      const reader = undefined;
+      this.#opened = { session, facts, end, start, generation, snapshot, incremental, reader };
+      return progress === undefined ? begin : withProgress(begin, progress);
     } catch (error) {
       await session.close();
       throw error;
     }
   }
 
-  async *batches(
-    { to_end, signal }: { readonly to_end: boolean; readonly signal: AbortSignal },
-  ): AsyncGenerator<SourceBatch> {
+  async #openSnapshot(
+    session: MysqlSession,
+    facts: ServerFacts,
+    stored: Resume | undefined,
+    progress: SnapshotProgress,
+  ): Promise<MysqlSnapshot> {
+    const { signal_table } = this.#options;
+    const tables = (await listForSnapshot(session, this.#selection))
+      .filter(({ name }) => name !== signal_table);
+    refuseCut(progress, tables);
+    const parts = { options: this.#options, program: this.#program, session, facts, tables };
+    const start = stored && { ...stored, gtid_executed: stored.gtid_set };
+    return await MysqlSnapshot.open({ ...parts, log: this.#context.log }, start);
+  }
+
+  async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncGenerator<SourceBatch> {
     const opened = this.#opened;
     if (opened === undefined) throw new Error("batches() before open()");
-    const reader = this.#reader(opened);
+    if (opened.snapshot !== undefined) {
+      for await (const batch of opened.snapshot.batches(signal)) {
+        if (opened.session.error !== undefined) throw opened.session.error; // and with it went the lock
+        yield batch;
+      }
+    }
+    if (signal.aborted || this.#options.snapshot === "only") return;
+    const { incremental } = opened;
+    const reader = opened.reader = this.#reader(opened);
     const atEnd = () => to_end && reader.reached(opened.end.file, opened.end.offset);
-    if (to_end && (atEnd() || (opened.facts.gtid && reader.has(opened.end.gtid_executed)))) return;
+    if (to_end && (atEnd() || (opened.facts.gtid && reader.has(opened.end.gtid_executed)))) {
+      return yield* this.#finish(opened, held, signal);
+    }
     const { facts, start, session } = opened;
     const from: DumpStart = facts.gtid ? { gtid_set: start.gtid_set } : start;
     const dump = await BinlogDump.start(this.#options, this.#capture, this.#program, from);
@@ -133,10 +193,11 @@ export class MysqlSource implements Source {
     let bytes = 0;
     const batch = (): SourceBatch => {
       bytes = 0;
-      const { changes, resume } = reader;
+      const changes = this.#withoutSignals(opened, reader.changes);
       reader.changes = [];
-      told = resume;
-      return { changes, resume, whole: !reader.open, lag_bytes: this.#lag?.behind(resume) };
+      told = reader.resume;
+      const lag_bytes = this.#lag?.behind(told);
+      return { changes, resume: incremental.with(told), whole: !reader.open, lag_bytes };
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {
@@ -144,8 +205,9 @@ export class MysqlSource implements Source {
         const raw = dump.take();
         if (raw === undefined) {
           if (reader.changes.length > 0 || reader.resume !== told) yield batch();
+          else if (incremental.due(false) && (yield* this.#chunk(opened, held, signal))) continue;
           else {
-            await dump.wait(signal);
+            await dump.wait(signal, incremental.active ? CHUNK_RETRY_MS : undefined);
             if (session.error !== undefined) throw session.error; // and with it went the lock
           }
           continue;
@@ -159,12 +221,93 @@ export class MysqlSource implements Source {
         }
         if (atEnd()) {
           yield batch();
-          return;
+          return yield* this.#finish(opened, held, signal);
         }
-        if (full()) yield batch();
+        if (!full()) continue;
+        yield batch();
+        if (incremental.due(true)) yield* this.#chunk(opened, held, signal);
       }
     } finally {
       dump.stop();
+    }
+  }
+
+  #withoutSignals({ incremental }: Opened, changes: Change[]): Change[] {
+    const { signal_table } = this.#options;
+    if (signal_table === undefined) return changes;
+    const isSignal = ({ table }: Change) => `${table.db}.${table.table}` === signal_table;
+    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+  }
+
+  /** The chunks that are left when the end is reached. */
+  async *#finish(
+    opened: Opened,
+    held: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceBatch, void> {
+    while (opened.incremental.active && !signal.aborted) {
+      if (yield* this.#chunk(opened, held, signal)) continue;
+      await new Promise((resolve) => setTimeout(resolve, CHUNK_RETRY_MS));
+    }
+  }
+
+  /** A chunk of a table that is read again, behind the last transaction that was handed on. */
+  async *#chunk(
+    { incremental, reader, generation }: Opened,
+    held: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceBatch, boolean> {
+    if (reader!.open) return false;
+    const { resume } = reader!;
+    const { file, offset } = resume as { file: string; offset: number };
+    const major = `${hex8(generation)}-${hex16(fileNumber(file))}-`;
+    const places = Array.from(
+      { length: SMALLEST_EVENT_BYTES - 1 },
+      (_, at) => `${major}${hex16(offset + 1 + at)}-`,
+    );
+    const prefix = firstBehind(held, places);
+    if (prefix === undefined) return false;
+    return yield* incremental.chunk({
+      ...{ prefix, resume },
+      coordinates: (row) => ({ gtid: null, file, pos: offset, row }),
+    }, signal);
+  }
+
+  /** The table of a chunk; undefined while the server does not show all that was handed on. */
+  async #openChunk(table: string): Promise<MysqlSnapshot | undefined> {
+    const { session, facts, reader } = this.#opened!;
+    if (!facts.gtid) {
+      throw new ConfigError(
+        "An incremental snapshot needs GTIDs, by which the server tells what it shows",
+        { cure: "turn gtid_mode on, or read the table with a new start: deno task remove JOB" },
+      );
+    }
+    // Counted once a transaction can be seen, so a transaction that begins now sees all of these.
+    const executed = GtidSet.parse(
+      await session.value("SELECT @@GLOBAL.gtid_executed") ?? "",
+    );
+    if (!executed.contains(GtidSet.parse(String(reader!.resume["gtid_set"])))) return undefined;
+    const tables = (await listForSnapshot(session, this.#selection))
+      .filter(({ name }) => name === table);
+    const { log } = this.#context;
+    const options = { ...this.#options, snapshot_workers: 1 };
+    const end = await readLogEnd(session, facts);
+    const parts = { options, program: this.#program, session, facts, tables, log };
+    return await MysqlSnapshot.open(parts, end);
+  }
+
+  async signal(tables: readonly string[]): Promise<void> {
+    const { type, data } = executeSignal(tables);
+    const name = this.#options.signal_table!.split(/\.(.*)/s, 2).map(identifier).join(".");
+    const session = await MysqlSession.connect(this.#options, this.#program);
+    try {
+      await session.query(`INSERT INTO ${name} (id, type, data) VALUES (?, ?, ?)`, [
+        crypto.randomUUID(),
+        type,
+        data,
+      ]);
+    } finally {
+      await session.close();
     }
   }
 
@@ -177,16 +320,44 @@ export class MysqlSource implements Source {
     this.#lag = undefined;
     const opened = this.#opened;
     this.#opened = undefined;
+    await opened?.snapshot?.close();
     await opened?.session.close();
+    await this.#claimed?.close();
+    this.#claimed = undefined;
   }
 
-  /** Nothing stays on the server. The lock tells whether a capture of the job runs: then it throws. */
-  async remove(): Promise<string[]> {
+  async standing(resume: ResumePoint | undefined): Promise<LogStanding> {
+    return await this.#ask((session) => readStanding(session, resume));
+  }
+
+  /** The lock tells whether a capture of the job runs. */
+  async claim(): Promise<void> {
     await this.close();
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
       await this.#lock(session);
-      return [];
+      this.#claimed = session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  async locate(to: string, resume: ResumePoint): Promise<Move> {
+    return await this.#ask((session) => locate(session, to, resume));
+  }
+
+  /** Nothing stays on the server. */
+  async remove(): Promise<string[]> {
+    await this.claim();
+    await this.close();
+    return [];
+  }
+
+  async #ask<T>(question: (session: MysqlSession) => Promise<T>): Promise<T> {
+    const session = await MysqlSession.connect(this.#options, this.#program);
+    try {
+      return await question(session);
     } finally {
       await session.close();
     }
@@ -211,19 +382,27 @@ export class MysqlSource implements Source {
 
   async #lock(session: MysqlSession): Promise<void> {
     const { lock } = this.#capture;
-    await session.query(`SET SESSION wait_timeout = ${IDLE_TIMEOUT_S}`);
-    if (await session.value("SELECT GET_LOCK(?, ?)", [lock, LOCK_WAIT_S]) === "1") return;
+    const silence_ms = silenceMs(this.#options);
+    if (await session.value("SELECT GET_LOCK(?, ?)", [lock, LOCK_WAIT_S]) === "1") {
+      return await session.keepAlive(LOCK_HEARTBEAT_MS, silence_ms);
+    }
     const holder = await session.value("SELECT IS_USED_LOCK(?)", [lock]);
     const [process] = holder === null ? [] : await session.query(
-      "SELECT HOST, USER FROM information_schema.PROCESSLIST WHERE ID = ?",
+      "SELECT HOST, USER, TIME FROM information_schema.PROCESSLIST WHERE ID = ?",
       [holder],
     );
     const from = process === undefined ? "" : ` from ${process[0]} as ${process[1]}`;
+    const held = `connection ${holder}${from} holds the lock ${JSON.stringify(lock)} on the MySQL` +
+      " server";
+    const silent_s = Number(process?.[2] ?? 0);
+    if (silent_s >= LOCK_WAIT_S) {
+      throw new RetryableError(
+        `A capture of this job is gone, but ${held}: its client has said nothing for ${silent_s} s,` +
+          ` and the server waits for ${silence_ms / 1000} s`,
+      );
+    }
     throw new ConfigError(
-      `Another capture of job ${
-        JSON.stringify(this.#context.name)
-      } runs: connection ${holder}${from}` +
-        ` holds the lock ${JSON.stringify(lock)} on the MySQL server`,
+      `Another capture of job ${JSON.stringify(this.#context.name)} runs: ${held}`,
       { cure: "stop that one, or give this job a name of its own" },
     );
   }
@@ -234,7 +413,7 @@ class Lag {
   readonly #session: MysqlSession;
   readonly #now: () => number;
   #asked_at_ms = -Infinity;
-  #files: readonly { readonly number: number; readonly bytes: number }[] = [];
+  #files: readonly LogFile[] = [];
 
   constructor(session: MysqlSession, now: () => number) {
     this.#session = session;
@@ -244,20 +423,15 @@ class Lag {
   /** Bytes of log behind `resume`, as of the last answer; undefined before the first. */
   behind(resume: ResumePoint): number | undefined {
     this.#ask();
-    const last = this.#files.at(-1);
-    if (last === undefined) return undefined;
-    const number = fileNumber(String(resume.file));
-    let bytes = -Number(resume.offset);
-    for (const file of this.#files) if (file.number >= number) bytes += file.bytes;
-    return Math.max(0, bytes);
+    if (this.#files.length === 0) return undefined;
+    return bytesBehind(this.#files, { file: String(resume.file), offset: Number(resume.offset) });
   }
 
   #ask(): void {
     if (this.#now() - this.#asked_at_ms < LAG_INTERVAL_MS) return;
     this.#asked_at_ms = this.#now();
     readLogFiles(this.#session).then(
-      (files) =>
-        this.#files = files.map(({ file, bytes }) => ({ number: fileNumber(file), bytes })),
+      (files) => this.#files = files,
       () => {}, // the stream itself finds out what is wrong with the server
     );
   }

@@ -1,13 +1,20 @@
 /** Which tables a job captures. */
 import { globMatcher } from "../../jobs/glob.ts";
 
-/** A test of `db` and `table` by the job's `tables` and `exclude_tables`. */
+/** A test of `db` and `table` by the job's `tables` and `exclude_tables`; its signal table is wanted, too. */
 export class TableSelection {
   readonly #wanted: readonly ((name: string) => boolean)[];
   readonly #excluded: readonly ((name: string) => boolean)[];
   readonly #known = new Map<string, boolean>();
 
-  constructor(tables: readonly string[], exclude_tables: readonly string[]) {
+  readonly #signal_table: string | undefined;
+
+  constructor(
+    tables: readonly string[],
+    exclude_tables: readonly string[],
+    signal_table?: string,
+  ) {
+    this.#signal_table = signal_table;
     this.#wanted = tables.map(globMatcher);
     this.#excluded = exclude_tables.map(globMatcher);
   }
@@ -17,7 +24,8 @@ export class TableSelection {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const matches = (test: (name: string) => boolean) => test(name);
-    const answer = this.#wanted.some(matches) && !this.#excluded.some(matches);
+    const answer = name === this.#signal_table ||
+      this.#wanted.some(matches) && !this.#excluded.some(matches);
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(name, answer);
     return answer;

@@ -49,6 +49,11 @@ export class Assembler {
     return this.#transaction !== undefined;
   }
 
+  /** The transaction that begins or is open. */
+  get xid(): number {
+    return this.#transaction_number;
+  }
+
   /** How many changes wait to be taken. */
   get length(): number {
     return this.#changes.length;

@@ -1,10 +1,9 @@
 /** Connections to PostgreSQL, with everything pinned that changes the text of a value. */
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import pg from "pg";
+import type { Socket } from "node:net";
+import type pg from "pg";
+import { openPostgres, placeOf } from "../../connect/postgres.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
-import { type TlsOptions, tlsSettings } from "../../jobs/tls.ts";
-import { PINNED_OPTIONS } from "../../wire/postgres_session.ts";
-import type { PostgresOptions } from "./options.ts";
+import { type PostgresOptions, silenceMs } from "./options.ts";
 
 /** A row as the server's own text, in the order of the query. */
 export type TextRow = readonly (string | null)[];
@@ -15,75 +14,37 @@ export interface ServerError extends Error {
   readonly hint?: string;
 }
 
+/** The parts of `pg`'s client that are reached behind its interface. */
+export interface Inside {
+  readonly connection: { readonly stream: Socket; query(text: string): void };
+  /** Process of the server that serves the client. */
+  readonly processID: number;
+}
+
 /** What both kinds of connection are opened with. */
 export interface ConnectionPurpose {
   readonly application_name: string;
   readonly replication?: boolean;
 }
 
-/** A connected client of `pg`. Throws ConfigError for refused credentials, else what `pg` throws. */
+/** How long a connection that is given up may take to say goodbye. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** A connected client of `pg`. Throws ConfigError for what the job must mend, else as `explain`. */
 export async function connect(
   options: PostgresOptions,
   purpose: ConnectionPurpose,
 ): Promise<pg.Client> {
-  const client = new pg.Client({
-    host: options.host,
-    port: options.port,
-    database: options.database,
-    user: options.user,
-    // `pg` looks into files of the user's when it is given none.
-    password: options.password ?? "",
-    ssl: tlsOf(options.tls),
-    connectionTimeoutMillis: options.connect_timeout_ms,
-    keepAlive: true,
-    application_name: purpose.application_name,
-    options: PINNED_OPTIONS,
-    types: { getTypeParser: () => (text: string) => text },
-    ...purpose.replication ? { replication: "database" } : {},
-  } as pg.ClientConfig);
-  // A break between two queries is told by the next one; without a listener it would end the process.
-  client.on("error", () => {});
   try {
-    await client.connect();
+    return await openPostgres(options, {
+      ...purpose,
+      part: "source",
+      // The server lets go of a stream whose client is as silent as we would bear of the server.
+      settings: purpose.replication ? { wal_sender_timeout: String(silenceMs(options)) } : {},
+    });
   } catch (error) {
-    throw refusal(error, options) ?? explain(error, options);
+    throw explain(error, options);
   }
-  return client;
-}
-
-/** `pg` puts the host in the place of any other name, so the check itself takes ours. */
-function tlsOf(tls: TlsOptions) {
-  const settings = tlsSettings(tls);
-  if (settings?.servername === undefined) return settings ?? false;
-  const { servername } = settings;
-  return {
-    ...settings,
-    checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
-      checkServerIdentity(servername, certificate),
-  };
-}
-
-/** What to do about SQLSTATEs with which a server refuses a connection for good. */
-const REFUSALS: Readonly<Record<string, string>> = {
-  "28P01": "correct source.user and source.password",
-  "28000": "allow this user and host in pg_hba.conf, for replication too, and correct source.user",
-  "3D000": "correct source.database",
-  "42501": "ALTER ROLE … REPLICATION for the user of the job, and GRANT CONNECT on the database",
-};
-
-function refusal(error: unknown, options: PostgresOptions): ConfigError | undefined {
-  const { code, message } = error as ServerError;
-  const cure = REFUSALS[code ?? ""];
-  if (cure === undefined) return undefined;
-  return new ConfigError(
-    `${placeOf(options)} refused a connection of user ${options.user}: ${message}`,
-    { cure },
-  );
-}
-
-/** How messages name the server. */
-export function placeOf(options: PostgresOptions): string {
-  return `PostgreSQL at ${options.host}:${options.port}, database ${options.database},`;
 }
 
 /** An error of `pg` as one that `classify` understands: what it says itself of a break has no code. */
@@ -116,7 +77,7 @@ export function quoteTable(table: { readonly schema: string; readonly table: str
   return `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`;
 }
 
-/** `text` quoted as a literal; with `standard_conforming_strings`, the default since 9.1. */
+/** `text` quoted as a literal of sessions with `standard_conforming_strings`, which is pinned. */
 export function quoteLiteral(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
@@ -152,7 +113,14 @@ export class Session {
     }
   }
 
+  /** Says goodbye, to a server that may no longer hear it. */
   async close(): Promise<void> {
-    await this.#client.end();
+    const { stream } = (this.#client as unknown as Inside).connection;
+    const timer = setTimeout(() => stream.destroy(), CLOSE_TIMEOUT_MS);
+    try {
+      await this.#client.end();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

@@ -38,7 +38,7 @@ const COUNT_LIMIT = 100_000;
 export async function inspect(
   session: Session,
   options: PostgresOptions,
-  name: string,
+  { name, resyncs = false }: { readonly name: string; readonly resyncs?: boolean },
 ): Promise<Finding[]> {
   const names = objectNames(options, name);
   const listed = await listTables(session);
@@ -54,7 +54,7 @@ export async function inspect(
   const findings = [
     ...await inspectServer(session, options),
     ...await inspectRole(session),
-    ...await inspectSlot(session, options, names.slot),
+    ...await inspectSlot(session, options, names.slot, resyncs),
     ...inspectPatterns(listed, options),
     ...listed.filter((table) => wanted(table.schema, table.table)).flatMap(inspectKind),
   ];
@@ -64,7 +64,7 @@ export async function inspect(
   for (const table of described) {
     findings.push(inspectIdentity(table, options, published.has(quoteTable(table))));
     if (options.plugin === "wal2json") findings.push(...unfaithful(table));
-    findings.push(await inspectRows(session, table));
+    findings.push(await inspectRows(session, table, options));
   }
   return findings;
 }
@@ -176,6 +176,7 @@ async function inspectSlot(
   session: Session,
   options: PostgresOptions,
   name: string,
+  resyncs: boolean,
 ): Promise<Finding[]> {
   const subject = `slot ${name}`;
   const slot = await findSlot(session, name);
@@ -191,12 +192,16 @@ async function inspectSlot(
       cure: `set source.slot to another name, or: ${drop}`,
     }];
   }
+  if (slot.lost !== undefined && resyncs) {
+    const found = `has lost its log (${slot.lost}): the capture begins anew with a snapshot`;
+    return [{ level: "warning", subject, found, cure: "raise max_slot_wal_keep_size" }];
+  }
   if (slot.lost !== undefined) {
     return [{
       level: "error",
       subject,
       found: `has lost its log (${slot.lost})`,
-      cure: `${drop}; then run deno task remove JOB and start the job anew`,
+      cure: `on_history_lost: resync; or ${drop}, deno task remove JOB, and start the job anew`,
     }];
   }
   const holder = await findHolder(session, name);
@@ -341,11 +346,51 @@ function inspectIdentity(
   return { level: published && plugin === "pgoutput" ? "warning" : "error", subject, found, cure };
 }
 
-async function inspectRows(session: Session, table: CatalogTable): Promise<Finding> {
+async function inspectRows(
+  session: Session,
+  table: CatalogTable,
+  { snapshot }: PostgresOptions,
+): Promise<Finding> {
   const subject = `rows of ${table.schema}.${table.table}`;
+  if (snapshot !== "never") {
+    const unreadable = await inspectReading(session, table, subject);
+    if (unreadable !== undefined) return unreadable;
+  }
   const rows = await countRows(session, table);
   if (rows === "none") return ok(subject, "none yet");
-  return ok(subject, `${rows} there already: with snapshot: never they are not captured`);
+  const taken = snapshot === "never" ? "they are not captured" : "a first start captures them";
+  return ok(subject, `${rows} there already: with snapshot: ${snapshot} ${taken}`);
+}
+
+/** Why a snapshot cannot read the table; undefined: it can. */
+async function inspectReading(
+  session: Session,
+  table: CatalogTable,
+  subject: string,
+): Promise<Finding | undefined> {
+  const [row] = await session.query(
+    `select current_user, has_schema_privilege($2, 'usage') and has_table_privilege($1::oid, 'select'),
+            row_security_active($1::oid)`,
+    [String(table.oid), table.schema],
+  );
+  const [role, readable, filtered] = row!;
+  const grantee = quoteIdentifier(role!);
+  if (readable !== "t") {
+    return {
+      level: "error",
+      subject,
+      found: `role ${role} may not read them, which a snapshot needs`,
+      cure: `GRANT USAGE ON SCHEMA ${quoteIdentifier(table.schema)} TO ${grantee};` +
+        ` GRANT SELECT ON ${quoteTable(table)} TO ${grantee}; or set snapshot: never`,
+    };
+  }
+  if (filtered !== "t") return undefined;
+  return {
+    level: "error",
+    subject,
+    found: `row security shows role ${role} some of them only, and a snapshot needs all`,
+    cure: `ALTER ROLE ${grantee} BYPASSRLS; or set snapshot: never`,
+  };
 }
 
 /** The number of rows as text: exact up to a limit, else the planner's estimate. */

@@ -1,6 +1,7 @@
 /** What a job may say of a PostgreSQL source. */
 import { z } from "zod";
 import { tlsOptions } from "../../jobs/tls.ts";
+import { signalOptions, snapshotOptions } from "../snapshot_options.ts";
 
 /** Names of slots and publications as they need no quoting anywhere. */
 const objectName = z.string().regex(
@@ -12,6 +13,9 @@ const tablePattern = z.string().regex(
   /^[^.]+\.[^.]+$/,
   "schema and table joined by a dot, such as public.list or shop.*",
 );
+
+// So often an idle database writes a few bytes of log, and an idle slot moves at least.
+const DEFAULT_HEARTBEAT_MS = 10_000;
 
 /** Schema of a PostgreSQL `source`. */
 export const postgresOptions = z.strictObject({
@@ -31,6 +35,8 @@ export const postgresOptions = z.strictObject({
     ),
   exclude_tables: z.array(tablePattern).default([])
     .describe("Tables to leave out although `tables` names them; the same patterns."),
+  ...snapshotOptions,
+  ...signalOptions,
   // pgoutput comes with the server, is the faster one, and carries NaN and Infinity.
   plugin: z.enum(["pgoutput", "wal2json"]).default("pgoutput")
     .describe("Output plugin that decodes the log on the server."),
@@ -38,15 +44,19 @@ export const postgresOptions = z.strictObject({
     .describe("Name of the replication slot; default: `list_sync_` and the job's name."),
   publication: objectName.optional()
     .describe("Name of the publication (pgoutput); default: `list_sync_` and the job's name."),
-  // So often an idle database writes a few bytes of log, and an idle slot moves at least.
-  heartbeat_interval_ms: z.int().min(0).default(10_000)
-    .describe("Interval of log messages that move the slot on an idle database; 0: none."),
+  heartbeat_interval_ms: z.int().min(0).default(DEFAULT_HEARTBEAT_MS)
+    .describe(
+      "Interval of log messages that move the slot on an idle database; 0: none. After three times" +
+        " as long without an answer, at least 3 s, the capture connects anew.",
+    ),
   // The server's wal_sender_timeout is 60 s; a second also bounds what a restart sends again.
   status_interval_ms: z.int().min(10).max(30_000).default(1_000)
     .describe("How often the server is told what it may forget, in milliseconds."),
   // A hundred socket reads: enough to keep decoding busy while Kafka answers, little in memory.
   queue_bytes: z.int().min(65_536).default(8 * 1024 * 1024)
-    .describe("Bytes of undecoded log held at most; reading stops above."),
+    .describe(
+      "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again.",
+    ),
   // Decoded changes are held so long only; sends gather several batches.
   batch_changes: z.int().min(1).default(1_000).describe("Changes in a batch at most."),
   // Wide rows: decoded they take several times their bytes in the log.
@@ -59,6 +69,16 @@ export const postgresOptions = z.strictObject({
 
 /** A PostgreSQL `source` as validated. */
 export type PostgresOptions = z.infer<typeof postgresOptions>;
+
+/** How long a connection may be silent before it counts as dead, in milliseconds. */
+export function silenceMs({ heartbeat_interval_ms }: PostgresOptions): number {
+  const interval_ms = heartbeat_interval_ms || DEFAULT_HEARTBEAT_MS;
+  return Math.max(SHORTEST_SILENCE_MS, MISSED_HEARTBEATS * interval_ms);
+}
+
+const MISSED_HEARTBEATS = 3;
+/** The server is asked once a second, and a loaded one may take that long. */
+const SHORTEST_SILENCE_MS = 3_000;
 
 /** PostgreSQL cuts identifiers behind so many bytes (`NAMEDATALEN` − 1). */
 const NAME_LENGTH = 63;

@@ -1,10 +1,10 @@
 /** The slot and the publication: what a capture makes on the server, finds there, and drops. */
+import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { describeTables, listTables, type TableName } from "./catalog.ts";
 import {
-  placeOf,
   quoteIdentifier,
   quoteLiteral,
   quoteTable,
@@ -116,26 +116,40 @@ export async function createSlot(session: Session, name: string, plugin: string)
   return parseLsn(row![0]!);
 }
 
-/** Checks a slot that exists. Throws ConfigError for one of another kind, HistoryLostError for one without its log. */
-export function checkSlot(slot: Slot, options: PostgresOptions): void {
-  const drop = `select pg_drop_replication_slot(${quoteLiteral(slot.name)})`;
+/** Drops the slot, with the log that it keeps. */
+export async function dropSlot(session: Session, name: string): Promise<void> {
+  await session.query("select pg_drop_replication_slot($1)", [name]);
+}
+
+/** Throws ConfigError for a slot of another kind than the job's. */
+export function refuseOtherSlot(slot: Slot, options: PostgresOptions): void {
   if (slot.plugin !== options.plugin || slot.database !== options.database) {
     const found = slot.plugin === null
       ? "is a physical slot"
       : `belongs to plugin ${slot.plugin} in database ${slot.database}`;
     throw new ConfigError(
       `Slot ${slot.name} ${found}; the job needs plugin ${options.plugin} in database ${options.database}`,
-      { cure: `set source.slot to another name, or: ${drop}` },
+      { cure: `set source.slot to another name, or: ${dropStatement(slot)}` },
     );
   }
+}
+
+function dropStatement({ name }: Slot): string {
+  return `select pg_drop_replication_slot(${quoteLiteral(name)})`;
+}
+
+/** Checks a slot that is to be streamed from: throws HistoryLostError for one without its log. */
+export function checkSlot(slot: Slot, options: PostgresOptions): void {
+  refuseOtherSlot(slot, options);
   if (slot.lost !== undefined) {
     throw new HistoryLostError(
       `Slot ${slot.name} has lost its log (${slot.lost}): changes since ${
         formatLsn(slot.confirmed_lsn)
       } cannot be had`,
       {
-        cure:
-          `${drop}; then run deno task remove JOB and start the job anew. Raise max_slot_wal_keep_size`,
+        cure: `${
+          dropStatement(slot)
+        }; then run deno task remove JOB and start the job anew. Raise max_slot_wal_keep_size`,
       },
     );
   }
@@ -262,7 +276,7 @@ export async function removeObjects(
         cure: `stop that capture first; if it is gone: select pg_terminate_backend(${holder.pid})`,
       });
     }
-    await session.query("select pg_drop_replication_slot($1)", [slot]);
+    await dropSlot(session, slot);
     told.push(`Dropped replication slot ${slot} of ${placeOf(options)} with the log that it kept.`);
   }
   if (await findPublication(session, publication) !== undefined) {

@@ -1,38 +1,70 @@
 /** PostgreSQL as a source of changes: logical replication through pgoutput or wal2json. */
+import type pg from "pg";
 import type { Change } from "../../change.ts";
-import { ConfigError, HistoryLostError } from "../../errors.ts";
+import { placeOf } from "../../connect/postgres.ts";
+import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
+import { hex16, hex8, parsePosition } from "../../position.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
-import type { Finding, OpenOptions, ResumePoint, Source, SourceBatch } from "../source.ts";
+import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
+import { Snapshot } from "../snapshot.ts";
+import {
+  nextProgress,
+  refuseCut,
+  type SnapshotProgress,
+  withProgress,
+} from "../snapshot_progress.ts";
+import type {
+  BatchesOptions,
+  Finding,
+  LogStanding,
+  Move,
+  OpenOptions,
+  ResumePoint,
+  Source,
+  SourceBatch,
+} from "../source.ts";
 import { Assembler } from "./assembler.ts";
 import { type TableName, TypeCatalog } from "./catalog.ts";
 import {
   connect,
   explainRefused,
-  placeOf,
   quoteIdentifier,
   quoteLiteral,
+  quoteTable,
   type ServerError,
   Session,
-  type TextRow,
 } from "./connection.ts";
+import { checkHistory, identify, LOG_END, logEnd, resumePoint, type Server } from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
-import { objectNames, type PostgresOptions } from "./options.ts";
+import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
+import { locate, readStanding } from "./positions.ts";
 import { ReplicationStream } from "./replication_stream.ts";
 import {
   awaitRelease,
   checkSlot,
   createSlot,
+  dropSlot,
   ensurePublication,
   findSlot,
+  refuseOtherSlot,
   removeObjects,
   wantedTables,
 } from "./slot.ts";
+import type { PostgresTable } from "./range_reader.ts";
+import {
+  createExportingSlot,
+  listForSnapshot,
+  openChunk,
+  type PostgresListed,
+  PostgresSnapshot,
+} from "./snapshot.ts";
 import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
+import { readSnapshot, StreamedTransactions, type TransactionSnapshot } from "./visibility.ts";
 import { Wal2jsonReader } from "./wal2json_reader.ts";
 
 /** What a source is told besides its options. */
@@ -44,13 +76,8 @@ export interface SourceContext {
   readonly log: Log;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
-}
-
-/** The server as it introduces itself. */
-interface Server {
-  readonly system_identifier: string;
-  readonly timeline: number;
-  readonly flushed_lsn: bigint;
+  /** Lost history is answered by a new generation with a snapshot. */
+  readonly resyncs?: boolean;
 }
 
 /** Prefix of the messages that we write into the log; wal2json is asked to leave them out. */
@@ -72,6 +99,10 @@ interface Running {
   readonly reader: PluginReader;
   readonly assembler: Assembler;
   readonly server: Server;
+  readonly generation: number;
+  /** What is read before the stream. */
+  readonly snapshot: Snapshot<PostgresListed, PostgresTable> | undefined;
+  readonly incremental: Incremental<PostgresListed, PostgresTable>;
   readonly timers: ReturnType<typeof setInterval>[];
   /** Where the log ended when the source was opened. */
   readonly end_lsn: bigint;
@@ -97,12 +128,7 @@ export class PostgresSource implements Source {
   }
 
   async inspect(): Promise<Finding[]> {
-    const session = await this.#session();
-    try {
-      return await inspect(session, this.#options, this.#context.name);
-    } finally {
-      await session.close();
-    }
+    return await this.#ask((session) => inspect(session, this.#options, this.#context));
   }
 
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
@@ -125,15 +151,54 @@ export class PostgresSource implements Source {
     if (running === undefined) return;
     this.#running = undefined;
     for (const timer of running.timers) clearInterval(timer);
+    await running.snapshot?.close();
     await running.stream.close();
     await running.session.close();
   }
 
-  async remove(): Promise<string[]> {
-    await this.close();
+  async standing(resume: ResumePoint | undefined): Promise<LogStanding> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    return await this.#ask((session) => readStanding(session, this.#options, slot, resume));
+  }
+
+  /** The slot tells whether a capture of the job runs; the server cannot keep one away. */
+  async claim(): Promise<void> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    await this.#ask((session) => awaitRelease(session, slot));
+  }
+
+  async locate(to: string, resume: ResumePoint): Promise<Move> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    return await this.#ask((session) => locate(session, this.#options, slot, { to, resume }));
+  }
+
+  async signal(tables: readonly string[]): Promise<void> {
+    const { signal_table } = this.#options;
+    const { type, data } = executeSignal(tables);
     const session = await this.#session();
     try {
-      return await removeObjects(session, this.#options, this.#context.name);
+      const [schema, table] = namesOf(signal_table!);
+      await session.query(
+        `insert into ${quoteTable({ schema, table })} (id, type, data) values ($1, $2, $3)`,
+        [crypto.randomUUID(), type, data],
+      );
+    } catch (error) {
+      throw explainRefused(error, this.#options);
+    } finally {
+      await session.close();
+    }
+  }
+
+  async remove(): Promise<string[]> {
+    await this.close();
+    const { name } = this.#context;
+    return await this.#ask((session) => removeObjects(session, this.#options, name));
+  }
+
+  async #ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.#session();
+    try {
+      return await question(session);
     } finally {
       await session.close();
     }
@@ -156,39 +221,52 @@ export class PostgresSource implements Source {
       application_name: `list-sync ${name}`,
       replication: true,
     });
+    let snapshot: Running["snapshot"];
     try {
       const server = await identify(client);
       if (resume !== undefined) checkHistory(resume, server, options);
       const tables = await this.#tables(session);
-      const start = await this.#prepare(session, resume, tables);
-      const types = new TypeCatalog(session);
+      const progress = nextProgress(resume, options);
+      const listed = progress && await this.#listed(session, tables, progress);
+      const plan = { resume, tables, progress };
+      const { start, exported } = await this.#prepare(client, session, plan);
       const source = { connector: this.connector, name, version } as const;
-      const assembler = new Assembler(source, generation, now);
+      const streamed = new StreamedTransactions(await currentSnapshot(session));
       const context: PluginContext = {
         session,
-        types,
+        types: new TypeCatalog(session),
         tables: new TableFactory(options.database),
-        assembler,
+        assembler: new Assembler(source, generation, now),
         log,
         wanted: tableMatcher(options),
         committed: (end_lsn) => {
           if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
+          if (options.signal_table !== undefined) streamed.add(context.assembler.xid);
         },
       };
-      const reader = options.plugin === "pgoutput"
-        ? new PgoutputReader(context)
-        : new Wal2jsonReader(context);
       const end_lsn = await logEnd(session);
+      const begin = resumePoint(server, start);
+      const { batch_changes, batch_bytes } = options;
+      const common = { source, log, now, batch_changes, batch_bytes };
+      if (progress !== undefined) {
+        const moment = { start, exported };
+        const database = await PostgresSnapshot.open(options, name, context, listed!, moment);
+        snapshot = new Snapshot(database, { ...common, generation, progress, stream: begin });
+      }
+      // The exported snapshot ends with this command: by now every connection is in it.
       const command = this.#command(start, tables);
       const stream = await ReplicationStream.start(client, command, start, options, now);
       this.#running = {
-        session,
-        stream,
-        reader,
-        assembler,
-        server,
+        ...{ session, stream, server, generation, snapshot, end_lsn },
+        assembler: context.assembler,
+        incremental: new Incremental(resume, {
+          ...common,
+          open: (table) => openChunk(options, name, context, table, streamed),
+        }),
+        reader: options.plugin === "pgoutput"
+          ? new PgoutputReader(context)
+          : new Wal2jsonReader(context),
         timers: [],
-        end_lsn,
         done_lsn: start,
         told_lsn: start,
         log_end: end_lsn,
@@ -196,11 +274,25 @@ export class PostgresSource implements Source {
       };
       this.#startTimers(this.#running);
       log.info("stream_started", { lsn: formatLsn(start), plugin: options.plugin });
-      return resumePoint(server, start);
+      return progress === undefined ? begin : withProgress(begin, progress);
     } catch (error) {
+      await snapshot?.close();
       await client.end();
       throw explainRefused(error, options);
     }
+  }
+
+  /** What the snapshot reads: all but the signal table. */
+  async #listed(
+    session: Session,
+    tables: readonly TableName[],
+    progress: SnapshotProgress,
+  ): Promise<PostgresListed[]> {
+    const { signal_table } = this.#options;
+    const read = tables.filter(({ schema, table }) => `${schema}.${table}` !== signal_table);
+    const listed = await listForSnapshot(session, read);
+    refuseCut(progress, listed);
+    return listed;
   }
 
   async #tables(session: Session): Promise<TableName[]> {
@@ -217,16 +309,23 @@ export class PostgresSource implements Source {
     return tables;
   }
 
-  /** Makes publication and slot where they are missing; answers the LSN to start at. */
+  /**
+   * Makes publication and slot where they are missing; answers the LSN to start at, and with a slot
+   * made for a snapshot the name of the snapshot that `client` exports. A snapshot that begins makes
+   * its slot anew: it reads all rows, so nothing that an old one kept is wanted.
+   */
   async #prepare(
+    client: pg.Client,
     session: Session,
-    resume: ResumePoint | undefined,
-    tables: readonly TableName[],
-  ): Promise<bigint> {
+    { resume, tables, progress }: Pick<OpenOptions, "resume"> & {
+      readonly tables: readonly TableName[];
+      readonly progress: SnapshotProgress | undefined;
+    },
+  ): Promise<{ start: bigint; exported?: string }> {
     const { log, name } = this.#context;
     const options = this.#options;
     const names = objectNames(options, name);
-    const slot = await findSlot(session, names.slot);
+    let slot = await findSlot(session, names.slot);
     if (slot === undefined && resume !== undefined) {
       throw new HistoryLostError(
         `Slot ${names.slot} of ${placeOf(options)} is gone: changes since ${
@@ -239,14 +338,20 @@ export class PostgresSource implements Source {
     if (options.plugin === "pgoutput") {
       await ensurePublication(session, names.publication, tables, log);
     }
+    if (slot !== undefined && resume === undefined && progress !== undefined) {
+      refuseOtherSlot(slot, options);
+      await awaitRelease(session, names.slot);
+      await dropSlot(session, names.slot);
+      log.info("slot_dropped", { slot: names.slot, lsn: formatLsn(slot.confirmed_lsn) });
+      slot = undefined;
+    }
     if (slot === undefined) {
-      const start = await createSlot(session, names.slot, options.plugin);
-      log.info("slot_created", {
-        slot: names.slot,
-        plugin: options.plugin,
-        lsn: formatLsn(start),
-      });
-      return start;
+      const made = progress === undefined
+        ? { start: await createSlot(session, names.slot, options.plugin) }
+        : await createExportingSlot(client, names.slot, options.plugin);
+      const lsn = formatLsn(made.start);
+      log.info("slot_created", { slot: names.slot, plugin: options.plugin, lsn });
+      return made;
     }
     checkSlot(slot, options);
     await awaitRelease(session, names.slot);
@@ -263,7 +368,7 @@ export class PostgresSource implements Source {
         { cure: "run `deno task remove JOB` and start the job anew" },
       );
     }
-    return resume === undefined ? confirmed_lsn : stored;
+    return { start: resume === undefined ? confirmed_lsn : stored };
   }
 
   #command(start: bigint, tables: readonly TableName[]): string {
@@ -286,12 +391,15 @@ export class PostgresSource implements Source {
 
   // Streaming ---------------------------------------------------------------------------------------
 
-  async *batches(
-    { to_end, signal }: { readonly to_end: boolean; readonly signal: AbortSignal },
-  ): AsyncIterable<SourceBatch> {
+  async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncIterable<SourceBatch> {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
-    const { stream } = running;
+    const { stream, incremental } = running;
+    if (running.snapshot !== undefined) {
+      yield* running.snapshot.batches(signal);
+      if (signal.aborted) return;
+    }
+    if (this.#options.snapshot === "only") return;
     if (to_end) await this.#forceProgress(running);
     const stop = () => stream.wake();
     signal.addEventListener("abort", stop);
@@ -300,10 +408,10 @@ export class PostgresSource implements Source {
     let pinged_ms = 0;
     try {
       while (!signal.aborted) {
-        const changes = await this.#collect(running, signal);
+        const changes = this.#withoutSignals(running, await this.#collect(running, signal));
         if (signal.aborted) return;
         if (running.failure !== undefined) throw running.failure;
-        const ended = to_end && atEnd(running);
+        const ended = to_end && atEnd(running) && !incremental.active;
         const moved = running.done_lsn > running.told_lsn;
         const idle_ms = this.#context.now() - told_ms;
         const due = ended || !told_whole || idle_ms >= PROGRESS_INTERVAL_MS;
@@ -312,19 +420,52 @@ export class PostgresSource implements Source {
           const batch = this.#batch(running, changes);
           told_whole = batch.whole;
           yield batch;
-          if (!ended) continue;
         }
         if (ended) return;
+        const went = incremental.due(changes.length > 0) &&
+          (yield* this.#chunk(running, held, signal));
+        if (changes.length > 0 || went) continue;
         if (to_end && this.#context.now() - pinged_ms >= PING_INTERVAL_MS) {
           pinged_ms = this.#context.now();
           stream.sendStatus(true);
         }
-        const wait = to_end ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
+        const soon = to_end || incremental.active;
+        const wait = soon ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
         await stream.arrival(wait);
       }
     } finally {
       signal.removeEventListener("abort", stop);
     }
+  }
+
+  #withoutSignals({ incremental }: Running, changes: Change[]): Change[] {
+    const { signal_table } = this.#options;
+    if (signal_table === undefined) return changes;
+    const isSignal = ({ table }: Change) => `${table.schema}.${table.table}` === signal_table;
+    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+  }
+
+  /** A chunk of a table that is read again, behind the last transaction that was handed on. */
+  async *#chunk(
+    running: Running,
+    held: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceBatch, boolean> {
+    const { assembler, incremental, server, generation, done_lsn } = running;
+    if (assembler.open) return false;
+    const last = held === "" ? undefined : parsePosition(held);
+    // No change has a minor part as small as this.
+    const minor = last?.major === done_lsn ? last.minor + 1n : 1n;
+    const place = `${hex8(generation)}-${hex16(done_lsn)}-${hex16(minor)}-`;
+    const prefix = firstBehind(held, [place]);
+    if (prefix === undefined) return false;
+    const lsn = done_lsn <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(done_lsn) : done_lsn;
+    running.told_lsn = done_lsn;
+    return yield* incremental.chunk({
+      prefix,
+      resume: resumePoint(server, done_lsn),
+      coordinates: (row) => ({ txId: null, lsn, row }),
+    }, signal);
   }
 
   /** The changes that have arrived, up to the bounds of a batch. */
@@ -366,7 +507,7 @@ export class PostgresSource implements Source {
     const behind = running.log_end - reached;
     return {
       changes,
-      resume: resumePoint(running.server, running.done_lsn),
+      resume: running.incremental.with(resumePoint(running.server, running.done_lsn)),
       whole: !running.assembler.open,
       lag_bytes: behind > 0n ? Number(behind) : 0,
     };
@@ -385,25 +526,53 @@ export class PostgresSource implements Source {
     }
   }
 
+  /**
+   * Asks for the end of the log, and whether the server still streams to us: a connection that has
+   * died without a word is known to one side alone. A busy server may stream nothing for minutes.
+   */
+  async #look({ session, stream }: Running): Promise<{ log_end: bigint; streams: boolean }> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    const [row] = await session.query(
+      `select ${LOG_END}, (select active_pid from pg_replication_slots where slot_name = $1)`,
+      [slot],
+    );
+    return { log_end: parseLsn(row![0]!), streams: Number(row![1]) === stream.server_process };
+  }
+
+  #unheard(): RetryableError {
+    return new RetryableError(
+      `${placeOf(this.#options)} no longer streams to this capture: the connection is dead`,
+    );
+  }
+
   #startTimers(running: Running): void {
     const { heartbeat_interval_ms } = this.#options;
     const { log } = this.#context;
+    const silence_ms = silenceMs(this.#options);
+    const fail = (error: unknown) => {
+      if (this.#running !== running) return; // it was closed in between
+      running.failure ??= error;
+      running.stream.wake();
+    };
     const repeat = (interval_ms: number, action: () => Promise<void>) => {
       let busy = false;
+      let waited_ms = 0;
       const timer = setInterval(() => {
-        if (busy) return;
+        if (busy) {
+          if ((waited_ms += interval_ms) >= silence_ms) fail(this.#unheard());
+          return;
+        }
         busy = true;
-        action().catch((error) => {
-          if (this.#running !== running) return; // it was closed in between
-          running.failure ??= error;
-          running.stream.wake();
-        }).finally(() => busy = false);
+        waited_ms = 0;
+        action().catch(fail).finally(() => busy = false);
       }, interval_ms);
       running.timers.push(timer);
       return timer;
     };
     repeat(LAG_INTERVAL_MS, async () => {
-      running.log_end = await logEnd(running.session);
+      const { log_end, streams } = await this.#look(running);
+      running.log_end = log_end;
+      if (!streams) throw this.#unheard();
     });
     if (heartbeat_interval_ms === 0) return;
     const heartbeat = repeat(heartbeat_interval_ms, async () => {
@@ -427,11 +596,6 @@ function atEnd(running: Running): boolean {
   return running.done_lsn >= running.end_lsn && !running.assembler.open;
 }
 
-function resumePoint(server: Server, lsn: bigint): ResumePoint {
-  const { system_identifier, timeline } = server;
-  return { lsn: formatLsn(lsn), system_identifier, timeline };
-}
-
 function lsnOf(change: Change): bigint {
   return BigInt(change.coordinates["lsn"] as number | bigint);
 }
@@ -448,58 +612,15 @@ async function emitMessage(session: Session, transactional: boolean): Promise<vo
   ]);
 }
 
-/**
- * Where the server's log ends. What is inserted but not yet flushed counts: with
- * synchronous_commit=off its transactions are visible already.
- */
-async function logEnd(session: Session): Promise<bigint> {
-  const [row] = await session.query(
-    `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
-                 else pg_current_wal_insert_lsn() end`,
-  );
-  return parseLsn(row![0]!);
+async function currentSnapshot(session: Session): Promise<TransactionSnapshot> {
+  const [row] = await session.query("select pg_current_snapshot()");
+  return readSnapshot(row![0]!);
 }
 
-async function identify(client: Awaited<ReturnType<typeof connect>>): Promise<Server> {
-  const { rows } = await client.query({ text: "IDENTIFY_SYSTEM", rowMode: "array" });
-  const [system_identifier, timeline, flushed] = rows[0] as TextRow;
-  return {
-    system_identifier: system_identifier!,
-    timeline: Number(timeline),
-    flushed_lsn: parseLsn(flushed!),
-  };
-}
-
-/** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */
-function checkHistory(resume: ResumePoint, server: Server, options: PostgresOptions): void {
-  const cure =
-    "point the job at the server that it captured before, or run `deno task remove JOB` and start the job anew";
-  const place = placeOf(options);
-  if (resume["system_identifier"] !== server.system_identifier) {
-    throw new HistoryLostError(
-      `${place} is another server: system identifier ${server.system_identifier}, captured so far` +
-        ` was ${resume["system_identifier"]}`,
-      { cure },
-    );
-  }
-  // A promoted standby writes other changes under the same LSNs. Whether the switch came after all
-  // that was captured cannot be told from here: changes beyond `resume` may be on Kafka already.
-  if (resume["timeline"] !== server.timeline) {
-    throw new HistoryLostError(
-      `${place} is on timeline ${server.timeline}, captured so far was timeline ` +
-        `${resume["timeline"]}: a standby was promoted or a backup restored`,
-      { cure },
-    );
-  }
-  if (parseLsn(String(resume["lsn"])) > server.flushed_lsn) {
-    throw new HistoryLostError(
-      `The log of ${place} ends at ${formatLsn(server.flushed_lsn)}, before ${
-        resume["lsn"]
-      }, up to` +
-        ` where it was captured: an older copy of the server was restored`,
-      { cure },
-    );
-  }
+/** Schema and table of `schema.table`. */
+function namesOf(name: string): [schema: string, table: string] {
+  const dot = name.indexOf(".");
+  return [name.slice(0, dot), name.slice(dot + 1)];
 }
 
 /** A table as wal2json's option `add-tables` wants it: some signs behind a backslash. */

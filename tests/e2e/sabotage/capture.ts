@@ -102,6 +102,8 @@ await capture({
   },
   format: job.format,
   mode: job.mode,
+  on_history_lost: "fail",
+  source: { snapshot: "never" },
   columns: [],
 }, {
   source: createSource,

@@ -1,6 +1,14 @@
 /** Arbitrary tables and changes for property tests. */
 import fc from "fast-check";
-import type { Change, Column, Kind, Row, TableSchema, Value } from "../../../shared/change.ts";
+import type {
+  Change,
+  Column,
+  Kind,
+  Row,
+  SnapshotMark,
+  TableSchema,
+  Value,
+} from "../../../shared/change.ts";
 import { schemaFingerprint } from "../../../shared/wire/schema_fingerprint.ts";
 
 const SCALARS: Record<Exclude<Kind, "array">, fc.Arbitrary<NonNullable<Value>>> = {
@@ -65,7 +73,8 @@ export const change: fc.Arbitrary<Change> = table.chain((table) =>
       Number.isSafeInteger(Number(lsn)) ? Number(lsn) : lsn
     ),
     total_order: fc.nat(),
-  }).map(({ op, rows, ts_us, lsn, total_order }): Change => ({
+    mark: fc.constantFrom<SnapshotMark>("first", "true", "last_in_data_collection"),
+  }).map(({ op, rows, ts_us, lsn, total_order, mark }): Change => ({
     op: op as Change["op"],
     source: { connector: "postgresql", name: "orders", version: "0.1.0" },
     table,
@@ -73,8 +82,9 @@ export const change: fc.Arbitrary<Change> = table.chain((table) =>
     after: op === "d" || op === "t" ? null : rows[1],
     position: "6923a1f0-0000000000000001-0000000000000002-00000003",
     coordinates: { txId: 7, lsn, file: "a", none: null },
-    transaction: { id: "771", ts_us },
-    total_order,
+    transaction: { id: op === "r" ? "" : "771", ts_us },
+    total_order: op === "r" ? 0 : total_order,
     ts_ms: 1_795_255_200_130,
+    ...op === "r" ? { snapshot: mark } : {},
   }))
 );

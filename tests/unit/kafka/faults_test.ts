@@ -9,7 +9,8 @@ const refusals: readonly (readonly [name: string, error: string, verdict: string
   ["INVALID_PRODUCER_EPOCH", "FencedError", "stop"],
   ["PRODUCER_FENCED", "FencedError", "stop"],
   ["MESSAGE_TOO_LARGE", "RecordError", "stop"],
-  ["TOPIC_AUTHORIZATION_FAILED", "ConfigError", "stop"],
+  ["TOPIC_AUTHORIZATION_FAILED", "DeniedError", "stop"],
+  ["SASL_AUTHENTICATION_FAILED", "ConfigError", "stop"],
   ["UNSUPPORTED_VERSION", "ConfigError", "stop"],
 ];
 
@@ -51,4 +52,19 @@ Deno.test("a refused login and a wrong certificate are for a person to mend", ()
   });
   ok(/kafka\.tls/.test(describe(connectionFault(failed(tls), "b:1"))));
   for (const cause of [login, tls]) equal(classify(connectionFault(failed(cause), "b:1")), "stop");
+});
+
+Deno.test("a connection that breaks while it logs in or agrees on TLS is passing: the broker may be stopping", () => {
+  const login = Object.assign(new Error("SASL authentication failed."), {
+    code: "PLT_KFK_AUTHENTICATION",
+    cause: new Error("Connection closed"),
+  });
+  const tls = new Error("TLS handshake failed. Please verify the broker supports TLS.", {
+    cause: Object.assign(new Error("socket disconnected before"), { code: "ECONNRESET" }),
+  });
+  const kafkajs = new Error("SASL SCRAM SHA512 authentication failed: Closed connection");
+  kafkajs.name = "KafkaJSSASLAuthenticationError";
+  for (const cause of [login, tls, kafkajs]) {
+    equal(classify(connectionFault(failed(cause), "b:1")), "retry", cause.message);
+  }
 });

@@ -332,6 +332,11 @@ Deno.test("A damaged journal, a lost one and another topic under the same name a
     );
     Deno.writeTextFileSync(journal, whole.slice(0, 40));
     await assert.rejects(csvSink(output).open(partition, never), HistoryLostError);
+    Deno.writeTextFileSync(journal, whole.replace('"next_offset":', '"next_offset":1'));
+    await assert.rejects(csvSink(output).open(partition, never), (error: Error) => {
+      assert.match(String(error.cause), /its checksum says/);
+      return error instanceof HistoryLostError;
+    });
     Deno.writeTextFileSync(journal, whole.replace('"version":1', '"version":2'));
     await assert.rejects(csvSink(output).open(partition, never), HistoryLostError);
     Deno.removeSync(journal);

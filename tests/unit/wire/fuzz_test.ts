@@ -26,42 +26,18 @@ import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts"
 import { readDecimal } from "../../../shared/wire/mysql_decimal.ts";
 import { readJson } from "../../../shared/wire/mysql_json.ts";
 import { readStatement } from "../../../shared/wire/mysql_statement.ts";
+import { cellReader, readTextRow } from "../../../shared/wire/mysql_text.ts";
 import { decodePgoutput } from "../../../shared/wire/pgoutput.ts";
 import { parseArray } from "../../../shared/wire/postgres_array.ts";
+import { readDataRow } from "../../../shared/wire/postgres_data_row.ts";
 import { parseLsn } from "../../../shared/wire/postgres_lsn.ts";
 import { WireReader } from "../../../shared/wire/postgres_reader.ts";
 import { conversionOf, OID } from "../../../shared/wire/postgres_value.ts";
 import { MalformedBatchError, readRecordBatches } from "../../../shared/wire/record_batch.ts";
 import { Wal2jsonDecoder } from "../../../shared/wire/wal2json.ts";
 
+import { byte, bytes, survives } from "../fuzzing.ts";
 import fixture from "./binlog_fixture.json" with { type: "json" };
-
-const RUNS = Number(Deno.env.get("LIST_SYNC_FUZZ_RUNS") ?? 2_000);
-
-/** Bytes that look like something: small counts, text, and runs of the extremes. */
-const byte = fc.oneof(
-  { weight: 3, arbitrary: fc.nat(8) },
-  { weight: 2, arbitrary: fc.integer({ min: 32, max: 126 }) },
-  { weight: 2, arbitrary: fc.nat(255) },
-  fc.constantFrom(0, 0x7f, 0x80, 0xfb, 0xfc, 0xfd, 0xfe, 0xff),
-);
-const bytes = fc.array(byte, { maxLength: 200 }).map((list) => Uint8Array.from(list));
-
-/** Runs `decode` on many inputs; errors other than `own` fail with the input that made them. */
-function survives<T>(
-  input: fc.Arbitrary<T>,
-  decode: (input: T) => unknown,
-  ...own: (new (...args: never[]) => Error)[]
-): void {
-  const property = fc.property(input, (value) => {
-    try {
-      decode(value);
-    } catch (error) {
-      if (!own.some((kind) => error instanceof kind)) throw error;
-    }
-  });
-  fc.assert(property, { numRuns: RUNS });
-}
 
 const BINLOG_READERS = {
   readFormatDescription: (reader: BinlogReader) =>
@@ -277,4 +253,27 @@ Deno.test("CSV survives any text in any pieces", () => {
     reader.read(value.slice(cut));
     reader.end();
   }, CsvError);
+});
+
+Deno.test("rows of a PostgreSQL query survive any bytes", () => {
+  const columns = [OID.int8, OID.timestamptz, OID.bytea, 25].map(conversionOf);
+  survives(
+    bytes,
+    (input) => readDataRow(new WireReader(Buffer.from([0, 4, ...input])), columns),
+    RecordError,
+  );
+});
+
+Deno.test("rows of a MySQL query survive any bytes", () => {
+  const cells = [
+    ...["bigint unsigned", "double", "decimal(9,2) zerofill", "datetime(6)", "timestamp", "bit(9)"]
+      .map((type) => cellReader(type, undefined)),
+    ...["latin1", "gbk", "utf16"].map((charset) => cellReader("varchar(9)", charset)),
+    ...["json", "blob"].map((type) => cellReader(type, undefined)),
+  ];
+  survives(
+    fc.tuple(bytes, fc.nat(cells.length - 1)),
+    ([input, from]) => readTextRow(new BinlogReader(input), cells.slice(from)),
+    RecordError,
+  );
 });

@@ -99,6 +99,7 @@ const options = mysqlOptions.parse({
   user,
   password,
   tables: [`${DB}.*`],
+  snapshot: "never",
 });
 const dump = await BinlogDump.start(options, captureIdentity("record", undefined), "record", {
   gtid_set: GtidSet.parse(status![4]!),

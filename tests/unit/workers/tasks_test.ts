@@ -19,7 +19,7 @@ async function task(...args: string[]) {
 
 Deno.test("the commands that the README names are there", () => {
   const wanted = ["ok", "test", "demo", "stack", "seed", "capture", "consume", "verify", "check"];
-  for (const name of [...wanted, "permissions", "remove", "docs"]) {
+  for (const name of [...wanted, "permissions", "remove", "snapshot", "docs"]) {
     assert.ok(TASKS.includes(name), name);
   }
 });

@@ -1,0 +1,28 @@
+/** What a job may say of the snapshot, the same for every source. */
+import { z } from "zod";
+
+/** Options of a snapshot, beside the others of a `source`. */
+export const snapshotOptions = {
+  // What a reader of the topic expects: the whole table. It is Debezium's default, too.
+  snapshot: z.enum(["initial", "never", "only", "when_needed"]).default("initial")
+    .describe(
+      "Rows that are there already: `initial` reads them when the capture begins for the first time, `never` leaves them out, `only` reads them and ends, `when_needed` reads them again, too, when the log was lost.",
+    ),
+  // One reads while what the other has read is on its way; more only help where a server is slow.
+  snapshot_workers: z.int().min(1).max(16).default(2)
+    .describe("Connections that read rows at the same time."),
+  // A tenth of a second of work: what is read again after a break, and seldom a question between.
+  snapshot_chunk_rows: z.int().min(1).default(10_000)
+    .describe("Rows of a chunk: an interrupted snapshot goes on behind the last whole chunk."),
+};
+
+/** A table by whose rows a person tells the capture something. */
+export const signalOptions = {
+  signal_table: z.string().regex(/^[^.*?]+\.[^*?]+$/, "schema and table joined by a dot").optional()
+    .describe(
+      "Table whose rows (`id`, `type`, `data`) are signals; `deno task snapshot` writes them. It must be captured like the others, and goes to no topic.",
+    ),
+};
+
+/** The options as validated. */
+export type SnapshotOptions = z.infer<z.ZodObject<typeof snapshotOptions>>;

@@ -1,0 +1,473 @@
+/** Tables that are written while captures with snapshots come and go, and what their topics fold to. */
+import assert from "node:assert/strict";
+import pg from "pg";
+import type { DatabaseInfo } from "../../compose/native/state.ts";
+import type { Change } from "../../shared/change.ts";
+import { connectMysql } from "../../shared/database/mysql.ts";
+import { format } from "../../shared/formats/json.ts";
+import { keyText } from "../../shared/formats/key.ts";
+import { openKafka } from "../../shared/kafka/mod.ts";
+import { kafkaOptions } from "../../shared/kafka/options.ts";
+import type { Admin, KafkaClient, OutBatch, Producer } from "../../shared/kafka/port.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { createMetrics } from "../../shared/observe/metrics.ts";
+import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
+import { positionBatch, POSITIONS_TOPIC, readPosition } from "../../shared/pipeline/positions.ts";
+import { SchemaReader } from "../../shared/pipeline/schemas.ts";
+import { Random } from "../../shared/seed/random.ts";
+import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
+import { MysqlSource } from "../../shared/sources/mysql/source.ts";
+import { postgresOptions } from "../../shared/sources/postgres/options.ts";
+import { PostgresSource } from "../../shared/sources/postgres/source.ts";
+import type { Source } from "../../shared/sources/source.ts";
+import { testStack } from "../stack.ts";
+import { until } from "../until.ts";
+
+/** What captures the tables, and how. */
+export interface Way {
+  readonly kind: "PostgreSQL" | "MySQL";
+  readonly plugin?: "pgoutput" | "wal2json";
+  /** The account that captures: MySQL's `replicator` may not lock. */
+  readonly account?: "admin" | "replicator";
+}
+
+/** A kind of table. */
+export interface TableSpec {
+  readonly columns: string;
+  /** Columns as text, null as `null`, for a row of the table. */
+  readonly names: readonly string[];
+  readonly keyed: boolean;
+}
+
+export const KEYED: TableSpec = {
+  columns: "id BIGINT PRIMARY KEY, v VARCHAR(100), n INT",
+  names: ["id", "v", "n"],
+  keyed: true,
+};
+
+export const PAIRED: TableSpec = {
+  columns: "n INT, b DECIMAL(12,3), a VARCHAR(10), PRIMARY KEY (a, b)",
+  names: ["n", "b", "a"],
+  keyed: true,
+};
+
+export const KEYLESS: TableSpec = {
+  columns: "v VARCHAR(100), n INT",
+  names: ["v", "n"],
+  keyed: false,
+};
+
+/** Options of the source that a test changes. */
+export type SourceChanges = Readonly<Record<string, unknown>>;
+
+/** What a test changes of a capture. */
+export interface RunChanges {
+  readonly mode?: "stream" | "batch";
+  readonly on_history_lost?: "fail" | "resync";
+  readonly source?: SourceChanges;
+  /** Called before each send of rows; the send waits for it. */
+  readonly sending?: (running: Running) => Promise<void> | void;
+}
+
+const CUT = new Error("the test cut the capture off");
+
+/** A capture under way. */
+export class Running {
+  readonly done: Promise<CaptureSummary>;
+  readonly told: { readonly event: string; readonly fields: Record<string, unknown> }[] = [];
+  readonly #stop = new AbortController();
+  #cut = false;
+  /** Sends of rows that were acknowledged. */
+  sent = 0;
+  /** Positions that were stored behind the first of them. */
+  stored = 0;
+  ended = false;
+
+  constructor(lab: SnapshotLab, kafka: KafkaClient, changes: RunChanges) {
+    const tell = (event: string, fields: Record<string, unknown> = {}) =>
+      void this.told.push({ event, fields });
+    const log: Log = { debug: tell, info: tell, warn: tell, error: tell };
+    const { mode = "stream", on_history_lost = "fail" } = changes;
+    const { source = {} } = changes;
+    const kafka_job = { partitions: 3, replication_factor: 3, send_bytes: 1024 };
+    this.done = capture({
+      name: lab.name,
+      kafka: { topic: "{name}.{table}", ...kafka_job },
+      ...{ format: "json", mode, on_history_lost, columns: [] },
+      source: { snapshot: (source["snapshot"] ?? "initial") as "initial" },
+    }, {
+      source: () => lab.source(log, source),
+      kafka: this.#watched(kafka, lab, changes),
+      version: "0",
+      log,
+      metrics: createMetrics(),
+      signal: this.#stop.signal,
+      now: Date.now,
+      ready: () => {},
+    }).finally(() => this.ended = true);
+    this.done.catch(() => {});
+  }
+
+  count(event: string): number {
+    return this.told.filter((told) => told.event === event).length;
+  }
+
+  /** Waits until an event has been told so often; throws what ended the capture before. */
+  async event(event: string, times = 1): Promise<void> {
+    await until(
+      () => `${event} ${times} times; told: ${this.told.map(({ event }) => event).join(", ")}`,
+      () => this.count(event) >= times || this.ended,
+    );
+    if (this.count(event) < times) await this.done;
+  }
+
+  async stop(): Promise<CaptureSummary> {
+    this.#stop.abort();
+    return await this.done;
+  }
+
+  /** As kill -9 does: what is not sent by now never is. */
+  async cut(): Promise<void> {
+    this.#cut = true;
+    this.#stop.abort();
+    await this.done.catch(() => {});
+  }
+
+  #watched(kafka: KafkaClient, lab: SnapshotLab, changes: RunChanges): KafkaClient {
+    const isRows = (batches: readonly OutBatch[]) =>
+      batches.some(({ topic }) => topic.startsWith(`${lab.name}.`));
+    const watch = (producer: Producer): Producer => ({
+      send: async (batches) => {
+        if (isRows(batches) && !this.#stop.signal.aborted) await changes.sending?.(this);
+        if (this.#cut) throw CUT;
+        const acknowledged = await producer.send(batches);
+        if (isRows(batches)) this.sent++;
+        if (this.sent > 0 && batches.some(({ topic }) => topic === POSITIONS_TOPIC)) this.stored++;
+        return acknowledged;
+      },
+      close: () => producer.close(),
+    });
+    return {
+      capabilities: kafka.capabilities,
+      admin: () => kafka.admin(),
+      producer: async (options) => watch(await kafka.producer(options)),
+      consumer: (options) => kafka.consumer(options),
+    };
+  }
+}
+
+interface Database {
+  run(sql: string): Promise<(string | null)[][]>;
+  close(): Promise<void>;
+}
+
+async function connect(kind: Way["kind"], at: DatabaseInfo): Promise<Database> {
+  const { host, port, database, users } = at;
+  if (kind === "MySQL") {
+    const options = { kind: "mysql", host, port, database, ...users.admin, tls: false } as const;
+    const client = await connectMysql({ ...options, connect_timeout_ms: 5_000 });
+    return {
+      async run(sql) {
+        const [rows] = await client.query(sql);
+        return Array.isArray(rows) ? rows as unknown as (string | null)[][] : [];
+      },
+      close: () => client.end(),
+    };
+  }
+  const client = new pg.Client({ host, port, database, ...users.admin });
+  client.on("error", () => {});
+  await client.connect();
+  const types = { getTypeParser: () => (text: string) => text };
+  return {
+    run: async (text) =>
+      (await client.query({ text, rowMode: "array", types: types as never })).rows,
+    close: () => client.end(),
+  };
+}
+
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Tables of a test's own, and captures of them. */
+export class SnapshotLab implements AsyncDisposable {
+  readonly name = `snap_${crypto.randomUUID().slice(0, 8)}`;
+  readonly way: Way;
+  readonly admin: Admin;
+  readonly #server: DatabaseInfo;
+  readonly #database: Database;
+  readonly #kafka: KafkaClient;
+  readonly #tables = new Map<string, TableSpec>();
+  readonly #runs: Running[] = [];
+
+  private constructor(
+    way: Way,
+    server: DatabaseInfo,
+    database: Database,
+    kafka: KafkaClient,
+    admin: Admin,
+  ) {
+    this.way = way;
+    this.#server = server;
+    this.#database = database;
+    this.#kafka = kafka;
+    this.admin = admin;
+  }
+
+  /** `server`: one of the test's own; left out: the stack's. */
+  static async open(way: Way, tables: Record<string, TableSpec>, server?: DatabaseInfo) {
+    const at = server ?? (way.kind === "MySQL" ? testStack().mysql : testStack().pg);
+    const { brokers } = testStack().kafka;
+    const kafka = await openKafka(kafkaOptions.parse({ brokers }), "produce", SILENT);
+    const database = await connect(way.kind, at);
+    const lab = new SnapshotLab(way, at, database, kafka, await kafka.admin());
+    for (const [name, spec] of Object.entries(tables)) await lab.create(name, spec);
+    return lab;
+  }
+
+  async create(table: string, spec: TableSpec): Promise<void> {
+    this.#tables.set(table, spec);
+    await this.run(`CREATE TABLE ${this.quoted(table)} (${spec.columns})`);
+    if (this.way.kind === "MySQL") return;
+    await this.run(`ALTER TABLE ${this.quoted(table)} REPLICA IDENTITY FULL`);
+  }
+
+  /** The table's name in statements. */
+  quoted(table: string): string {
+    return `${this.name}_${table}`;
+  }
+
+  topic(table: string): string {
+    return `${this.name}.${this.quoted(table)}`;
+  }
+
+  run(sql: string): Promise<(string | null)[][]> {
+    return this.#database.run(sql);
+  }
+
+  /** The table's name as jobs and signals write it. */
+  qualified(table: string): string {
+    const { database } = this.#server;
+    return `${this.way.kind === "MySQL" ? database : "public"}.${this.quoted(table)}`;
+  }
+
+  source(log: Log, changes: SourceChanges = {}): Source {
+    const context = { name: this.name, version: "0", log, now: Date.now };
+    const options = this.#sourceOptions(changes);
+    return this.way.kind === "MySQL"
+      ? new MysqlSource(mysqlOptions.parse(options), context)
+      : new PostgresSource(postgresOptions.parse(options), context);
+  }
+
+  #sourceOptions(changes: SourceChanges) {
+    const { host, port, database, users } = this.#server;
+    const account = users[this.way.account ?? "admin"];
+    const common = {
+      ...{ host, port, ...account, heartbeat_interval_ms: 500 },
+      ...{ snapshot_chunk_rows: 37, batch_changes: 50, ...changes },
+    };
+    if (this.way.kind === "MySQL") return { ...common, tables: [`${database}.${this.name}_*`] };
+    const more = { database, tables: [`public.${this.name}_*`], plugin: this.way.plugin };
+    return { ...common, ...more, status_interval_ms: 100 };
+  }
+
+  /** The job of the same capture, for commands. */
+  job(source: SourceChanges = {}): { job: string; name: string } {
+    const job = {
+      job: this.way.kind === "MySQL" ? "capture-mysql" : "capture-pg",
+      name: this.name,
+      source: this.#sourceOptions(source),
+      kafka: { brokers: testStack().kafka.brokers, topic: "{name}.{table}" },
+    };
+    return job;
+  }
+
+  start(changes: RunChanges = {}): Running {
+    const running = new Running(this, this.#kafka, changes);
+    this.#runs.push(running);
+    return running;
+  }
+
+  stored() {
+    return readPosition(this.admin, this.#identity);
+  }
+
+  get #identity() {
+    const connector = this.way.kind === "MySQL" ? "mysql" : "postgresql";
+    return { connector, name: this.name } as const;
+  }
+
+  /** As `deno task remove` does. */
+  async forget(): Promise<void> {
+    await this.source(SILENT).remove();
+    const fence = { partitions: [], ids: [] };
+    const producer = await this.#kafka.producer({ transactional_id: `${this.name}.forget`, fence });
+    await producer.send([positionBatch(this.#identity, null, Date.now())]);
+    await producer.close();
+  }
+
+  /** All changes of a topic, partition by partition in order. */
+  async changes(table: string): Promise<Change[]> {
+    return (await this.#read(table)).map(({ change }) => change);
+  }
+
+  /** Throws where positions do not grow. A table without rows has no topic. */
+  async #read(table: string): Promise<{ partition: number; change: Change }[]> {
+    const topic = this.topic(table);
+    if ((await this.admin.topics((name) => name === topic)).length === 0) return [];
+    const schemas = new SchemaReader(this.admin);
+    await schemas.refresh();
+    const read: { partition: number; change: Change }[] = [];
+    for (const [partition, { first, end }] of (await this.admin.offsets(topic)).entries()) {
+      let last = "";
+      for await (const { records } of this.admin.read({ topic, partition }, first, end)) {
+        for (const record of records) {
+          const change = format.decode(record, schemas.lookup);
+          const { position } = change;
+          assert.ok(position > last, `${position} stands behind ${last} in ${topic}/${partition}`);
+          last = position;
+          read.push({ partition, change });
+        }
+      }
+    }
+    return read;
+  }
+
+  /** The rows that a reader of the topic ends up with, as `content` writes them. */
+  async folded(table: string): Promise<string[]> {
+    const { keyed } = this.#tables.get(table)!;
+    const rows = new Map<string, { row: string; count: number }>();
+    for (const { partition, change } of await this.#read(table)) {
+      const key = `${partition} ${keyText(change)}`;
+      if (change.op === "t") {
+        for (const held of rows.keys()) if (held.startsWith(`${partition} `)) rows.delete(held);
+      } else if (keyed && change.op === "d") rows.delete(key);
+      else {
+        const row = (change.after ?? change.before)!.map(String).join("|");
+        const before = keyed ? 0 : rows.get(key)?.count ?? 0;
+        rows.set(key, { row, count: before + (change.op === "d" ? -1 : 1) });
+      }
+    }
+    return [...rows.values()].flatMap(({ row, count }) => {
+      assert.ok(count >= 0, `${row} went ${-count} times more often than it came`);
+      return Array<string>(count).fill(row);
+    }).sort();
+  }
+
+  /** The rows of the table. */
+  async content(table: string): Promise<string[]> {
+    const { names } = this.#tables.get(table)!;
+    const rows = await this.run(`SELECT ${names.join(", ")} FROM ${this.quoted(table)}`);
+    return rows.map((row) => row.map(String).join("|")).sort();
+  }
+
+  /** Captures to the end of the log, then holds that the topics fold to the tables. */
+  async settle(changes: RunChanges = {}): Promise<void> {
+    await this.start({ ...changes, mode: "batch" }).done;
+    for (const table of this.#tables.keys()) {
+      assert.deepStrictEqual(
+        await this.folded(table),
+        await this.content(table),
+        this.topic(table),
+      );
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const running of this.#runs) await running.stop().catch(() => {});
+    await this.source(SILENT).remove();
+    for (const table of this.#tables.keys()) {
+      await this.run(`DROP TABLE IF EXISTS ${this.quoted(table)}`);
+    }
+    await this.run(`DROP TABLE IF EXISTS ${this.quoted("signal")}`);
+    await this.admin.close();
+    await this.#database.close();
+  }
+}
+
+/** Writes both keyed tables, one transaction after another, until it is disposed of. */
+export class Writer implements AsyncDisposable {
+  readonly #lab: SnapshotLab;
+  readonly #random: Random;
+  readonly #tables: { readonly keyed: string; readonly paired: string };
+  #next = 1_000_000;
+  #more = true;
+  readonly #written: Promise<void>;
+  readonly #midway: (() => Promise<void>) | undefined;
+  transactions = 0;
+
+  /** `midway`: done between two of the first transactions. */
+  constructor(lab: SnapshotLab, seed: number, midway?: () => Promise<void>) {
+    this.#lab = lab;
+    this.#midway = midway;
+    this.#random = new Random(seed);
+    this.#tables = { keyed: lab.quoted("keyed"), paired: lab.quoted("paired") };
+    this.#written = this.#write();
+    this.#written.catch(() => {}); // thrown when it is disposed of
+  }
+
+  /** Resolves when so many more transactions have been written. */
+  async more(transactions: number): Promise<void> {
+    const wanted = this.transactions + transactions;
+    await until(
+      () => `${wanted} transactions; ${this.transactions} were written`,
+      async () => this.transactions >= wanted || !this.#more,
+    );
+  }
+
+  async #write(): Promise<void> {
+    while (this.#more) {
+      await this.#lab.run("BEGIN");
+      for (let left = 1 + this.#random.below(5); left > 0; left--) {
+        await this.#lab.run(this.#statement());
+      }
+      await this.#lab.run(this.#random.below(10) === 0 ? "ROLLBACK" : "COMMIT");
+      if (++this.transactions === 5) await this.#midway?.();
+    }
+  }
+
+  #statement(): string {
+    const { keyed, paired } = this.#tables;
+    const random = this.#random;
+    const n = random.below(1_000);
+    const old = random.below(5) === 0 ? this.#next - random.below(200) : 1 + random.below(1_500);
+    const fresh = this.#next++;
+    const letter = literal(this.#lab, random.pick(LETTERS));
+    return random.pick([
+      `INSERT INTO ${keyed} VALUES (${random.below(2) ? fresh : -fresh}, 'new ${n}', ${n})`,
+      `UPDATE ${keyed} SET v = 'changed ${n}', n = ${n} WHERE id = ${old}`,
+      `UPDATE ${keyed} SET n = ${n} WHERE id BETWEEN ${old} AND ${old + 3}`,
+      `DELETE FROM ${keyed} WHERE id = ${old}`,
+      `UPDATE ${keyed} SET id = ${fresh} WHERE id = ${old}`,
+      `UPDATE ${keyed} SET id = ${-fresh} WHERE id = ${old}`,
+      `INSERT INTO ${paired} VALUES (${n}, ${fresh}.250, ${letter})`,
+      `UPDATE ${paired} SET n = ${n} WHERE b = ${old}.500`,
+      `UPDATE ${paired} SET a = ${letter} WHERE b = ${old}.500`,
+      `DELETE FROM ${paired} WHERE b = ${old}.500`,
+    ]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#more = false;
+    await this.#written;
+  }
+}
+
+/** Texts that collations order in another way than bytes do. */
+const LETTERS = ["a1", "A2", "é3", "ß4", "z5", "Z 6", "_7", "'8", "ü\\9"];
+
+/** Inserts `rows` rows into a table of each kind. */
+export async function fill(lab: SnapshotLab, table: "keyed" | "paired" | "keyless", rows: number) {
+  const value = {
+    keyed: (id: number) => `(${id}, 'row ${id}', ${id % 7})`,
+    paired: (id: number) => `(${id}, ${id}.500, ${literal(lab, LETTERS[id % LETTERS.length]!)})`,
+    keyless: (id: number) => `('row ${id % 3}', ${id % 5})`,
+  }[table];
+  for (let from = 1; from <= rows; from += 500) {
+    const ids = Array.from({ length: Math.min(500, rows - from + 1) }, (_, at) => from + at);
+    await lab.run(`INSERT INTO ${lab.quoted(table)} VALUES ${ids.map(value).join(",")}`);
+  }
+}
+
+function literal({ way }: SnapshotLab, text: string): string {
+  const quoted = `'${text.replaceAll("'", "''")}'`;
+  return way.kind === "MySQL" ? quoted.replaceAll("\\", "\\\\") : quoted;
+}

@@ -1,0 +1,30 @@
+/** A consumer that gets hardly any time to work. */
+import assert from "node:assert/strict";
+import type { Fault } from "./fault.ts";
+import type { Pipeline } from "./run/pipeline.ts";
+
+/** Of each second it is frozen for most. */
+const FROZEN_MS = 900;
+const AWAKE_MS = 100;
+const TIMES = 10;
+/** Far above what it takes at full speed (README, "Measured"). */
+const MOST_BYTES = 400e6;
+
+export const fault: Fault = {
+  does: `Each consumer is frozen with SIGSTOP for ${FROZEN_MS} ms of every second, ${TIMES} times.`,
+  holds: "It stays in its group, its memory stays bounded, and it catches up.",
+  strike: (run) => run.each(slowDown),
+};
+
+async function slowDown(pipeline: Pipeline): Promise<void> {
+  const { consumer } = pipeline;
+  for (let time = 0; time < TIMES; time++) {
+    Deno.kill(consumer.pid, "SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, FROZEN_MS));
+    Deno.kill(consumer.pid, "SIGCONT");
+    await new Promise((resolve) => setTimeout(resolve, AWAKE_MS));
+  }
+  await pipeline.flows();
+  const { peak_bytes } = consumer;
+  assert.ok(peak_bytes < MOST_BYTES, `${consumer.name} took ${peak_bytes} bytes`);
+}

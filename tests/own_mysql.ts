@@ -1,0 +1,72 @@
+/** A MySQL server of the test's own: its settings and its binlog may be changed. */
+import { join } from "node:path";
+import type { Connection } from "mysql2/promise";
+import { finishMysql, MYSQL_PORT, mysqlSoftware, startMysql } from "../compose/native/mysql.ts";
+import { freePortOffset } from "../compose/native/ports.ts";
+import { type ServerProcess, stop } from "../compose/native/processes.ts";
+import { type DatabaseInfo, newDatabase } from "../compose/native/state.ts";
+import { connectMysql } from "../shared/database/mysql.ts";
+import { DEADLINE_MS } from "./until.ts";
+
+/** A running server. */
+export interface OwnMysql {
+  readonly info: DatabaseInfo;
+  run(sql: string): Promise<string[][]>;
+  restart(): Promise<void>;
+}
+
+/** A fresh server for `body`, ended and wiped afterwards. */
+export async function withOwnMysql(body: (server: OwnMysql) => Promise<void>): Promise<void> {
+  const software = await mysqlSoftware(() => {});
+  const dir = await Deno.makeTempDir({ prefix: "list-sync-mysql-" });
+  await Deno.chmod(dir, 0o755);
+  const info = newDatabase(MYSQL_PORT + freePortOffset([MYSQL_PORT]));
+  const folder = join(dir, "mysql");
+  const start = () =>
+    startMysql(software, {
+      folder,
+      log: join(dir, "mysql.log"),
+      port: info.port,
+      accounts: info.users,
+      note: () => {},
+    });
+  let process: ServerProcess | undefined = await start();
+  let connection: Connection | undefined;
+  const connect = async () => {
+    const deadline = Date.now() + DEADLINE_MS;
+    for (;;) {
+      try {
+        return await connectMysql({
+          kind: "mysql",
+          host: info.host,
+          port: info.port,
+          database: info.database,
+          ...info.users.admin,
+          tls: false,
+          connect_timeout_ms: 5_000,
+        });
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100)); // asked again until it answers
+      }
+    }
+  };
+  try {
+    connection = await connect();
+    await finishMysql(folder);
+    await body({
+      info,
+      run: async (sql) => (await connection!.query(sql))[0] as unknown as string[][],
+      async restart() {
+        connection!.destroy();
+        await stop(process!, "SIGTERM", DEADLINE_MS);
+        process = await start();
+        connection = await connect();
+      },
+    });
+  } finally {
+    connection?.destroy();
+    if (process) await stop(process, "SIGKILL", DEADLINE_MS);
+    await Deno.remove(dir, { recursive: true });
+  }
+}

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import type { Change, Value } from "../../../shared/change.ts";
+import { executeSignal, firstBehind, takeSignals } from "../../../shared/sources/incremental.ts";
+
+const column = (name: string) => ({ name, type: "text", kind: "string" } as const);
+
+function change(table: string, op: Change["op"], after: readonly Value[]): Change {
+  return {
+    ...{ op, before: null, after, position: "", coordinates: {}, total_order: 1, ts_ms: 0 },
+    source: { connector: "mysql", name: "orders", version: "0" },
+    table: {
+      ...{ id: "", db: "shop", schema: null, table, key: [0] },
+      columns: [column("data"), column("id"), column("type")],
+    },
+    transaction: { id: "1", ts_us: 0 },
+  };
+}
+
+Deno.test("signals are taken out of the changes, and those with sense are followed", () => {
+  const { type, data } = executeSignal(["shop.a", "shop.b"]);
+  const other = change("list", "c", ["", "1", ""]);
+  const changes = [
+    change("signal", "c", [data, "1", type]),
+    other,
+    change("signal", "d", [data, "1", type]),
+    change("signal", "c", [data, "2", "stop-snapshot"]),
+    change("signal", "c", ["{", "3", type]),
+    change("signal", "c", [null, "4", type]),
+    change("signal", "c", ["null", "5", type]),
+    change("signal", "c", ['{"data-collections": [1]}', "6", type]),
+  ];
+  const asked: string[] = [];
+  const refused: unknown[] = [];
+  const error = (_: string, fields?: Record<string, unknown>) => void refused.push(fields!["id"]);
+  const log = { debug() {}, info() {}, warn() {}, error };
+  const isSignal = ({ table }: Change) => table.table === "signal";
+  assert.deepStrictEqual(takeSignals(changes, isSignal, (table) => asked.push(table), log), [
+    other,
+  ]);
+  assert.deepStrictEqual(asked, ["shop.a", "shop.b"]);
+  assert.deepStrictEqual(refused, ["2", "3", "4", "5", "6"]);
+});
+
+Deno.test("a chunk is put behind all that a topic held at the start, or not yet", () => {
+  const prefixes = [
+    "00000001-0000000000000005-0000000000000001-",
+    "00000001-0000000000000005-0000000000000002-",
+  ];
+  const held = (text: string) => firstBehind(text, prefixes);
+  assert.equal(held(""), prefixes[0]);
+  assert.equal(held("00000001-0000000000000004-ffffffffffffffff-00000009"), prefixes[0]);
+  assert.equal(held("00000001-0000000000000005-0000000000000001-00000000"), prefixes[1]);
+  assert.equal(held("00000001-0000000000000005-0000000000000002-00000007"), undefined);
+  assert.equal(held("00000001-0000000000000006-0000000000000000-00000000"), undefined);
+});

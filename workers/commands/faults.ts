@@ -1,0 +1,94 @@
+/** `deno task faults`: strikes captures and consumers at work on a stack of its own, and judges what came out. */
+import { ConfigError } from "../../shared/errors.ts";
+import { nearest } from "../../shared/jobs/nearest.ts";
+import type { RunResult } from "../../tests/faults/run/run.ts";
+import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { count } from "../cli/progress.ts";
+import { table } from "../cli/table.ts";
+
+/** The issue's long run. */
+const KILLS = 300;
+/** The time that a broker is frozen for, and longer than its clients wait for an answer. */
+const FREEZE_MS = 40_000;
+const HUGE_ROWS = 1_000_000;
+
+const SPEC: CommandSpec = {
+  name: "faults",
+  summary:
+    "Strikes captures and consumers at work, and counts changes that are lost, repeated or altered.",
+  usage: "deno task faults [options]",
+  example: "deno task faults --only broker_killed",
+  options: {
+    only: {
+      type: "string",
+      value: "NAME[,NAME…]",
+      help: "The faults that strike; without it all of tests/faults/mod.ts.",
+    },
+    kills: {
+      type: "number",
+      value: "N",
+      help: "How often the fault worker_killed kills, over both databases.",
+      default: KILLS,
+    },
+    seed: { type: "number", value: "N", help: "Repeats random choices.", default: 1 },
+    json: { type: "boolean", help: "Print one JSON object on stdout." },
+  },
+};
+
+async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, Deno.args);
+  if (parsed === "help") return EXIT_DONE;
+  const { only, kills, seed, json } = parsed.options;
+  const { faults } = await import("../../tests/faults/mod.ts");
+  const { runFaults } = await import("../../tests/faults/run/run.ts");
+  const { Servers } = await import("../../tests/faults/run/servers.ts");
+  const names = chosen(only as string | undefined, Object.keys(faults)) as (keyof typeof faults)[];
+  await using servers = await Servers.start();
+  const results: RunResult[] = [];
+  for (const name of names) {
+    const result = await runFaults(servers, {
+      names: [name],
+      kills: Number(kills),
+      seed: Number(seed),
+      freeze_ms: FREEZE_MS,
+      huge_rows: HUGE_ROWS,
+      request_timeout_ms: 30_000,
+      tell: (line) => console.error(line),
+    });
+    for (const example of result.examples) console.error(example);
+    results.push(result);
+  }
+  const total = (of: "kills" | "changes" | "lost" | "repeated" | "altered") =>
+    results.reduce((sum, result) => sum + result[of], 0);
+  const sums = {
+    kills: total("kills"),
+    faults: names,
+    changes: total("changes"),
+    lost: total("lost"),
+    repeated: total("repeated"),
+    altered: total("altered"),
+  };
+  console.log(json ? JSON.stringify(sums) : table(HEADER, results.map(cells)));
+  return sums.lost + sums.repeated + sums.altered === 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+const HEADER = ["fault", "kills", "changes", "lost", "repeated", "altered"];
+
+function cells({ faults, kills, changes, lost, repeated, altered }: RunResult): string[] {
+  return [faults.join(", "), ...[kills, changes, lost, repeated, altered].map(count)];
+}
+
+/** The faults that `--only` names. Throws ConfigError for one that is not there. */
+function chosen(only: string | undefined, all: readonly string[]): readonly string[] {
+  const names = only?.split(",").map((name) => name.trim()) ?? all;
+  const unknown = names.find((name) => !all.includes(name));
+  if (unknown === undefined) return names;
+  const near = nearest(unknown, all);
+  throw new ConfigError(
+    `There is no fault ${unknown}${near === undefined ? "" : `; nearest is ${near}`}`,
+    { cure: `choose among ${all.join(", ")}` },
+  );
+}
+
+if (import.meta.main) await run(main);
