@@ -48,6 +48,13 @@ export const csvOptions = z.strictObject({
   // Debezium's word for the same thing, under our name.
   unavailable_value: z.string().min(1).default("__list_sync_unavailable_value")
     .describe("Stands, unquoted, for a value that the database's log did not carry."),
+  // Off: files are read by programs first, to which every sign is data.
+  escape_formulas: z.boolean().default(false)
+    .describe(
+      "Puts a `'` before text that a spreadsheet would take for a formula (it begins with `=`, `+`," +
+        " `-`, `@`, a tab or a line end, and is no number) and before text that begins with a `'`," +
+        " so that taking the first `'` away gives the text again.",
+    ),
   // Opens in one piece in most tools.
   rotate_bytes: z.int().min(1).default(256 * 1024 * 1024)
     .describe("A file of so many bytes is complete, and the next number begins."),

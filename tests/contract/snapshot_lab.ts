@@ -429,7 +429,7 @@ export class Writer implements AsyncDisposable {
     const { keyed, paired } = this.#tables;
     const random = this.#random;
     const n = random.below(1_000);
-    const old = random.below(5) === 0 ? this.#next - random.below(200) : 1 + random.below(3_000);
+    const old = random.below(5) === 0 ? this.#next - random.below(200) : 1 + random.below(1_500);
     const fresh = this.#next++;
     const letter = literal(this.#lab, random.pick(LETTERS));
     return random.pick([

@@ -9,6 +9,7 @@ const FREEZE_MS = 12_000;
 /** Shorter than the freeze, so that what is sent to a frozen broker is given up and sent again. */
 const REQUEST_TIMEOUT_MS = 5_000;
 const KILLS = 20;
+const HUGE_ROWS = 100_000;
 
 Deno.test("whatever strikes, each change is in the topic and in the files once, unaltered, in order", async () => {
   await using servers = await Servers.start();
@@ -17,6 +18,7 @@ Deno.test("whatever strikes, each change is in the topic and in the files once, 
     kills: KILLS,
     seed: 1,
     freeze_ms: FREEZE_MS,
+    huge_rows: HUGE_ROWS,
     request_timeout_ms: REQUEST_TIMEOUT_MS,
     tell: (line) => console.log(line),
   });

@@ -16,6 +16,7 @@ export const faults = {
   consumer_started_twice: () => import("./consumer_started_twice.ts"),
   disk_full: () => import("./disk_full.ts"),
   output_damaged: () => import("./output_damaged.ts"),
+  transaction_huge: () => import("./transaction_huge.ts"),
   topic_made_anew: () => import("./topic_made_anew.ts"),
   clock_set_back: () => import("./clock_set_back.ts"),
 };

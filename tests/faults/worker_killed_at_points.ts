@@ -16,24 +16,30 @@ export const fault: Fault = {
   holds: "Those that are started again go on behind what is there.",
   async strike(run) {
     await run.each(async (pipeline) => {
-      for (const point of CAPTURE_POINTS) await captureDies(run, pipeline, point);
-      for (const point of CONSUMER_POINTS) await consumerDies(run, pipeline, point);
+      await Promise.all([killCaptures(run, pipeline), killConsumers(run, pipeline)]);
     });
   },
 };
 
-async function captureDies(run: Run, pipeline: Pipeline, point: string): Promise<void> {
-  const env = death(point, 1 + run.random.below(LATEST_COUNT));
-  await run.killCapture(pipeline, () => pipeline.scenario.capture(CAPTURE, env));
-  await pipeline.capture.died();
-  pipeline.capture = pipeline.scenario.capture();
-  run.kills++;
+async function killCaptures(run: Run, pipeline: Pipeline): Promise<void> {
+  const { scenario } = pipeline;
+  await pipeline.capture.kill();
+  for (const point of CAPTURE_POINTS) {
+    pipeline.capture = scenario.capture(CAPTURE, death(point, 1 + run.random.below(LATEST_COUNT)));
+    await pipeline.capture.died();
+  }
+  run.kills += 1 + CAPTURE_POINTS.length;
+  pipeline.capture = scenario.capture();
 }
 
-async function consumerDies(run: Run, pipeline: Pipeline, point: string): Promise<void> {
-  const env = death(point, 1 + run.random.below(LATEST_COUNT));
-  await run.killConsumer(pipeline, () => pipeline.scenario.consume("1", CONSUMER, env));
-  await pipeline.consumer.died();
-  pipeline.consumer = pipeline.scenario.consume();
-  run.kills++;
+async function killConsumers(run: Run, pipeline: Pipeline): Promise<void> {
+  const { scenario } = pipeline;
+  await pipeline.consumer.kill();
+  for (const point of CONSUMER_POINTS) {
+    const env = death(point, 1 + run.random.below(LATEST_COUNT));
+    pipeline.consumer = scenario.consume("1", CONSUMER, env);
+    await pipeline.consumer.died();
+  }
+  run.kills += 1 + CONSUMER_POINTS.length;
+  pipeline.consumer = scenario.consume();
 }

@@ -11,6 +11,7 @@ import { table } from "../cli/table.ts";
 const KILLS = 300;
 /** The time that a broker is frozen for, and longer than its clients wait for an answer. */
 const FREEZE_MS = 40_000;
+const HUGE_ROWS = 1_000_000;
 
 const SPEC: CommandSpec = {
   name: "faults",
@@ -51,6 +52,7 @@ async function main(): Promise<number> {
       kills: Number(kills),
       seed: Number(seed),
       freeze_ms: FREEZE_MS,
+      huge_rows: HUGE_ROWS,
       request_timeout_ms: 30_000,
       tell: (line) => console.error(line),
     });

@@ -179,9 +179,16 @@ export class CsvPartition {
   }
 
   #use_table(table: TableSchema): void {
-    const { split_files, columns, meta, unavailable_value, filename, header } = this.#options;
+    const { split_files, columns, meta, unavailable_value, escape_formulas, filename, header } =
+      this.#options;
     const at = { topic: this.#context.topic, partition: this.#context.partition };
-    const writer = lineWriter(table, { split_files, columns, meta, unavailable_value }, at);
+    const writer = lineWriter(table, {
+      split_files,
+      columns,
+      meta,
+      unavailable_value,
+      escape_formulas,
+    }, at);
     const layout = JSON.stringify([writer.layout, filename, header]);
     if (layout !== this.#layout) this.#end_set();
     this.#layout = layout;

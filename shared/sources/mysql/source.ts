@@ -67,11 +67,6 @@ const SMALLEST_EVENT_BYTES = 19;
 /** How often it is looked whether a chunk can be read. */
 const CHUNK_RETRY_MS = 50;
 
-const WITHOUT_GTIDS = [
-  "An incremental snapshot needs GTIDs, by which the server tells what it shows",
-  { cure: "turn gtid_mode on, or read the table with a new start: deno task remove JOB" },
-] as const;
-
 /** What `open` found. */
 interface Opened {
   readonly session: MysqlSession;
@@ -280,7 +275,12 @@ export class MysqlSource implements Source {
   /** The table of a chunk; undefined while the server does not show all that was handed on. */
   async #openChunk(table: string): Promise<MysqlSnapshot | undefined> {
     const { session, facts, reader } = this.#opened!;
-    if (!facts.gtid) throw new ConfigError(...WITHOUT_GTIDS);
+    if (!facts.gtid) {
+      throw new ConfigError(
+        "An incremental snapshot needs GTIDs, by which the server tells what it shows",
+        { cure: "turn gtid_mode on, or read the table with a new start: deno task remove JOB" },
+      );
+    }
     // Counted once a transaction can be seen, so a transaction that begins now sees all of these.
     const executed = GtidSet.parse(
       await session.value("SELECT @@GLOBAL.gtid_executed") ?? "",

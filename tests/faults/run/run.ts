@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly seed: number;
   /** How long what is frozen stays so, milliseconds. */
   readonly freeze_ms: number;
+  /** Rows of the transaction that is to be huge. */
+  readonly huge_rows: number;
   /** Time after which the workers give a broker up; a freeze must last longer. */
   readonly request_timeout_ms: number;
   /** Client library of the workers. @default the better one for each */

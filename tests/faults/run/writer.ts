@@ -9,6 +9,8 @@ import { Ledger, type Step } from "./ledger.ts";
 const STATEMENT_ROWS = 12;
 /** Statements of one transaction, at most. */
 const TRANSACTION_STATEMENTS = 5;
+/** Rows that one statement of a huge transaction inserts: a few megabytes of text. */
+const HUGE_STATEMENT_ROWS = 20_000;
 /** Between two attempts to reach a server that is down. */
 const RECONNECT_MS = 200;
 
@@ -59,6 +61,8 @@ export class Writer {
   #transactions = 0;
   #connection: Connection | undefined;
   #running: Promise<void> = Promise.resolve();
+  /** Rows that the next transaction is to insert. */
+  #huge_rows = 0;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -83,6 +87,11 @@ export class Writer {
     this.#running.catch(() => {}); // told by `stop`
   }
 
+  /** Lets the next transaction insert so many rows. */
+  insertAtOnce(rows: number): void {
+    this.#huge_rows = rows;
+  }
+
   /** Ends behind the transaction at work; throws what the database refused. */
   async stop(): Promise<void> {
     this.#stop.abort();
@@ -90,13 +99,14 @@ export class Writer {
   }
 
   async #run(): Promise<void> {
-    const began = performance.now();
     while (!this.#stop.signal.aborted) {
+      const began = performance.now();
+      const isHuge = this.#huge_rows > 0;
       const steps = this.#plan();
       if (await this.#execute(steps)) this.ledger.commit(steps);
       else this.#alive = this.ledger.alive();
-      const due_ms = this.ledger.changes / this.#options.rate * 1000;
-      const early_ms = due_ms - (performance.now() - began);
+      const changes = isHuge ? 0 : steps.reduce((sum, { ids }) => sum + ids.length, 0);
+      const early_ms = changes / this.#options.rate * 1000 - (performance.now() - began);
       if (early_ms > 0) await new Promise((resolve) => setTimeout(resolve, early_ms));
     }
     await this.#connection?.close();
@@ -104,6 +114,7 @@ export class Writer {
 
   /** The next transaction: half of its statements insert, a quarter updates, a quarter deletes. */
   #plan(): Step[] {
+    if (this.#huge_rows > 0) return this.#planHuge();
     const count = 1 + this.#random.below(TRANSACTION_STATEMENTS);
     return Array.from({ length: count }, () => {
       const rows = 1 + this.#random.below(STATEMENT_ROWS);
@@ -117,9 +128,18 @@ export class Writer {
     });
   }
 
+  #planHuge(): Step[] {
+    const steps: Step[] = [];
+    for (; this.#huge_rows > 0; this.#huge_rows -= steps.at(-1)!.ids.length) {
+      const rows = Math.min(HUGE_STATEMENT_ROWS, this.#huge_rows);
+      steps.push(this.#insert(rows, `statement ${++this.#statements}`));
+    }
+    return steps;
+  }
+
   #insert(rows: number, note: string): Step {
     const ids = Array.from({ length: rows }, () => this.#next_id++);
-    this.#alive.push(...ids);
+    for (const id of ids) this.#alive.push(id);
     return { op: "c", ids, note };
   }
 

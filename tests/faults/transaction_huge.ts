@@ -1,0 +1,22 @@
+/** One transaction that no memory should hold. */
+import assert from "node:assert/strict";
+import type { Fault } from "./fault.ts";
+
+/** Little more than the workers take for a backlog of small transactions (README, "Measured"). */
+const MOST_BYTES = 400e6;
+
+export const fault: Fault = {
+  does: "One transaction inserts a million rows (in CI a tenth of it).",
+  holds: `No worker takes more than ${MOST_BYTES / 1e6} MB of memory for it.`,
+  async strike(run) {
+    await run.each(async (pipeline) => {
+      pipeline.writer.insertAtOnce(run.options.huge_rows);
+      await pipeline.writes(run.options.huge_rows);
+      await pipeline.flows();
+      for (const worker of [pipeline.capture, pipeline.consumer]) {
+        const { name, peak_bytes, log_file } = worker;
+        assert.ok(peak_bytes < MOST_BYTES, `${name} took ${peak_bytes} bytes. Log: ${log_file}`);
+      }
+    });
+  },
+};
