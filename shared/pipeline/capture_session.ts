@@ -470,10 +470,12 @@ export class CaptureSession {
     const waiting = [this.#sent, this.#load].filter((load) => load !== undefined);
     metrics.lag_changes.set(waiting.reduce((sum, { taken }) => sum + taken, 0));
     const oldest_ts_us = waiting.find((load) => load.oldest_ts_us !== undefined)?.oldest_ts_us;
+    const lag_bytes = this.#source.behind(this.#stored!.resume);
     if (oldest_ts_us !== undefined) {
       metrics.lag_seconds.set(Math.max(0, now() / 1000 - oldest_ts_us / 1e6));
+    } else if (lag_bytes === 0) {
+      metrics.lag_seconds.set(0);
     }
-    const lag_bytes = this.#source.behind(this.#stored!.resume);
     if (lag_bytes !== undefined) metrics.lag_bytes.set(lag_bytes);
   }
 
