@@ -104,6 +104,14 @@ export const METRICS = {
     labels: [],
     help: "Changes dropped because their position was not greater than the last one.",
   },
+  poison_records: {
+    name: "list_sync_poison_records_total",
+    type: "counter",
+    labels: ["reason", "on_error"],
+    help:
+      "Records that could not be applied, by reason (format, schema, sink) and by what became " +
+      "of them (skip, dead_letter) (consume).",
+  },
   last_acknowledged_timestamp: {
     name: "list_sync_last_acknowledged_timestamp_seconds",
     type: "gauge",

@@ -61,7 +61,7 @@ export class Load {
    */
   add(change: Change, record: OutRecord, targets: readonly Target[]): void {
     let isNew = false;
-    const bytes = record.key.length + (record.value?.length ?? 0);
+    const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
     this.held_bytes += bytes;
     for (const target of targets) {
       if (change.position <= target.held) continue;

@@ -83,6 +83,8 @@ export const sink: SinkModule<CsvOptions> = {
  * back to it. A file lock a partition keeps others out until this process ends.
  */
 export class CsvSink implements Sink {
+  /** Positions, or where there are none inserts minus deletes, say what a row is in any order. */
+  readonly any_order = true;
   readonly #options: CsvOptions;
   readonly #context: SinkContext;
   readonly #disk: Disk;
@@ -121,8 +123,8 @@ export class CsvSink implements Sink {
     }
   }
 
-  write(at: TopicPartition, batch: SinkBatch): Promise<void> {
-    return Promise.resolve(this.#partition(at).write(batch.changes, batch.standing));
+  async write(at: TopicPartition, batch: SinkBatch): Promise<void> {
+    this.#partition(at).write(batch.changes, batch.standing);
   }
 
   async flush(at: TopicPartition): Promise<Durable | undefined> {

@@ -25,6 +25,8 @@ const schema = z.strictObject({
   next_offset: z.int().min(0).nullable(),
   /** Last position written, by source. */
   positions: z.record(z.string(), z.string()),
+  /** Offsets of dead letters that may be replayed, with digests of their keys. */
+  set_aside: z.array(z.tuple([z.int().min(0), z.string()])),
   /** Number of the set being written, or, when `files` is empty, of the next one. */
   sequence: z.int().min(1),
   /** Number of the first set behind the last truncate: rows of lower sets are gone from the table. */

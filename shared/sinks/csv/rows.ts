@@ -70,9 +70,19 @@ const SMALL_N = 110;
 const OP = { insert: "insert", delete: "delete", truncate: "truncate" } as const;
 
 /**
- * The writer for `table`'s rows. Throws ConfigError when `columns` names one that the table does not
- * have, RecordError when one of the table's columns is called like one of ours.
+ * Throws ConfigError when `columns` names one that the table does not have, RecordError when one of
+ * the table's columns is called like one of ours.
  */
+export function refuseTable(table: TableSchema, options: RowOptions): void {
+  const names = columnIndexes(table, options.columns).map((index) => table.columns[index]!.name);
+  refuseClash(table, names, ownColumns(options));
+}
+
+function ownColumns({ split_files, meta }: RowOptions): string[] {
+  return [...split_files ? [] : ["op"], ...meta];
+}
+
+/** The writer for the rows of a table that `refuseTable` has let pass. */
 export function lineWriter(
   table: TableSchema,
   options: RowOptions,
@@ -81,8 +91,7 @@ export function lineWriter(
   const { split_files, meta, escape_formulas } = options;
   const indexes = columnIndexes(table, options.columns);
   const names = indexes.map((index) => table.columns[index]!.name);
-  const ours = [...split_files ? [] : ["op"], ...meta];
-  refuseClash(table, names, ours);
+  const ours = ownColumns(options);
 
   const head = headWriter(options, at);
   const row = rowWriter(table, indexes, ours.length > 0, options);

@@ -14,6 +14,7 @@ const GOOD: Journal = {
   partition: 0,
   next_offset: 7,
   positions: { "mysql/orders": "p" },
+  set_aside: [[7, "digest"]],
   sequence: 2,
   since_sequence: 1,
   layout: "l",
