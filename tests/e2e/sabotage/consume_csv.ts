@@ -2,6 +2,7 @@
  * A CSV consumer that a test breaks on purpose: `consume_csv.ts SABOTAGE JOB`. The product has no such
  * switch; here its parts are put together with one of them replaced.
  */
+import { plainChange } from "../../../shared/change.ts";
 import type { Format } from "../../../shared/formats/format.ts";
 import { format as json } from "../../../shared/formats/json.ts";
 import { openKafka } from "../../../shared/kafka/mod.ts";
@@ -46,7 +47,7 @@ function skipPositionCheck(format: Format): Format {
   return {
     ...format,
     decode(record, schemas) {
-      const change = format.decode(record, schemas);
+      const change = plainChange(format.decode(record, schemas));
       return { ...change, source: { ...change.source, name: `source-${count++}` } };
     },
   };
