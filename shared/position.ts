@@ -20,6 +20,11 @@ export const POSITION_LENGTH = 8 + 1 + 16 + 1 + 16 + 1 + 8;
 
 const TEXT = /^([0-9a-f]{8})-([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{8})$/;
 
+/** Whether a text is the text form of a position. */
+export function isPosition(text: string): boolean {
+  return TEXT.test(text);
+}
+
 /** `value` in hexadecimal with 8 digits. */
 export function hex8(value: number): string {
   return value.toString(16).padStart(8, "0");

@@ -117,17 +117,21 @@ export class Scenario {
 
   /** Starts the capture; `worker` may be a script that breaks it on purpose. */
   capture(worker?: string, env?: Record<string, string>): WorkerProcess {
-    const job = this.captureJob();
-    return new WorkerProcess(this.folder, worker ?? job.job, job, ["--json"], env);
+    return this.start(this.captureJob(), worker, env);
   }
 
-  /** Starts a consumer of the scenario's group. */
-  consume(
-    consumer_id = "1",
-    worker = "consume-csv",
+  /** Starts the worker of a job, or another script with it. */
+  start(
+    job: { name: string; job: string; mode?: unknown },
+    worker: string = job.job,
     env?: Record<string, string>,
   ): WorkerProcess {
-    const job = {
+    return new WorkerProcess(this.folder, worker, job, ["--json"], env);
+  }
+
+  /** The job of a consumer of the scenario's group. */
+  consumeJob(consumer_id = "1"): { name: string; job: string } & Record<string, unknown> {
+    return {
       job: "consume-csv",
       name: this.name,
       // The group waits so long for a consumer that was killed.
@@ -139,7 +143,15 @@ export class Scenario {
       flush_interval_ms: 200,
       sink: { output: this.output },
     };
-    return new WorkerProcess(this.folder, worker, job, ["--json"], env);
+  }
+
+  /** Starts a consumer of the scenario's group. */
+  consume(
+    consumer_id = "1",
+    worker = "consume-csv",
+    env?: Record<string, string>,
+  ): WorkerProcess {
+    return this.start(this.consumeJob(consumer_id), worker, env);
   }
 
   /** Makes `rows` changes and adds them to `made` when the worker ends. */
@@ -159,8 +171,8 @@ export class Scenario {
     this.made.d += deleted;
   }
 
-  /** Compares the files with the table; `expected` is the exit code. */
-  async verify(): Promise<VerifyResult> {
+  /** Compares the files with the table. `more`: added to the job. */
+  async verify(more: Record<string, unknown> = {}): Promise<VerifyResult> {
     const job = {
       job: "verify",
       name: this.name,
@@ -168,6 +180,7 @@ export class Scenario {
       table: this.#db.qualified(this.name),
       topic: this.topic,
       files: { output: this.output },
+      ...more,
     };
     await using worker = new WorkerProcess(this.folder, "verify", job, ["--json"]);
     return await worker.result<VerifyResult>();

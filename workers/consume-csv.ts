@@ -34,9 +34,25 @@ async function createSink(
 }
 
 /** The result for people. */
-function report({ topics, changes, repetitions, seconds }: ConsumeSummary, rows: number): string {
+function report(summary: ConsumeSummary, rows: number): string {
+  const { topics, changes, repetitions, skipped, dead_letters, seconds } = summary;
+  const passed = [["skipped", skipped], ["dead letters", dead_letters]] as const;
+  const found = passed.filter(([, records]) => records > 0);
   return table(
-    ["topics", "created", "updated", "deleted", "read", "repetitions", "rows", "time", "rows/s"],
+    [
+      ...[
+        "topics",
+        "created",
+        "updated",
+        "deleted",
+        "read",
+        "repetitions",
+        "rows",
+        "time",
+        "rows/s",
+      ],
+      ...found.map(([name]) => name),
+    ],
     [[
       topics.join(", "),
       count(changes.c),
@@ -47,6 +63,7 @@ function report({ topics, changes, repetitions, seconds }: ConsumeSummary, rows:
       count(rows),
       duration(seconds),
       count(Math.round(rows / seconds)),
+      ...found.map(([, records]) => count(records)),
     ]],
   );
 }

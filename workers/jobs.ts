@@ -6,8 +6,7 @@ import { address, type Grant, type Needs, NO_NEEDS } from "../shared/jobs/permis
 import { fetchOptions, kafkaOptions, produceOptions } from "../shared/kafka/options.ts";
 import { observeOptions } from "../shared/observe/options.ts";
 import { captureOptions, captureProblem, captureTopicOptions } from "../shared/pipeline/capture.ts";
-import { consumeOptions } from "../shared/pipeline/consume.ts";
-import { choiceProblem } from "../shared/pipeline/topics.ts";
+import { consumeOptions, consumeProblem } from "../shared/pipeline/consume.ts";
 import { seedOptions } from "../shared/seed/options.ts";
 import { type CsvOptions, csvOptions } from "../shared/sinks/csv.ts";
 import { noneOptions } from "../shared/sinks/none.ts";
@@ -98,7 +97,7 @@ const consumeCsvJob = z.strictObject({
   ...consumeOptions,
   sink: z.union([csvOptions, noneOptions])
     .describe("Where the rows go; `none` reads and counts, and writes nothing."),
-}).superRefine((job, context) => refine(choiceProblem(job), context));
+}).superRefine((job, context) => refine(consumeProblem(job), context));
 
 const verifyJob = z.strictObject({ ...everyJob("verify"), ...verifyOptions.shape });
 

@@ -16,7 +16,7 @@ export type Bytes = string | Uint8Array;
 
 /** A record on its way to Kafka. */
 export interface OutRecord {
-  readonly key: Bytes;
+  readonly key: Bytes | null;
   readonly value: Bytes | null;
   /** Milliseconds since the Unix epoch. */
   readonly timestamp_ms: number;

@@ -9,8 +9,9 @@ import {
   type ConsumeTotals,
 } from "./consume_session.ts";
 import { noChanges, type OpCounts } from "./lane.ts";
+import { type PoisonJob, poisonOptions, poisonProblem } from "./poison.ts";
 import { retrying } from "./retry.ts";
-import { choiceProblem } from "./topics.ts";
+import { choiceProblem, type TopicChoice } from "./topics.ts";
 
 /** What a consume job has beside `job`, `name`, `kafka`, `sink` and `observe`. */
 export const consumeOptions = {
@@ -42,7 +43,15 @@ export const consumeOptions = {
     .describe(
       "What to do when the topic no longer has what comes next (retention, or made anew): `fail`.",
     ),
+  ...poisonOptions,
 };
+
+/** Says what is wrong with options together: which field, and why; undefined: nothing. */
+export function consumeProblem(
+  job: TopicChoice & PoisonJob,
+): { field: string; message: string } | undefined {
+  return choiceProblem(job) ?? poisonProblem(job);
+}
 
 /** What a consume did. */
 export interface ConsumeSummary {
@@ -56,6 +65,9 @@ export interface ConsumeSummary {
   readonly changes: OpCounts;
   /** Changes dropped because they had come before. */
   readonly repetitions: number;
+  /** Records that could not be applied and were passed over, or put on the dead letter topic. */
+  readonly skipped: number;
+  readonly dead_letters: number;
   /** Bytes of the records' keys and values. */
   readonly bytes: number;
   readonly seconds: number;
@@ -65,10 +77,11 @@ export interface ConsumeSummary {
  * Brings changes from the job's topics into the sink until `signal` aborts or, in batch mode, the
  * ends are reached that were there at start. Where the sink stands wins over the group's offset.
  * Passing faults are retried: everything is closed and begun again from what is durable. Throws
- * ConfigError, RecordError (a record of another format) and HistoryLostError.
+ * ConfigError, RecordError (a record that cannot be
+ * applied, where `on_error` is `fail`, and one of another format) and HistoryLostError.
  */
 export async function runConsume(job: ConsumeJob, deps: ConsumeDeps): Promise<ConsumeSummary> {
-  const problem = choiceProblem(job);
+  const problem = consumeProblem(job);
   if (problem !== undefined) throw new ConfigError(`${problem.field}: ${problem.message}`);
   const totals: ConsumeTotals = {
     topics: new Set(),
@@ -76,6 +89,8 @@ export async function runConsume(job: ConsumeJob, deps: ConsumeDeps): Promise<Co
     records: 0,
     changes: noChanges(),
     repetitions: 0,
+    skipped: 0,
+    dead_letters: 0,
     bytes: 0,
   };
   const began = deps.now();
@@ -89,13 +104,15 @@ export async function runConsume(job: ConsumeJob, deps: ConsumeDeps): Promise<Co
   } finally {
     await deps.sink.close();
   }
-  const { records, changes, repetitions, bytes } = totals;
+  const { records, changes, repetitions, skipped, dead_letters, bytes } = totals;
   return {
     topics: [...totals.topics].sort(),
     partitions: totals.partitions.size,
     records,
     changes,
     repetitions,
+    skipped,
+    dead_letters,
     bytes,
     seconds: (deps.now() - began) / 1000,
   };

@@ -15,6 +15,7 @@ import type { Format } from "../formats/format.ts";
 import type { Sink, Standing } from "../sinks/sink.ts";
 import { type Flushed, Lane, type OpCounts } from "./lane.ts";
 import { wait } from "../backoff.ts";
+import { Poison, type PoisonJob } from "./poison.ts";
 import { SchemaReader } from "./schemas.ts";
 import { groupIsDone, onlyMarkersLeft, takeTargets, type Target } from "./targets.ts";
 import {
@@ -33,9 +34,7 @@ const END_PATIENCE_MS = 10_000;
 const POLL_MS = 500;
 
 /** What the loop needs of a job. */
-export interface ConsumeJob extends TopicChoice {
-  readonly name: string;
-  readonly group_id?: string | undefined;
+export interface ConsumeJob extends TopicChoice, PoisonJob {
   readonly mode: "stream" | "batch";
   readonly flush_interval_ms: number;
   readonly flush_bytes: number;
@@ -70,6 +69,8 @@ export interface ConsumeTotals {
   records: number;
   changes: OpCounts;
   repetitions: number;
+  skipped: number;
+  dead_letters: number;
   bytes: number;
 }
 
@@ -86,6 +87,7 @@ export class ConsumeSession {
   readonly #stop: AbortSignal;
   #admin!: Admin;
   #schemas!: SchemaReader;
+  #poison!: Poison;
   #joined: Consumer | undefined;
   readonly #consumer = Promise.withResolvers<Consumer>();
   /** One commit at a time: a later one must not be overtaken by an earlier. */
@@ -112,6 +114,10 @@ export class ConsumeSession {
     try {
       this.#schemas = new SchemaReader(this.#admin);
       await this.#schemas.refresh();
+      const { log, metrics } = this.#deps;
+      this.#poison = new Poison(this.#job, {
+        ...{ kafka, admin: this.#admin, log, metrics, totals: this.#totals },
+      });
       if (!await this.#begin()) return "stopped";
       try {
         await this.#join();
@@ -119,6 +125,7 @@ export class ConsumeSession {
       } finally {
         health.unready("consume", "the worker is not in its consumer group");
         await this.#leave();
+        await this.#poison.close();
       }
     } finally {
       await this.#admin.close().catch((error) => this.#deps.log.debug("close_failed", { error }));
@@ -235,12 +242,14 @@ export class ConsumeSession {
    * the later seek can lie behind the offset sought, and paused.
    */
   async #take(at: TopicPartition): Promise<number | undefined> {
-    const { sink, format, now } = this.#deps;
+    const { sink, format, log, now } = this.#deps;
     if (this.#lanes.has(partitionId(at))) await this.#revoked([at]);
-    const lane = new Lane(at, { sink, format, schemas: this.#schemas, now });
+    const topic_id = this.#found.found.get(at.topic)?.id ?? "";
+    const lane = new Lane({ ...at, topic_id }, {
+      ...{ sink, format, schemas: this.#schemas, poison: this.#poison, log, now },
+    });
     this.#lanes.set(partitionId(at), lane);
     this.#totals.partitions.add(partitionId(at));
-    const topic_id = this.#found.found.get(at.topic)?.id ?? "";
     const opened = lane.exclusive(async () => {
       const standing = await sink.open({ ...lane.at, topic_id }, lane.left.signal);
       try {

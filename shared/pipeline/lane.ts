@@ -1,17 +1,26 @@
 /** One partition on its way from Kafka to the sink: read, decoded, repetitions dropped, written. */
 import type { Change, Op } from "../change.ts";
-import { RecordError } from "../errors.ts";
+import { describe, RecordError } from "../errors.ts";
 import type { Format } from "../formats/format.ts";
 import type { InBatch, InRecord, TopicPartition } from "../kafka/port.ts";
-import type { Durable, Sink, Standing } from "../sinks/sink.ts";
+import type { Log } from "../observe/log.ts";
+import type { Durable, Sink, SinkPartition, Standing } from "../sinks/sink.ts";
+import { POSITION_LENGTH } from "../position.ts";
+import { copyOf, type DeadLetter, type Reason, type Replay, replayOf } from "./dead_letter.ts";
+import { otherFormat } from "./foreign.ts";
+import type { Poison } from "./poison.ts";
 import { Repetitions } from "./repetitions.ts";
 import { type SchemaReader, UnknownSchemaError } from "./schemas.ts";
+import { behind, NOTHING, type SetAside, withoutRecord, withRecord } from "./set_aside.ts";
 
 /**
  * A fetch of one partition may hold tens of thousands of compressed records. Decoded they take ten
  * times the memory, so the sink gets them some at a time; this many still make long writes.
  */
 const CHUNK_CHANGES = 500;
+
+/** Dead letters are sent before a flush, and when so many bytes of them wait. */
+const LETTER_BYTES = 1 << 20;
 
 /** How many changes of each kind. */
 export type OpCounts = Record<Op, number>;
@@ -26,8 +35,30 @@ export interface LaneContext {
   readonly sink: Sink;
   readonly format: Format;
   readonly schemas: SchemaReader;
+  /** What becomes of records that cannot be applied. */
+  readonly poison: Pick<Poison, "on_error" | "limit" | "job" | "group_id" | "handle">;
+  readonly log: Log;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
+}
+
+/** Some of a batch's records, read and not yet written. */
+interface Chunk {
+  readonly changes: Change[];
+  readonly letters: DeadLetter[];
+  readonly repetitions: Repetitions;
+  set_aside: SetAside;
+  /** The same before the last change: it is still so when that one is refused. */
+  set_aside_before: SetAside;
+  records: number;
+  bytes: number;
+  repeated: number;
+  /** Index in the batch of the record that comes next. */
+  to: number;
+  /** Its offset, or the batch's end. */
+  next_offset: number;
+  /** Why that record cannot be passed. */
+  failure?: { readonly error: unknown };
 }
 
 /** What came of a batch. */
@@ -50,8 +81,13 @@ export interface Flushed {
 /** One partition's state; calls that change it are made through `exclusive`. */
 export class Lane {
   readonly at: TopicPartition;
+  readonly #topic_id: string;
   readonly #context: LaneContext;
   #positions: ReadonlyMap<string, string> = new Map();
+  #set_aside: SetAside = NOTHING;
+  /** Written past, and not handled yet: before that nothing behind them may become durable. */
+  #letters: DeadLetter[] = [];
+  #letter_bytes = 0;
   #queue: Promise<unknown> = Promise.resolve();
   #pending = noChanges();
   #accepted_since_ms: number | undefined;
@@ -78,8 +114,9 @@ export class Lane {
   /** Ends the waiting. */
   readonly left = new AbortController();
 
-  constructor(at: TopicPartition, context: LaneContext) {
+  constructor(at: SinkPartition, context: LaneContext) {
     this.at = { topic: at.topic, partition: at.partition };
+    this.#topic_id = at.topic_id;
     this.#context = context;
   }
 
@@ -95,6 +132,7 @@ export class Lane {
     this.next_offset = offset;
     this.durable_offset = standing?.next_offset;
     this.#positions = standing?.positions ?? new Map();
+    this.#set_aside = standing?.set_aside ?? NOTHING;
     this.opened = true;
   }
 
@@ -112,46 +150,48 @@ export class Lane {
   }
 
   /**
-   * Decodes a batch up to offset `end` and writes what is new. Throws RecordError naming the place
-   * of a record that cannot be read; everything before it is written then.
+   * Decodes a batch up to offset `end` and writes what is new. Records that cannot be applied are
+   * passed where the job says so. Throws RecordError naming the place of one that cannot be passed;
+   * everything before it is written then.
    */
   async take(batch: InBatch, end: number): Promise<Taken> {
-    const repetitions = new Repetitions(this.#positions);
-    let changes: Change[] = [];
-    let next_offset = Math.max(this.next_offset, Math.min(batch.next_offset, end));
-    let bytes = 0, records = 0, repeated = 0;
-    let failure: { error: unknown } | undefined;
-    for (const record of batch.records) {
-      if (record.offset < this.next_offset) continue; // fetched before a seek
-      if (record.offset >= end) break;
-      bytes += record.size;
-      records++;
-      if (record.value === null) continue; // a tombstone tells compaction, not us
-      let change: Change;
-      try {
-        change = this.#decode(record) ?? await this.#decodeAnew(record);
-      } catch (error) {
-        next_offset = record.offset;
-        failure = { error: this.#placed(error) };
-        break;
-      }
-      if (repetitions.isNew(change)) changes.push(change);
-      else repeated++;
-      if (changes.length < CHUNK_CHANGES) continue;
-      const positions = repetitions.positions();
-      await this.#write(changes, { next_offset: record.offset + 1, positions });
-      changes = [];
-    }
-    await this.#write(changes, { next_offset, positions: repetitions.positions() });
+    const taken = { records: 0, bytes: 0, repetitions: 0 };
     this.end_offset = batch.end_offset;
-    this.accepted_bytes += bytes;
-    if (failure !== undefined) throw failure.error;
-    return { records, bytes, repetitions: repeated };
+    let size = CHUNK_CHANGES;
+    let from = 0;
+    do {
+      const chunk = await this.#read(batch, from, end, size);
+      try {
+        await this.#write(chunk.changes, this.#standing(chunk));
+      } catch (error) {
+        if (!(error instanceof RecordError) || this.#context.poison.on_error === "fail") {
+          throw this.#placed(error);
+        }
+        if (size > 1) {
+          size = 1; // once more, to learn which one it is
+          continue;
+        }
+        chunk.changes.pop();
+        chunk.set_aside = chunk.set_aside_before;
+        const failure = this.#setAside(chunk, batch.records[chunk.to - 1]!, "sink", error);
+        if (failure !== undefined) throw failure.error;
+        await this.#write([], this.#standing(chunk));
+      }
+      from = chunk.to;
+      taken.records += chunk.records;
+      taken.bytes += chunk.bytes;
+      taken.repetitions += chunk.repeated;
+      this.accepted_bytes += chunk.bytes;
+      await this.#keep(chunk.letters);
+      if (chunk.failure !== undefined) throw chunk.failure.error;
+    } while (from < batch.records.length);
+    return taken;
   }
 
   /** Moves behind records that no consumer delivers. */
   skipTo(offset: number): Promise<void> {
-    return this.#write([], { next_offset: offset, positions: this.#positions });
+    const positions = this.#positions;
+    return this.#write([], { next_offset: offset, positions, set_aside: this.#set_aside });
   }
 
   /** Gives the place in the sink up: what waits in `exclusive` behind this finds nothing to do. */
@@ -165,6 +205,7 @@ export class Lane {
   async flush(): Promise<Flushed | undefined> {
     const { sink, now } = this.#context;
     if (!this.opened) return undefined;
+    await this.#handleLetters();
     const durable = await sink.flush(this.at);
     if (durable === undefined) return undefined;
     this.durable_offset = durable.next_offset;
@@ -185,28 +226,171 @@ export class Lane {
     await this.#context.sink.write(this.at, { changes, standing });
     this.next_offset = standing.next_offset;
     this.#positions = standing.positions;
+    this.#set_aside = standing.set_aside ?? NOTHING;
     this.#accepted_since_ms ??= this.#context.now();
     for (const change of changes) this.#pending[change.op]++;
     this.#newest_ts_us = changes.at(-1)?.transaction.ts_us ?? this.#newest_ts_us;
   }
 
-  /** The change, or undefined when the definition of its table has to be read first. */
-  #decode(record: InRecord): Change | undefined {
+  /** Reads records from index `from` on, until `size` changes are to be written. */
+  async #read(batch: InBatch, from: number, end: number, size: number): Promise<Chunk> {
+    const { records } = batch;
+    const repetitions = new Repetitions(this.#positions);
+    const set_aside = this.#set_aside;
+    const chunk: Chunk = {
+      ...{ changes: [], letters: [], repetitions, set_aside, set_aside_before: set_aside },
+      ...{ records: 0, bytes: 0, repeated: 0, to: from, next_offset: this.next_offset },
+    };
+    for (; chunk.to < records.length && chunk.changes.length < size; chunk.to++) {
+      const record = records[chunk.to]!;
+      if (record.offset < this.next_offset) continue; // fetched before a seek
+      if (record.offset >= end) {
+        chunk.to = records.length;
+        break;
+      }
+      let error = this.#readRecord(chunk, record);
+      if (error instanceof UnknownSchemaError) {
+        await this.#context.schemas.refresh();
+        error = this.#readRecord(chunk, record);
+      }
+      if (error !== undefined) chunk.failure = await this.#pass(chunk, record, error);
+      if (chunk.failure !== undefined) {
+        chunk.next_offset = record.offset;
+        return chunk;
+      }
+      chunk.records++;
+      chunk.bytes += record.size;
+      chunk.next_offset = record.offset + 1;
+    }
+    if (chunk.to < records.length) return chunk;
+    chunk.next_offset = Math.max(chunk.next_offset, Math.min(batch.next_offset, end));
+    return chunk;
+  }
+
+  /** Adds what a record says to the chunk; answers the error that keeps it from that. */
+  #readRecord(chunk: Chunk, record: InRecord): unknown {
+    if (record.value === null) return undefined; // a tombstone tells compaction, not us
+    const { format, schemas } = this.#context;
     try {
-      return this.#context.format.decode(record, this.#context.schemas.lookup);
+      const change = format.decode(record, schemas.lookup);
+      refuseMisshapen(change, record);
+      this.#admit(chunk, record, change);
+      return undefined;
     } catch (error) {
-      if (error instanceof UnknownSchemaError) return undefined;
-      throw error;
+      return error;
     }
   }
 
-  async #decodeAnew(record: InRecord): Promise<Change> {
-    const { format, schemas } = this.#context;
-    await schemas.refresh();
-    return format.decode(record, schemas.lookup);
+  /** Adds a change to the chunk unless it has come before. */
+  #admit(chunk: Chunk, record: InRecord, change: Change): void {
+    const { sink, poison, log } = this.#context;
+    const replay = record.headers.length === 0 ? undefined : replayOf(record);
+    const isNew = chunk.repetitions.isNew(change);
+    const isWanted = replay !== undefined && chunk.set_aside.has(replay.offset);
+    if (!isNew && !isWanted) {
+      chunk.repeated++;
+      if (replay?.group_id === poison.group_id) log.warn("replay_refused", this.#refusal(replay));
+      return;
+    }
+    chunk.changes.push(change);
+    chunk.set_aside_before = chunk.set_aside;
+    if (isWanted) chunk.set_aside = withoutRecord(chunk.set_aside, replay.offset);
+    if (chunk.set_aside.size === 0) return;
+    const applied = { op: change.op, key: record.key, offset: replay?.offset ?? record.offset };
+    chunk.set_aside = behind(chunk.set_aside, applied, sink.any_order === true);
   }
 
-  #placed(error: unknown): unknown {
+  #refusal({ offset }: Replay) {
+    return {
+      ...this.at,
+      offset,
+      reason:
+        "it is not missing here, or a newer change of its key or a truncate was applied since",
+    };
+  }
+
+  // Records that cannot be applied ------------------------------------------------------------------
+
+  /** The same for one that could not be read; of another format it is never passed. */
+  async #pass(chunk: Chunk, record: InRecord, error: unknown): Promise<Chunk["failure"]> {
+    const { format, poison } = this.#context;
+    if (!(error instanceof RecordError)) return { error };
+    const isUnknown = error instanceof UnknownSchemaError;
+    const other = isUnknown ? undefined : await otherFormat(record, format);
+    if (other !== undefined) {
+      const found =
+        `The record at offset ${record.offset} is a change in format ${other}, and the` +
+        ` job's format is ${format.name}`;
+      return { error: this.#placed(new RecordError(found, { cure: `set \`format: ${other}\`` })) };
+    }
+    if (poison.on_error === "fail") return { error: this.#placed(error) };
+    return this.#setAside(chunk, record, isUnknown ? "schema" : "format", error);
+  }
+
+  /** Makes a letter of a record, or answers why it cannot be passed. */
+  #setAside(
+    chunk: Chunk,
+    record: InRecord,
+    reason: Reason,
+    error: RecordError,
+  ): Chunk["failure"] {
+    const { poison, now } = this.#context;
+    // A replay that fails again is the same letter.
+    const { offset, replays } = replayOf(record) ?? { offset: record.offset, replays: 0 };
+    if (poison.on_error === "dead_letter") {
+      const set_aside = withRecord(chunk.set_aside, offset, record.key);
+      if (set_aside.size > poison.limit) return { error: this.#tooMany(record.offset, error) };
+      chunk.set_aside = set_aside;
+    }
+    chunk.letters.push({
+      origin: { ...this.at, topic_id: this.#topic_id, offset },
+      reason,
+      error: describe(error),
+      job: poison.job,
+      group_id: poison.group_id,
+      failed_ms: now(),
+      replays,
+      record: copyOf(record),
+    });
+    return undefined;
+  }
+
+  #tooMany(offset: number, cause: RecordError): RecordError {
+    const { poison: { limit } } = this.#context;
+    const found = `${limit} dead letters wait to be replayed, and the record at offset ${offset}` +
+      " would be one more";
+    return this.#placed(
+      new RecordError(found, {
+        cure:
+          "look at them with `deno task dead-letters list JOB` and replay them after a fix, or" +
+          " raise dead_letter_limit",
+        cause,
+      }),
+    );
+  }
+
+  /** Keeps letters until the next flush. */
+  async #keep(letters: readonly DeadLetter[]): Promise<void> {
+    this.#letters.push(...letters);
+    for (const { record: { key, value } } of letters) {
+      this.#letter_bytes += (key?.length ?? 0) + (value?.length ?? 0);
+    }
+    if (this.#letter_bytes >= LETTER_BYTES) await this.#handleLetters();
+  }
+
+  async #handleLetters(): Promise<void> {
+    if (this.#letters.length === 0) return;
+    await this.#context.poison.handle(this.#letters);
+    this.#letters = [];
+    this.#letter_bytes = 0;
+  }
+
+  #standing({ next_offset, repetitions, set_aside }: Chunk): Standing {
+    return { next_offset, positions: repetitions.positions(), set_aside };
+  }
+
+  /** The error with the place in front. */
+  #placed<E>(error: E): E | RecordError {
     if (!(error instanceof RecordError)) return error;
     const { topic, partition } = this.at;
     return new RecordError(`Topic ${topic}, partition ${partition}: ${error.message}`, {
@@ -214,4 +398,20 @@ export class Lane {
       cause: error.cause,
     });
   }
+}
+
+/** Throws RecordError for a change that could do harm behind it: without its row or its position. */
+function refuseMisshapen(change: Change, { offset }: InRecord): void {
+  const { op, position } = change;
+  const rows = change.text ?? change;
+  const lacks = op === "t" ? undefined : op === "d" ? "before" : "after";
+  const why = position.length !== POSITION_LENGTH
+    ? `its position is ${JSON.stringify(position.slice(0, 80))}`
+    : lacks !== undefined && rows[lacks] === null
+    ? `its op is ${op}, and it has no row \`${lacks}\``
+    : undefined;
+  if (why === undefined) return;
+  throw new RecordError(`The record at offset ${offset} is no change: ${why}`, {
+    cure: "find who wrote it: no capture of list-sync does",
+  });
 }

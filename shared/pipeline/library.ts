@@ -21,7 +21,10 @@ const schema = z.strictObject({
 /** Changes of one partition, in order; repetitions within what this process has seen are left out. */
 export interface ConsumedBatch extends TopicPartition {
   readonly changes: readonly Change[];
-  /** Store it together with the changes, and answer it from `standing`: then nothing comes twice. */
+  /**
+   * Store it together with the changes, and answer it from `standing`: then nothing comes twice, and
+   * dead letters can be replayed.
+   */
   readonly standing: Standing;
 }
 
@@ -69,6 +72,15 @@ export interface ConsumeOptions {
   flush_bytes?: number;
   /** How often to look for new topics in a stream. @default 10000 */
   topic_refresh_ms?: number;
+  /**
+   * What to do with a record that is no change, or for which `write` throws a RecordError; it is then
+   * given the changes of that batch once more, one by one. @default "fail"
+   */
+  on_error?: "fail" | "skip" | "dead_letter";
+  /** @default `{group_id}.dead-letters` */
+  dead_letter_topic?: string;
+  /** So many of one partition may wait to be replayed. @default 1000 */
+  dead_letter_limit?: number;
   /**
    * Takes a batch. Its offset is committed only after this has resolved, so a batch may come again
    * after a crash; an error ends `consume`, or, when it is a `RetryableError`, begins again from what

@@ -4,7 +4,7 @@
  */
 import type { Connector } from "../change.ts";
 import { ConfigError } from "../errors.ts";
-import type { Admin, NewTopic, OutBatch } from "../kafka/port.ts";
+import type { Admin, InRecord, NewTopic, OutBatch } from "../kafka/port.ts";
 import type { ResumePoint } from "../sources/source.ts";
 
 /** Name of the topic. */
@@ -34,6 +34,20 @@ export interface StoredPosition {
   transactional_ids: string[];
   /** The last run ended in order, and the topics held nothing that comes again. */
   clean: boolean;
+  /** By a person's wish the next start begins a new generation with a snapshot. */
+  reset?: true;
+}
+
+/** What stands in the topic for one source, and when it was written. */
+export interface PositionRecord {
+  readonly stored: StoredPosition;
+  /** Milliseconds since the Unix epoch. */
+  readonly stored_ms: number;
+}
+
+/** The generation that follows `known`; it is greater even where nobody remembers that one. */
+export function nextGeneration(known: number | undefined, now_ms: number): number {
+  return Math.max((known ?? 0) + 1, Math.floor(now_ms / 1000));
 }
 
 /** The topic as it is to be made. */
@@ -82,25 +96,34 @@ export async function readPosition(
   admin: Admin,
   source: { connector: Connector; name: string },
 ): Promise<StoredPosition | undefined> {
+  return (await readPositionRecord(admin, source))?.stored;
+}
+
+/** The same, with the time at which it was written. */
+export async function readPositionRecord(
+  admin: Admin,
+  source: { connector: Connector; name: string },
+): Promise<PositionRecord | undefined> {
   if ((await admin.topics((name) => name === POSITIONS_TOPIC)).length === 0) return undefined;
   const [partition] = await admin.offsets(POSITIONS_TOPIC);
   const key = keyOf(source);
-  let value: Uint8Array | null = null;
+  let last: InRecord | undefined;
   const at = { topic: POSITIONS_TOPIC, partition: 0 };
   for await (const batch of admin.read(at, partition!.first, partition!.end)) {
     for (const record of batch.records) {
       if (record.key === null || text.decode(record.key) !== key) continue;
-      value = record.value;
+      last = record;
     }
   }
-  const found = value === null ? undefined : JSON.parse(text.decode(value)) as StoredPosition;
-  if (found !== undefined && found.version !== 1) {
+  if (last === undefined || last.value === null) return undefined;
+  const stored = JSON.parse(text.decode(last.value)) as StoredPosition;
+  if (stored.version !== 1) {
     throw new ConfigError(
-      `Topic ${POSITIONS_TOPIC} holds version ${found.version} for ${key}; this program reads 1`,
+      `Topic ${POSITIONS_TOPIC} holds version ${stored.version} for ${key}; this program reads 1`,
       { cure: "run the version of list-sync that wrote it, or a later one" },
     );
   }
-  return found;
+  return { stored, stored_ms: last.timestamp_ms };
 }
 
 function keyOf(source: { connector: Connector; name: string }): string {

@@ -25,6 +25,8 @@ export interface Preflight {
     readonly replication_factor: number;
     readonly batch_bytes?: number;
   };
+  /** For a job that puts what it cannot apply on a topic: its name. */
+  readonly dead_letter_topic?: string | undefined;
 }
 
 /** What was found, errors and warnings with a cure to paste. Changes nothing. */
@@ -35,7 +37,9 @@ export async function preflight(job: Preflight): Promise<Finding[]> {
     rightsFindings(job.admin, job.rights, job.user),
   ]);
   // Without rights nothing more can be seen, and would be told as missing.
-  const topics = rights.length > 0 ? rights : await topicFindings(job);
+  const topics = rights.length > 0
+    ? rights
+    : [...await topicFindings(job), ...await deadLetterFindings(job)];
   // A broker that went down a moment ago is still advertised: while another answers, work can begin.
   const isAnyReached = reached.some((finding) => finding.level === "ok");
   const judged = reached.map((finding): Finding =>
@@ -156,6 +160,36 @@ async function topicFindings(job: Preflight): Promise<Finding[]> {
     }]);
   }
   return findings.flat();
+}
+
+async function deadLetterFindings({ admin, dead_letter_topic }: Preflight): Promise<Finding[]> {
+  if (dead_letter_topic === undefined) return [];
+  const subject = `dead letter topic ${dead_letter_topic}`;
+  const [topic] = await admin.topics((name) => name === dead_letter_topic);
+  if (topic === undefined) {
+    const found =
+      "none exists yet: made for the first dead letter, as safe as the topic it is from";
+    return [{ level: "ok", subject, found }];
+  }
+  const config = await admin.topic_config(topic.name);
+  const retention_ms = Number(config.get("retention.ms") ?? -1);
+  const troubles = [
+    ...durabilityTroubles(topic, Number(config.get("min.insync.replicas") ?? 1)),
+    ...retentionTroubles(topic, config.get("cleanup.policy") ?? "delete", retention_ms),
+  ];
+  if (troubles.length > 0) return troubles.map((trouble) => ({ ...trouble, subject }));
+  return [{ level: "ok", subject, found: `${topic.replication_factor} replicas, kept for ever` }];
+}
+
+/** Dead letters wait for a person. */
+function retentionTroubles(topic: TopicInfo, policy: string, retention_ms: number): Trouble[] {
+  if (policy !== "delete") {
+    const found = `cleanup.policy ${policy}: of records with one key all but the last are deleted`;
+    return [{ level: "error", found, cure: alter(topic, "cleanup.policy", "delete") }];
+  }
+  if (retention_ms === -1) return [];
+  const found = `retention.ms ${retention_ms}: letters that nobody replays by then are deleted`;
+  return [{ level: "warning", found, cure: alter(topic, "retention.ms", -1) }];
 }
 
 async function topicFinding(topic: TopicInfo, job: Preflight): Promise<Finding[]> {

@@ -1,6 +1,7 @@
 /** Whether the brokers' ACLs let a job do its work: asked before it begins, each lack with the command that mends it. */
 import type { Admin, Operation, Resource } from "../kafka/port.ts";
 import type { Finding } from "../sources/source.ts";
+import { deadLetterIds } from "./poison.ts";
 import { POSITIONS_TOPIC } from "./positions.ts";
 import { SCHEMAS_TOPIC } from "./schemas.ts";
 
@@ -9,6 +10,8 @@ export interface WantedRight {
   readonly resource: Resource;
   readonly name: string;
   readonly operations: readonly Operation[];
+  /** The right is to all names that begin so. */
+  readonly is_prefix?: true;
 }
 
 const WRITING: readonly Operation[] = ["Create", "Read", "Write", "DescribeConfigs"];
@@ -29,8 +32,18 @@ export function captureRights(
 }
 
 /** What a consumer needs. `topics`: those that it names. */
-export function consumeRights(group_id: string, topics: readonly string[]): WantedRight[] {
+export function consumeRights(
+  group_id: string,
+  topics: readonly string[],
+  dead_letter_topic?: string,
+): WantedRight[] {
+  const name = deadLetterIds(group_id);
+  const dead_letters: readonly WantedRight[] = dead_letter_topic === undefined ? [] : [
+    { resource: "topic", name: dead_letter_topic, operations: WRITING },
+    { resource: "transactional-id", name, operations: ["Write"], is_prefix: true },
+  ];
   return [
+    ...dead_letters,
     { resource: "group", name: group_id, operations: ["Read"] },
     ...[SCHEMAS_TOPIC, ...topics].map((name): WantedRight => ({
       resource: "topic",
@@ -75,8 +88,8 @@ async function rightFinding(
   return [{ level: "error", subject, found, cure: cureOf(right, user) }];
 }
 
-function cureOf({ resource, name, operations }: WantedRight, user: string): string {
+function cureOf({ resource, name, operations, is_prefix }: WantedRight, user: string): string {
   const list = operations.map((operation) => `--operation ${operation}`).join(" ");
   return `kafka-acls.sh --bootstrap-server BROKER --add --allow-principal User:${user}` +
-    ` ${list} --${resource} ${name}`;
+    ` ${list} --${resource} ${name}${is_prefix ? " --resource-pattern-type prefixed" : ""}`;
 }

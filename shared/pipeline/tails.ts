@@ -1,8 +1,9 @@
 /** What a source's partitions already hold: read after fencing, before the first send. */
 import type { SourceIdentity } from "../change.ts";
 import { HistoryLostError } from "../errors.ts";
-import { type Format, sourceId } from "../formats/format.ts";
+import { type Format, sourceId, type Stamp } from "../formats/format.ts";
 import type { Admin } from "../kafka/port.ts";
+import { otherFormat } from "./foreign.ts";
 import type { StoredPosition } from "./positions.ts";
 
 /** Throws HistoryLostError when a topic is gone or was made anew: to be asked before it is fenced. */
@@ -17,7 +18,8 @@ export async function refuseLostTopics(admin: Admin, stored: StoredPosition): Pr
 /**
  * Moves `stored.topics` forward over the records behind the stored end offsets: afterwards each
  * partition holds exactly the source's changes up to its `position`.
- * Throws HistoryLostError when a topic was cut behind the stored offset.
+ * Throws HistoryLostError when a topic was cut behind the stored offset, RecordError for changes in
+ * another format than the job's.
  */
 export async function readTails(
   admin: Admin,
@@ -36,7 +38,13 @@ export async function readTails(
       for await (const batch of admin.read({ topic, partition }, from, end)) {
         for (const record of batch.records) {
           records++;
-          const stamp = format.stamp(record);
+          let stamp: Stamp | undefined;
+          try {
+            stamp = format.stamp(record);
+          } catch (error) {
+            // Bytes that are no change are not ours; a change in another format may be.
+            if (await otherFormat(record, format) !== undefined) throw error;
+          }
           if (stamp?.source === own && stamp.position > state.position) {
             state.position = stamp.position;
           }

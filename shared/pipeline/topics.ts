@@ -7,6 +7,8 @@ import type { Admin, TopicInfo } from "../kafka/port.ts";
 export interface TopicChoice {
   readonly topics?: readonly string[] | undefined;
   readonly topic_pattern?: string | undefined;
+  /** The job's own, where it has another name than the usual. */
+  readonly dead_letter_topic?: string | undefined;
 }
 
 /** Says what is wrong with a choice: which field, and why; undefined: nothing. */
@@ -27,14 +29,19 @@ export function choiceProblem(
   }
 }
 
-/** Whether a topic is chosen. Kafka's own topics and list-sync's never are by a pattern. */
-export function topicMatcher({ topics, topic_pattern }: TopicChoice): (name: string) => boolean {
+/**
+ * Whether a topic is chosen. Kafka's own topics, list-sync's and dead letters never are by a pattern.
+ */
+export function topicMatcher(
+  { topics, topic_pattern, dead_letter_topic }: TopicChoice,
+): (name: string) => boolean {
   if (topics !== undefined) {
     const names = new Set(topics);
     return (name) => names.has(name);
   }
   const wanted = pattern(topic_pattern!);
-  return (name) => wanted.test(name) && !/^(__|list-sync\.)/.test(name);
+  const others = /^(__|list-sync\.)|\.dead-letters$/;
+  return (name) => wanted.test(name) && !others.test(name) && name !== dead_letter_topic;
 }
 
 function pattern(text: string): RegExp {

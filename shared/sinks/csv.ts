@@ -4,6 +4,7 @@ import { ConfigError } from "../errors.ts";
 import { partitionId, type TopicPartition } from "../kafka/port.ts";
 import { type Disk, disk as realDisk } from "./csv/disk.ts";
 import { safeName, STATE_FOLDER, templateProblem } from "./csv/filename.ts";
+import { journalPath, stateFolder } from "./csv/journal.ts";
 import { takeLock } from "./csv/lock.ts";
 import { CsvPartition } from "./csv/partition.ts";
 import { META, type MetaName } from "./csv/rows.ts";
@@ -47,6 +48,13 @@ export const csvOptions = z.strictObject({
   // Debezium's word for the same thing, under our name.
   unavailable_value: z.string().min(1).default("__list_sync_unavailable_value")
     .describe("Stands, unquoted, for a value that the database's log did not carry."),
+  // Off: files are read by programs first, to which every sign is data.
+  escape_formulas: z.boolean().default(false)
+    .describe(
+      "Puts a `'` before text that a spreadsheet would take for a formula (it begins with `=`, `+`," +
+        " `-`, `@`, a tab or a line end, and is no number) and before text that begins with a `'`," +
+        " so that taking the first `'` away gives the text again.",
+    ),
   // Opens in one piece in most tools.
   rotate_bytes: z.int().min(1).default(256 * 1024 * 1024)
     .describe("A file of so many bytes is complete, and the next number begins."),
@@ -75,6 +83,8 @@ export const sink: SinkModule<CsvOptions> = {
  * back to it. A file lock a partition keeps others out until this process ends.
  */
 export class CsvSink implements Sink {
+  /** Positions, or where there are none inserts minus deletes, say what a row is in any order. */
+  readonly any_order = true;
   readonly #options: CsvOptions;
   readonly #context: SinkContext;
   readonly #disk: Disk;
@@ -90,9 +100,8 @@ export class CsvSink implements Sink {
     const { consumer_id, log, health, now } = this.#context;
     const id = partitionId(partition);
     const folder = await this.#state_folder(partition.topic);
-    const path = `${folder}/${partition.partition}`;
     const lock = await takeLock(
-      `${path}.lock`,
+      `${folder}/${partition.partition}.lock`,
       { part: `partition ${id}`, log, health },
       signal,
     );
@@ -104,7 +113,7 @@ export class CsvSink implements Sink {
         now,
         disk: this.#disk,
         lock,
-        journal: `${path}.json`,
+        journal: journalPath(this.#options.output, partition),
       });
       this.#partitions.set(id, opened);
       return opened.standing;
@@ -114,8 +123,8 @@ export class CsvSink implements Sink {
     }
   }
 
-  write(at: TopicPartition, batch: SinkBatch): Promise<void> {
-    return Promise.resolve(this.#partition(at).write(batch.changes, batch.standing));
+  async write(at: TopicPartition, batch: SinkBatch): Promise<void> {
+    this.#partition(at).write(batch.changes, batch.standing);
   }
 
   async flush(at: TopicPartition): Promise<Durable | undefined> {
@@ -147,7 +156,7 @@ export class CsvSink implements Sink {
   async #state_folder(topic: string): Promise<string> {
     const { output, filename } = this.#options;
     const state = `${output}/${STATE_FOLDER}`;
-    const folder = `${state}/${safeName(topic)}`;
+    const folder = stateFolder(output, topic);
     const others = this.#disk.list(state).filter((name) => name !== safeName(topic));
     if (!filename.includes("{topic}") && others.length > 0) {
       throw new ConfigError(

@@ -11,6 +11,8 @@ export interface Standing {
   readonly next_offset: number;
   /** The last position written, by source (`connector/name`). */
   readonly positions: ReadonlyMap<string, string>;
+  /** Offsets of dead letters that may be replayed, with digests of their keys. @default none */
+  readonly set_aside?: ReadonlyMap<number, string>;
 }
 
 /** Changes of one partition in order, repetitions already removed. */
@@ -34,6 +36,8 @@ export interface SinkPartition extends TopicPartition {
 
 /** A target of changes. Calls for one partition never overlap. */
 export interface Sink {
+  /** A change that comes late does no harm: whoever reads the target orders rows by position. */
+  readonly any_order?: boolean;
   /**
    * Takes the partition (waiting while another process holds it) and says where the sink stands;
    * undefined: it has never seen it. Throws HistoryLostError when the topic is another one.
@@ -41,7 +45,8 @@ export interface Sink {
   open(partition: SinkPartition, signal: AbortSignal): Promise<Standing | undefined>;
   /**
    * Accepts a batch: it is not durable before the next `flush`. Its changes are views of what came,
-   * good until this resolves; `plainChange` makes one that may be kept.
+   * good until this resolves; `plainChange` makes one that may be kept. Throws RecordError, and has
+   * accepted nothing of the batch then, when one of its rows cannot be represented truthfully.
    */
   write(at: TopicPartition, batch: SinkBatch): Promise<void>;
   /** Makes everything accepted durable, data and standing together; undefined: nothing was new. */

@@ -15,8 +15,6 @@ export interface SourceBatch {
   readonly resume: ResumePoint;
   /** Whether `resume` covers the last change too: its transaction has come whole. */
   readonly whole: boolean;
-  /** How far this batch is behind the end of the source's log, in bytes, when known. */
-  readonly lag_bytes?: number;
   /** With the batches of a snapshot. */
   readonly snapshot?: SnapshotState;
 }
@@ -25,6 +23,23 @@ export interface SourceBatch {
 export interface SnapshotState {
   readonly rows: number;
   readonly rows_estimated: number;
+}
+
+/** Where a source's log stands, beside a stored position. */
+export interface LogStanding {
+  /** Bytes of the log behind the position; undefined: there is none, or what comes next is lost. */
+  readonly lag_bytes: number | undefined;
+  /** Why the log cannot be read on from the position; undefined: it can. */
+  readonly lost: string | undefined;
+  /** What the server says, in its own words: plain JSON, for people. */
+  readonly log: Readonly<Record<string, unknown>>;
+}
+
+/** Where a capture is to go on by a person's wish. */
+export interface Move {
+  readonly resume: ResumePoint;
+  /** Changes come that came before; else what lies between is left out. */
+  readonly back: boolean;
 }
 
 /** One thing that `check` looked at. */
@@ -74,9 +89,23 @@ export interface Source {
   batches(options: BatchesOptions): AsyncIterable<SourceBatch>;
   /** Everything up to `resume` is on all in-sync replicas: the server may forget it. */
   confirm(resume: ResumePoint): void;
+  /** Bytes of the log behind `resume`, as of a look some seconds ago; undefined before the first. */
+  behind(resume: ResumePoint): number | undefined;
   close(): Promise<void>;
   /** Writes the signal that asks a running capture to read these tables again. Throws ConfigError. */
   signal(tables: readonly string[]): Promise<void>;
+  /** Where the log stands, beside `resume` if there is one; changes nothing. */
+  standing(resume: ResumePoint | undefined): Promise<LogStanding>;
+  /**
+   * Throws ConfigError, naming it, while a capture of this job runs; keeps others away until `close`
+   * where the server can.
+   */
+  claim(): Promise<void>;
+  /**
+   * The point that `to` names in the source's own words, if a start can go on from there instead of
+   * from `resume`. Throws ConfigError that says what is possible.
+   */
+  locate(to: string, resume: ResumePoint): Promise<Move>;
   /** Drops what `open` made; answers what was dropped, a sentence each. */
   remove(): Promise<string[]>;
 }

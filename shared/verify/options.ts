@@ -3,8 +3,16 @@ import { z } from "zod";
 import { databaseOptions } from "../database/options.ts";
 import { csvOptions } from "../sinks/csv.ts";
 
-const { output, filename, split_files, header, columns, meta, unavailable_value } =
-  csvOptions.shape;
+const {
+  output,
+  filename,
+  split_files,
+  header,
+  columns,
+  meta,
+  unavailable_value,
+  escape_formulas,
+} = csvOptions.shape;
 
 /** Schema of a verify job's own part. */
 export const verifyOptions = z.strictObject({
@@ -14,8 +22,16 @@ export const verifyOptions = z.strictObject({
     "Table that the files should hold: `name`, or `schema.name` (MySQL: `database.name`).",
   ),
   topic: z.string().min(1).describe("Topic that brought the changes into the files."),
-  files: z.strictObject({ output, filename, split_files, header, columns, meta, unavailable_value })
-    .describe("The files, in the words of the consumer's `sink`."),
+  files: z.strictObject({
+    output,
+    filename,
+    split_files,
+    header,
+    columns,
+    meta,
+    unavailable_value,
+    escape_formulas,
+  }).describe("The files, in the words of the consumer's `sink`."),
   columns: z.array(z.string()).min(1).optional().describe(
     "Columns to compare, the key's included; left out: all of the table.",
   ),
@@ -25,7 +41,7 @@ export const verifyOptions = z.strictObject({
   // Files written from a table's first row on hold each row from its insert on.
   complete_history: z.boolean().default(true).describe(
     "Whether each row's changes must be whole, from its insert or snapshot on; turn it off where the" +
-      " rows of the beginning were not captured, or by a snapshot that was interrupted.",
+      " rows of the beginning were not captured, or by a snapshot that was interrupted, or where the capture was set back.",
   ),
   // More than a person reads of one kind.
   differences: z.int().min(0).max(10_000).default(10).describe(

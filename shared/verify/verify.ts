@@ -178,6 +178,7 @@ async function* readRows(file: CsvFile, { options, context }: Reading) {
   const reader = new CsvReader({
     name: file.path,
     unavailable_value: options.files.unavailable_value,
+    escape_formulas: options.files.escape_formulas,
   });
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   using handle = await Deno.open(file.path);

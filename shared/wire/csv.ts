@@ -22,6 +22,20 @@ export function csvQuoted(text: string): string {
   return `"${text.replaceAll('"', '""')}"`;
 }
 
+/** Beginnings for which spreadsheets take text for a formula (OWASP, "CSV Injection"), and the guard itself. */
+const FORMULA = /^['=+\-@\t\r\n＝＋－＠]/;
+const NUMBER = /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/;
+
+/** `text` so that no spreadsheet takes it for a formula: behind a `'`, unless it is a number. */
+export function guardFormula(text: string): string {
+  return FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text;
+}
+
+/** The inverse of `guardFormula`: text that begins with a `'` itself has been given another. */
+export function unguardFormula(text: string): string {
+  return text.startsWith("'") ? text.slice(1) : text;
+}
+
 /**
  * The JSON string literal from `start` to `end`, which has no escapes, as one field. Nothing then has
  * to be altered inside: where a field needs quotes the literal's own do.
@@ -44,6 +58,8 @@ export interface CsvReaderOptions {
   readonly name: string;
   /** This text, unquoted, reads as `undefined`. @default none */
   readonly unavailable_value?: string;
+  /** Fields have been written by `guardFormula`. @default false */
+  readonly escape_formulas?: boolean;
 }
 
 /** The text is not CSV; the message names the text and the line. */
@@ -174,7 +190,9 @@ export class CsvReader {
   }
 
   #endField(): void {
-    this.#row.push(this.#state === "quote" ? this.#field : this.#unquoted(this.#field));
+    this.#row.push(
+      this.#state === "quote" ? this.#unguarded(this.#field) : this.#unquoted(this.#field),
+    );
     this.#field = "";
     this.#state = "start";
   }
@@ -191,7 +209,11 @@ export class CsvReader {
 
   #unquoted(text: string): CsvField {
     if (text === "") return null;
-    return text === this.#options.unavailable_value ? undefined : text;
+    return text === this.#options.unavailable_value ? undefined : this.#unguarded(text);
+  }
+
+  #unguarded(text: string): string {
+    return this.#options.escape_formulas ? unguardFormula(text) : text;
   }
 
   #wrong(what: string): CsvError {

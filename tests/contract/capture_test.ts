@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import pg from "pg";
 import { connectMysql, mysqlIdentifier } from "../../shared/database/mysql.ts";
-import { ConfigError, describe, HistoryLostError } from "../../shared/errors.ts";
+import { ConfigError, describe, HistoryLostError, RecordError } from "../../shared/errors.ts";
 import { format } from "../../shared/formats/json.ts";
+import { format as protobuf } from "../../shared/formats/protobuf.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../shared/kafka/options.ts";
-import type { Admin, KafkaClient, OutBatch, Producer } from "../../shared/kafka/port.ts";
+import type { Admin, Bytes, KafkaClient, OutBatch, Producer } from "../../shared/kafka/port.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
@@ -17,7 +18,9 @@ import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { ColumnsOptions } from "../../shared/transforms/columns.ts";
+import { ByteArena } from "../../shared/wire/byte_arena.ts";
 import { testStack } from "../stack.ts";
+import { change } from "../unit/sinks/fixtures.ts";
 import { until } from "../until.ts";
 
 const KINDS = ["PostgreSQL", "MySQL"] as const;
@@ -325,6 +328,17 @@ class Lab implements AsyncDisposable {
     return texts;
   }
 
+  /** Puts a record into the topic that no capture wrote. */
+  async write(value: Bytes): Promise<void> {
+    const producer = await this.#kafka.producer({
+      transactional_id: `${this.name}-other`,
+      fence: { partitions: [], ids: [] },
+    });
+    const record = { key: null, value, timestamp_ms: 0 };
+    await producer.send([{ topic: this.topic, partition: 0, records: [record] }]);
+    await producer.close();
+  }
+
   /** Waits until the topic holds so many changes, then checks that it holds each once. */
   async holds(first: number, last: number, topic = this.topic): Promise<void> {
     const expected = Array.from({ length: last - first + 1 }, (_, at) => first + at);
@@ -537,3 +551,22 @@ function refusedRouting(error: unknown): boolean {
   assert.match(error.message, /topic template, the format or the columns changed/);
   return true;
 }
+
+Deno.test("a capture starts again behind bytes that are no change, and not behind changes in another format", async () => {
+  await using lab = await Lab.open("PostgreSQL");
+  const first = await lab.started();
+  await lab.insert(3);
+  await lab.holds(1, 3);
+  await first.stop();
+  await lab.write("not a change");
+  const second = await lab.started();
+  await lab.insert(3);
+  await lab.grows(6);
+  await second.stop();
+  const ids = (await lab.texts()).filter((text) => text.startsWith("{"))
+    .map((text) => JSON.parse(text).after.id);
+  assert.deepStrictEqual(ids.sort(), [1, 2, 3, 4, 5, 6]);
+
+  await lab.write(protobuf.encode(change(1, "c", { after: [1, "a", "b"] }), new ByteArena()).value);
+  await assert.rejects(lab.start().done, RecordError);
+});

@@ -1,5 +1,6 @@
 /** What every sink must do, and what the CSV sink does between processes. */
 import assert from "node:assert/strict";
+import { RecordError } from "../../shared/errors.ts";
 import { csvOptions } from "../../shared/sinks/csv.ts";
 import { type SinkName, sinks } from "../../shared/sinks/mod.ts";
 import type { Sink } from "../../shared/sinks/sink.ts";
@@ -9,6 +10,7 @@ import {
   context,
   csvSink,
   inFolder,
+  listTable,
   never,
   partition,
   readLines,
@@ -93,12 +95,30 @@ for (const [name, { create, keeps_standing }] of Object.entries(contestants)) {
       assert.deepEqual(
         await second.open(partition, never),
         keeps_standing
-          ? { next_offset: 2, positions: new Map([[SOURCE, one.changes[0]!.position]]) }
+          ? {
+            next_offset: 2,
+            positions: new Map([[SOURCE, one.changes[0]!.position]]),
+            set_aside: new Map([[1, "digest"]]),
+          }
           : undefined,
       );
       await second.close();
     }));
 }
+
+Deno.test("csv: of a batch with a row that is refused nothing is accepted, and the sink goes on", () =>
+  inFolder(async (folder) => {
+    const sink = csvSink(folder);
+    await sink.open(partition, never);
+    const clashing = change(2, "c", { after: [2, "news", "b", "x"] }, listTable("__op"));
+    const changes = [...one.changes, clashing];
+    await assert.rejects(sink.write(at, { changes, standing: standing(2) }), RecordError);
+    assert.equal(await sink.flush(at), undefined);
+    await sink.write(at, one);
+    assert.deepEqual(await sink.flush(at), { ...at, durable: true, next_offset: 2 });
+    await sink.close();
+    assert.equal(readLines(folder).length, 1);
+  }));
 
 Deno.test("csv: a partition that another process holds is waited for, and taken when that one dies", () =>
   inFolder(async (folder) => {

@@ -75,6 +75,7 @@ const CUT = new Error("the test cut the capture off");
 export class Running {
   readonly done: Promise<CaptureSummary>;
   readonly told: { readonly event: string; readonly fields: Record<string, unknown> }[] = [];
+  readonly metrics = createMetrics();
   readonly #stop = new AbortController();
   #cut = false;
   /** Sends of rows that were acknowledged. */
@@ -100,7 +101,7 @@ export class Running {
       kafka: this.#watched(kafka, lab, changes),
       version: "0",
       log,
-      metrics: createMetrics(),
+      metrics: this.metrics,
       signal: this.#stop.signal,
       now: Date.now,
       ready: () => {},
@@ -251,19 +252,33 @@ export class SnapshotLab implements AsyncDisposable {
 
   source(log: Log, changes: SourceChanges = {}): Source {
     const context = { name: this.name, version: "0", log, now: Date.now };
+    const options = this.#sourceOptions(changes);
+    return this.way.kind === "MySQL"
+      ? new MysqlSource(mysqlOptions.parse(options), context)
+      : new PostgresSource(postgresOptions.parse(options), context);
+  }
+
+  #sourceOptions(changes: SourceChanges) {
     const { host, port, database, users } = this.#server;
     const account = users[this.way.account ?? "admin"];
     const common = {
       ...{ host, port, ...account, heartbeat_interval_ms: 500 },
       ...{ snapshot_chunk_rows: 37, batch_changes: 50, ...changes },
     };
-    if (this.way.kind === "MySQL") {
-      const tables = [`${database}.${this.name}_*`];
-      return new MysqlSource(mysqlOptions.parse({ ...common, tables }), context);
-    }
+    if (this.way.kind === "MySQL") return { ...common, tables: [`${database}.${this.name}_*`] };
     const more = { database, tables: [`public.${this.name}_*`], plugin: this.way.plugin };
-    const options = { ...common, ...more, status_interval_ms: 100 };
-    return new PostgresSource(postgresOptions.parse(options), context);
+    return { ...common, ...more, status_interval_ms: 100 };
+  }
+
+  /** The job of the same capture, for commands. */
+  job(source: SourceChanges = {}): { job: string; name: string } {
+    const job = {
+      job: this.way.kind === "MySQL" ? "capture-mysql" : "capture-pg",
+      name: this.name,
+      source: this.#sourceOptions(source),
+      kafka: { brokers: testStack().kafka.brokers, topic: "{name}.{table}" },
+    };
+    return job;
   }
 
   start(changes: RunChanges = {}): Running {
@@ -414,7 +429,7 @@ export class Writer implements AsyncDisposable {
     const { keyed, paired } = this.#tables;
     const random = this.#random;
     const n = random.below(1_000);
-    const old = random.below(5) === 0 ? this.#next - random.below(200) : 1 + random.below(3_000);
+    const old = random.below(5) === 0 ? this.#next - random.below(200) : 1 + random.below(1_500);
     const fresh = this.#next++;
     const letter = literal(this.#lab, random.pick(LETTERS));
     return random.pick([

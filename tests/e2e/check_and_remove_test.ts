@@ -1,16 +1,16 @@
 /** `deno task check` and `deno task remove` on real servers. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { Finding } from "../../shared/sources/source.ts";
+import { commandRunner } from "../command.ts";
 import { testStack } from "../stack.ts";
 import { WorkerProcess } from "../worker_process.ts";
 
-const TOP = fileURLToPath(new URL("../../", import.meta.url));
 const STACK = testStack();
 const RUN = `check_${crypto.randomUUID().slice(0, 8)}`;
 const TABLE = `public.${RUN}`;
 const FOLDER = Deno.makeTempDirSync({ prefix: "list-sync-check-" });
+const command = commandRunner(FOLDER);
 
 interface CaptureJob {
   name: string;
@@ -39,18 +39,6 @@ function mysqlJob(mode: "stream" | "batch"): CaptureJob & { job: string } {
     source: { host, port, ...users.replicator, tables: [`${database}.*`], snapshot: "never" },
     kafka: { brokers: STACK.kafka.brokers },
   };
-}
-
-async function command(name: string, job: { name: string }, ...options: string[]) {
-  const path = `${FOLDER}/${job.name}-${crypto.randomUUID().slice(0, 8)}.yaml`;
-  Deno.writeTextFileSync(path, JSON.stringify(job, undefined, 2));
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `workers/commands/${name}.ts`, ...options, path],
-    cwd: TOP,
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
 async function findings(job: CaptureJob): Promise<[number, Finding[]]> {

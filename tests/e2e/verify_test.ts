@@ -40,7 +40,8 @@ function history(full: boolean): { changes: Change[]; rows: ListRow[] } {
   for (let at = 1; at <= 300; at++) {
     const id = 1 + random.below(60);
     const old = rows.get(id);
-    const { category, domain, timestamp } = listRow(random);
+    const { category, domain: name, timestamp } = listRow(random);
+    const domain = id % 7 === 0 ? `=${name}` : name; // to a spreadsheet a formula
     // PostgreSQL writes no zeros at a fraction's end, MySQL does: here none ends in one.
     const moment = timestamp.replace(" ", "T").replace(/0$/, "1");
     const row: ListRow = [id, category, domain, moment];
@@ -151,7 +152,7 @@ async function withFiles(
   const { changes, rows } = history(full);
   await writeFiles(csvOptions.parse({ output, ...sink }), changes);
   await fillTable(database, table, rows);
-  const { filename, split_files, header, columns, meta, unavailable_value } = csvOptions.parse({
+  const { rotate_bytes: _b, rotate_rows: _r, rotate_interval_ms: _i, ...files } = csvOptions.parse({
     output,
     ...sink,
   });
@@ -161,7 +162,7 @@ async function withFiles(
     database: reader,
     table,
     topic: TOPIC,
-    files: { output, filename, split_files, header, columns, meta, unavailable_value },
+    files,
   };
   const verify = async (verified: boolean) => {
     await using worker = new WorkerProcess(folder, "verify", job, ["--json"]);
@@ -183,6 +184,7 @@ const LAYOUTS: Case[] = [
   { name: "one_file", sink: { split_files: false } },
   { name: "rotated", sink: { rotate_rows: 17 } },
   { name: "no_meta", sink: { meta: [] } },
+  { name: "no_formulas", sink: { escape_formulas: true } },
   {
     name: "no_header",
     sink: { header: false, columns: ["timestamp", "id", "category", "domain"] },

@@ -2,6 +2,7 @@
 import { classify, ConfigError, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { deadLetterTopic } from "../../shared/pipeline/poison.ts";
 import { type Preflight, preflight, templateMatcher } from "../../shared/pipeline/preflight.ts";
 import { transactionalId } from "../../shared/pipeline/positions.ts";
 import { captureRights, consumeRights, type WantedRight } from "../../shared/pipeline/rights.ts";
@@ -76,8 +77,16 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
     const consume = job as JobOf<"consume-csv">;
     const text = consume.topics?.join(", ") ?? consume.topic_pattern!;
     const topics = { match: topicMatcher(consume), text };
-    const rights = consumeRights(consume.group_id ?? consume.name, consume.topics ?? []);
-    return { kafka: () => inspectBrokers(consume.kafka, "consume", { topics, rights }, deps) };
+    const dead_letter_topic = consume.on_error === "dead_letter"
+      ? deadLetterTopic(consume)
+      : undefined;
+    const rights = consumeRights(
+      consume.group_id ?? consume.name,
+      consume.topics ?? [],
+      dead_letter_topic,
+    );
+    const wanted = { topics, rights, dead_letter_topic };
+    return { kafka: () => inspectBrokers(consume.kafka, "consume", wanted, deps) };
   }
   const { database, table } = job as JobOf<"seed" | "verify">;
   return {
@@ -119,7 +128,7 @@ async function inspectSource(
 async function inspectBrokers(
   kafka: JobOf<"consume-csv">["kafka"] | JobOf<CaptureKind>["kafka"],
   direction: "produce" | "consume",
-  wanted: Pick<Preflight, "topics" | "rights" | "writes">,
+  wanted: Pick<Preflight, "topics" | "rights" | "writes" | "dead_letter_topic">,
   { log, mayConnect }: InspectDeps,
 ): Promise<Finding[]> {
   const admin = await (await openKafka(kafka, direction, log)).admin();

@@ -156,7 +156,7 @@ export class KafkajsProducer implements Producer {
 
 function toMessage(record: OutRecord, partition: number): Message {
   return {
-    key: toBuffer(record.key),
+    key: record.key === null ? null : toBuffer(record.key),
     value: record.value === null ? null : toBuffer(record.value),
     partition,
     timestamp: String(record.timestamp_ms),
@@ -185,13 +185,14 @@ function countWithin(records: readonly OutRecord[], from: number, limit_bytes: n
   let bytes = 0;
   for (let at = from; at < records.length; at++) {
     const { key, value, headers } = records[at]!;
-    bytes += RECORD_OVERHEAD + bytesOf(key) + (value === null ? 0 : bytesOf(value));
+    bytes += RECORD_OVERHEAD + bytesOf(key) + bytesOf(value);
     for (const [name, content] of headers ?? []) bytes += 10 + bytesOf(name) + bytesOf(content);
     if (bytes > limit_bytes && at > from) return at - from;
   }
   return records.length - from;
 }
 
-function bytesOf(value: Bytes): number {
+function bytesOf(value: Bytes | null): number {
+  if (value === null) return 0;
   return typeof value === "string" ? Buffer.byteLength(value) : value.length;
 }

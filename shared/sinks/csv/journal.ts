@@ -2,7 +2,9 @@
 import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { HistoryLostError } from "../../errors.ts";
+import type { TopicPartition } from "../../kafka/port.ts";
 import type { Disk } from "./disk.ts";
+import { safeName, STATE_FOLDER } from "./filename.ts";
 
 const file = z.strictObject({
   /** Path inside the output folder, without `.part`. */
@@ -23,6 +25,8 @@ const schema = z.strictObject({
   next_offset: z.int().min(0).nullable(),
   /** Last position written, by source. */
   positions: z.record(z.string(), z.string()),
+  /** Offsets of dead letters that may be replayed, with digests of their keys. */
+  set_aside: z.array(z.tuple([z.int().min(0), z.string()])),
   /** Number of the set being written, or, when `files` is empty, of the next one. */
   sequence: z.int().min(1),
   /** Number of the first set behind the last truncate: rows of lower sets are gone from the table. */
@@ -49,6 +53,16 @@ export type Journal = z.infer<typeof schema>;
 /** A file as the journal knows it. */
 export type JournalFile = z.infer<typeof file>;
 
+/** The folder of a topic's journals and locks. */
+export function stateFolder(output: string, topic: string): string {
+  return `${output}/${STATE_FOLDER}/${safeName(topic)}`;
+}
+
+/** Path of a partition's journal. */
+export function journalPath(output: string, { topic, partition }: TopicPartition): string {
+  return `${stateFolder(output, topic)}/${partition}.json`;
+}
+
 /** Reads a journal; undefined: there is none. Throws HistoryLostError when it cannot be read as one. */
 export function readJournal(disk: Disk, path: string): Journal | undefined {
   if (!disk.exists(path)) return undefined;
@@ -67,7 +81,7 @@ export function readJournal(disk: Disk, path: string): Journal | undefined {
 }
 
 /** The text of a journal with its checksum as the last member. */
-function sealed(text: string): string {
+export function sealed(text: string): string {
   return `${text.slice(0, -1)},"crc32":${crc32(text)}}\n`;
 }
 

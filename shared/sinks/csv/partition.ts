@@ -9,7 +9,7 @@ import { fileName, type Operation, PART } from "./filename.ts";
 import { type Journal, type JournalFile, readJournal, writeJournal } from "./journal.ts";
 import type { Lock } from "./lock.ts";
 import { Part } from "./part.ts";
-import { type LineWriter, lineWriter, type RowOptions } from "./rows.ts";
+import { type LineWriter, lineWriter, refuseTable, type RowOptions } from "./rows.ts";
 
 /** What a partition's files are written with. */
 export interface PartitionOptions extends RowOptions {
@@ -54,6 +54,8 @@ export class CsvPartition {
   #opened_ms: number;
   #writer: LineWriter | undefined;
   #table: TableSchema | undefined;
+  /** Definitions that lines can be made for. */
+  readonly #fit = new WeakSet<TableSchema>();
   /** Folders in which names were made since the last flush. */
   readonly #new_names = new Set<string>();
   /** A flush broke in the middle: only opening again knows what is on disk. */
@@ -69,7 +71,8 @@ export class CsvPartition {
     this.#opened_ms = journal.opened_ms;
     if (journal.next_offset !== null) {
       const positions = new Map(Object.entries(journal.positions));
-      this.#standing = { next_offset: journal.next_offset, positions };
+      const set_aside = new Map(journal.set_aside);
+      this.#standing = { next_offset: journal.next_offset, positions, set_aside };
     }
   }
 
@@ -91,6 +94,7 @@ export class CsvPartition {
       partition: context.partition,
       next_offset: null,
       positions: {},
+      set_aside: [],
       sequence: 1,
       since_sequence: 1,
       layout: null,
@@ -114,9 +118,14 @@ export class CsvPartition {
     return this.#standing;
   }
 
-  /** Accepts changes; they are durable after the next `flush`. */
+  /** Accepts changes, all or none of them; they are durable after the next `flush`. */
   write(changes: readonly Change[], standing: Standing): void {
     this.#refuse_broken();
+    for (const { table } of changes) {
+      if (this.#fit.has(table)) continue;
+      refuseTable(table, this.#options);
+      this.#fit.add(table);
+    }
     try {
       for (const change of changes) this.#add(change);
       for (const part of this.#open.values()) part.hand_on();
@@ -179,9 +188,16 @@ export class CsvPartition {
   }
 
   #use_table(table: TableSchema): void {
-    const { split_files, columns, meta, unavailable_value, filename, header } = this.#options;
+    const { split_files, columns, meta, unavailable_value, escape_formulas, filename, header } =
+      this.#options;
     const at = { topic: this.#context.topic, partition: this.#context.partition };
-    const writer = lineWriter(table, { split_files, columns, meta, unavailable_value }, at);
+    const writer = lineWriter(table, {
+      split_files,
+      columns,
+      meta,
+      unavailable_value,
+      escape_formulas,
+    }, at);
     const layout = JSON.stringify([writer.layout, filename, header]);
     if (layout !== this.#layout) this.#end_set();
     this.#layout = layout;
@@ -265,6 +281,7 @@ export class CsvPartition {
       ...this.#journal,
       next_offset: this.#standing?.next_offset ?? null,
       positions: Object.fromEntries(this.#standing?.positions ?? []),
+      set_aside: [...this.#standing?.set_aside ?? []],
       sequence: this.#sequence,
       since_sequence: this.#since_sequence,
       layout: files.length > 0 ? this.#layout : null,

@@ -5,7 +5,7 @@ import { base64, floatText, jsonWriter } from "../../wire/value_text.ts";
 import { nearest } from "../../jobs/nearest.ts";
 import type { TopicPartition } from "../../kafka/port.ts";
 import type { ByteArena } from "../../wire/byte_arena.ts";
-import { csvLine, csvLiteral, csvQuoted, csvText } from "../../wire/csv.ts";
+import { csvLine, csvLiteral, csvQuoted, csvText, guardFormula } from "../../wire/csv.ts";
 
 /** Columns about the change, by name. */
 export const META = {
@@ -42,6 +42,7 @@ export interface RowOptions {
   readonly columns?: readonly string[] | undefined;
   readonly meta: readonly MetaName[];
   readonly unavailable_value: string;
+  readonly escape_formulas: boolean;
 }
 
 /** Writes lines of one table. */
@@ -69,38 +70,49 @@ const SMALL_N = 110;
 const OP = { insert: "insert", delete: "delete", truncate: "truncate" } as const;
 
 /**
- * The writer for `table`'s rows. Throws ConfigError when `columns` names one that the table does not
- * have, RecordError when one of the table's columns is called like one of ours.
+ * Throws ConfigError when `columns` names one that the table does not have, RecordError when one of
+ * the table's columns is called like one of ours.
  */
+export function refuseTable(table: TableSchema, options: RowOptions): void {
+  const names = columnIndexes(table, options.columns).map((index) => table.columns[index]!.name);
+  refuseClash(table, names, ownColumns(options));
+}
+
+function ownColumns({ split_files, meta }: RowOptions): string[] {
+  return [...split_files ? [] : ["op"], ...meta];
+}
+
+/** The writer for the rows of a table that `refuseTable` has let pass. */
 export function lineWriter(
   table: TableSchema,
   options: RowOptions,
   at: TopicPartition,
 ): LineWriter {
-  const { split_files, meta, unavailable_value } = options;
+  const { split_files, meta, escape_formulas } = options;
   const indexes = columnIndexes(table, options.columns);
   const names = indexes.map((index) => table.columns[index]!.name);
-  const ours = [...split_files ? [] : ["op"], ...meta];
-  refuseClash(table, names, ours);
+  const ours = ownColumns(options);
 
   const head = headWriter(options, at);
-  const row = rowWriter(table, indexes, ours.length > 0, unavailable_value);
-  const cells = cellsWriter(indexes, ours.length > 0, unavailable_value);
+  const row = rowWriter(table, indexes, ours.length > 0, options);
+  const cells = cellsWriter(indexes, ours.length > 0, options.unavailable_value);
+  /** The text of a row that may be written as it came. */
+  const textOf = (change: Change) => escape_formulas ? undefined : change.text;
 
   return {
     layout: JSON.stringify([table.db, table.schema, table.table, table.id, options]),
-    header: csvLine([...ours, ...names]),
+    header: csvLine([...ours, ...escape_formulas ? names.map(guardFormula) : names]),
     insert(change, out) {
       head(change, "insert", out);
       // What an update's log record leaves out has not changed, so the old row may still have it.
       const isUpdate = change.op === "u";
-      const { text } = change;
+      const text = textOf(change);
       if (text === undefined) row(change.after!, isUpdate ? change.before : null, out);
       else cells(text.bytes, text.after!, isUpdate ? text.before : null, out);
     },
     delete(change, out) {
       head(change, "delete", out);
-      const { text } = change;
+      const text = textOf(change);
       if (text?.before == null) row(change.before ?? keyOnly(change), null, out);
       else cells(text.bytes, text.before, null, out);
     },
@@ -113,10 +125,11 @@ export function lineWriter(
 }
 
 /** Writes the columns about the change. */
-function headWriter({ split_files, meta }: RowOptions, at: TopicPartition) {
+function headWriter({ split_files, meta, escape_formulas }: RowOptions, at: TopicPartition) {
+  const guard = escape_formulas ? guardFormula : (text: string) => text;
   const fields = meta.map((name) => {
     const say: (change: Change, at: TopicPartition) => string = META[name];
-    return PLAIN.has(name) ? say : (change: Change) => csvText(say(change, at));
+    return PLAIN.has(name) ? say : (change: Change) => csvText(guard(say(change, at)));
   });
   return (change: Change, op: keyof typeof OP, out: ByteArena): void => {
     if (!split_files) out.text(OP[op]);
@@ -132,10 +145,10 @@ function rowWriter(
   table: TableSchema,
   indexes: readonly number[],
   isBehindOthers: boolean,
-  unavailable_value: string,
+  options: RowOptions,
 ) {
-  const fields = indexes.map((index) => fieldWriter(table.columns[index]!, unavailable_value));
-  const unavailable = csvText(unavailable_value);
+  const fields = indexes.map((index) => fieldWriter(table.columns[index]!, options));
+  const unavailable = csvText(options.unavailable_value);
   return (row: Row, other: Row | null, out: ByteArena): void => {
     for (let i = 0; i < indexes.length; i++) {
       if (i > 0 || isBehindOthers) out.byte(COMMA);
@@ -213,9 +226,13 @@ function refuseClash(table: TableSchema, names: readonly string[], ours: readonl
 }
 
 /** Writes one column's value as a field, null included. */
-function fieldWriter(column: Column, unavailable_value: string): (value: Value) => string {
+function fieldWriter(
+  column: Column,
+  { unavailable_value, escape_formulas }: RowOptions,
+): (value: Value) => string {
   // Real text that reads like the marker is quoted, as empty text is: a careful reader can tell.
-  const text = (value: string) => value === unavailable_value ? csvQuoted(value) : csvText(value);
+  const plain = (value: string) => value === unavailable_value ? csvQuoted(value) : csvText(value);
+  const text = escape_formulas ? (value: string) => plain(guardFormula(value)) : plain;
   switch (column.kind) {
     case "integer":
     case "boolean":

@@ -14,6 +14,8 @@ import {
 import type {
   BatchesOptions,
   Finding,
+  LogStanding,
+  Move,
   OpenOptions,
   ResumePoint,
   Source,
@@ -28,8 +30,10 @@ import { checkHistory, readResume, type Resume } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
 import { inspectServer } from "./inspect.ts";
 import { type MysqlOptions, silenceMs } from "./options.ts";
+import { bytesBehind, locate, readStanding } from "./positions.ts";
 import {
   type LogEnd,
+  type LogFile,
   readLogEnd,
   readLogFiles,
   readServerFacts,
@@ -63,11 +67,6 @@ const SMALLEST_EVENT_BYTES = 19;
 /** How often it is looked whether a chunk can be read. */
 const CHUNK_RETRY_MS = 50;
 
-const WITHOUT_GTIDS = [
-  "An incremental snapshot needs GTIDs, by which the server tells what it shows",
-  { cure: "turn gtid_mode on, or read the table with a new start: deno task remove JOB" },
-] as const;
-
 /** What `open` found. */
 interface Opened {
   readonly session: MysqlSession;
@@ -97,6 +96,8 @@ export class MysqlSource implements Source {
   #opened: Opened | undefined;
   #dump: BinlogDump | undefined;
   #lag: Lag | undefined;
+  /** Holds the job's lock. */
+  #claimed: MysqlSession | undefined;
 
   constructor(options: MysqlOptions, context: MysqlSourceContext) {
     this.#options = options;
@@ -110,12 +111,7 @@ export class MysqlSource implements Source {
   }
 
   async inspect(): Promise<Finding[]> {
-    const session = await MysqlSession.connect(this.#options, this.#program);
-    try {
-      return await inspectServer(session, this.#options, this.#selection);
-    } finally {
-      await session.close();
-    }
+    return await this.#ask((session) => inspectServer(session, this.#options, this.#selection));
   }
 
   /**
@@ -200,8 +196,7 @@ export class MysqlSource implements Source {
       const changes = this.#withoutSignals(opened, reader.changes);
       reader.changes = [];
       told = reader.resume;
-      const lag_bytes = this.#lag?.behind(told);
-      return { changes, resume: incremental.with(told), whole: !reader.open, lag_bytes };
+      return { changes, resume: incremental.with(told), whole: !reader.open };
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {
@@ -280,7 +275,12 @@ export class MysqlSource implements Source {
   /** The table of a chunk; undefined while the server does not show all that was handed on. */
   async #openChunk(table: string): Promise<MysqlSnapshot | undefined> {
     const { session, facts, reader } = this.#opened!;
-    if (!facts.gtid) throw new ConfigError(...WITHOUT_GTIDS);
+    if (!facts.gtid) {
+      throw new ConfigError(
+        "An incremental snapshot needs GTIDs, by which the server tells what it shows",
+        { cure: "turn gtid_mode on, or read the table with a new start: deno task remove JOB" },
+      );
+    }
     // Counted once a transaction can be seen, so a transaction that begins now sees all of these.
     const executed = GtidSet.parse(
       await session.value("SELECT @@GLOBAL.gtid_executed") ?? "",
@@ -313,6 +313,10 @@ export class MysqlSource implements Source {
   /** Nothing to tell: MySQL keeps its binlog by time, and the position is kept on Kafka. */
   confirm(_resume: ResumePoint): void {}
 
+  behind(resume: ResumePoint): number | undefined {
+    return this.#lag?.behind(resume);
+  }
+
   async close(): Promise<void> {
     this.#dump?.stop();
     this.#dump = undefined;
@@ -321,15 +325,42 @@ export class MysqlSource implements Source {
     this.#opened = undefined;
     await opened?.snapshot?.close();
     await opened?.session.close();
+    await this.#claimed?.close();
+    this.#claimed = undefined;
   }
 
-  /** Nothing stays on the server. The lock tells whether a capture of the job runs: then it throws. */
-  async remove(): Promise<string[]> {
+  async standing(resume: ResumePoint | undefined): Promise<LogStanding> {
+    return await this.#ask((session) => readStanding(session, resume));
+  }
+
+  /** The lock tells whether a capture of the job runs. */
+  async claim(): Promise<void> {
     await this.close();
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
       await this.#lock(session);
-      return [];
+      this.#claimed = session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  async locate(to: string, resume: ResumePoint): Promise<Move> {
+    return await this.#ask((session) => locate(session, to, resume));
+  }
+
+  /** Nothing stays on the server. */
+  async remove(): Promise<string[]> {
+    await this.claim();
+    await this.close();
+    return [];
+  }
+
+  async #ask<T>(question: (session: MysqlSession) => Promise<T>): Promise<T> {
+    const session = await MysqlSession.connect(this.#options, this.#program);
+    try {
+      return await question(session);
     } finally {
       await session.close();
     }
@@ -385,7 +416,7 @@ class Lag {
   readonly #session: MysqlSession;
   readonly #now: () => number;
   #asked_at_ms = -Infinity;
-  #files: readonly { readonly number: number; readonly bytes: number }[] = [];
+  #files: readonly LogFile[] = [];
 
   constructor(session: MysqlSession, now: () => number) {
     this.#session = session;
@@ -395,20 +426,15 @@ class Lag {
   /** Bytes of log behind `resume`, as of the last answer; undefined before the first. */
   behind(resume: ResumePoint): number | undefined {
     this.#ask();
-    const last = this.#files.at(-1);
-    if (last === undefined) return undefined;
-    const number = fileNumber(String(resume.file));
-    let bytes = -Number(resume.offset);
-    for (const file of this.#files) if (file.number >= number) bytes += file.bytes;
-    return Math.max(0, bytes);
+    if (this.#files.length === 0) return undefined;
+    return bytesBehind(this.#files, { file: String(resume.file), offset: Number(resume.offset) });
   }
 
   #ask(): void {
     if (this.#now() - this.#asked_at_ms < LAG_INTERVAL_MS) return;
     this.#asked_at_ms = this.#now();
     readLogFiles(this.#session).then(
-      (files) =>
-        this.#files = files.map(({ file, bytes }) => ({ number: fileNumber(file), bytes })),
+      (files) => this.#files = files,
       () => {}, // the stream itself finds out what is wrong with the server
     );
   }

@@ -1,10 +1,10 @@
-/** Whether a server still is the one, and has the history, that a stored position belongs to. */
+/** Which server it is, where its log ends, and whether it has the history of a stored position. */
 import type pg from "pg";
 import { placeOf } from "../../connect/postgres.ts";
 import { HistoryLostError } from "../../errors.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import type { ResumePoint } from "../source.ts";
-import type { TextRow } from "./connection.ts";
+import type { Session, TextRow } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
 
 /** The server as it introduces itself. */
@@ -29,6 +29,19 @@ export async function identify(client: pg.Client): Promise<Server> {
     timeline: Number(timeline),
     flushed_lsn: parseLsn(flushed!),
   };
+}
+
+/**
+ * Where the server's log ends. What is inserted but not yet flushed counts: with
+ * synchronous_commit=off its transactions are visible already.
+ */
+export const LOG_END = `case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                             else pg_current_wal_insert_lsn() end`;
+
+/** Asks where the log ends. */
+export async function logEnd(session: Session): Promise<bigint> {
+  const [row] = await session.query(`select ${LOG_END}`);
+  return parseLsn(row![0]!);
 }
 
 /** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */

@@ -18,6 +18,8 @@ import {
 import type {
   BatchesOptions,
   Finding,
+  LogStanding,
+  Move,
   OpenOptions,
   ResumePoint,
   Source,
@@ -34,11 +36,12 @@ import {
   type ServerError,
   Session,
 } from "./connection.ts";
-import { checkHistory, identify, resumePoint, type Server } from "./history.ts";
+import { checkHistory, identify, LOG_END, logEnd, resumePoint, type Server } from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
 import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
+import { locate, readStanding } from "./positions.ts";
 import { ReplicationStream } from "./replication_stream.ts";
 import {
   awaitRelease,
@@ -125,12 +128,7 @@ export class PostgresSource implements Source {
   }
 
   async inspect(): Promise<Finding[]> {
-    const session = await this.#session();
-    try {
-      return await inspect(session, this.#options, this.#context);
-    } finally {
-      await session.close();
-    }
+    return await this.#ask((session) => inspect(session, this.#options, this.#context));
   }
 
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
@@ -148,6 +146,11 @@ export class PostgresSource implements Source {
     this.#running?.stream.confirm(parseLsn(String(resume["lsn"])));
   }
 
+  behind(resume: ResumePoint): number | undefined {
+    if (this.#running === undefined) return undefined;
+    return Math.max(0, Number(this.#running.log_end - parseLsn(String(resume["lsn"]))));
+  }
+
   async close(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -156,6 +159,22 @@ export class PostgresSource implements Source {
     await running.snapshot?.close();
     await running.stream.close();
     await running.session.close();
+  }
+
+  async standing(resume: ResumePoint | undefined): Promise<LogStanding> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    return await this.#ask((session) => readStanding(session, this.#options, slot, resume));
+  }
+
+  /** The slot tells whether a capture of the job runs; the server cannot keep one away. */
+  async claim(): Promise<void> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    await this.#ask((session) => awaitRelease(session, slot));
+  }
+
+  async locate(to: string, resume: ResumePoint): Promise<Move> {
+    const { slot } = objectNames(this.#options, this.#context.name);
+    return await this.#ask((session) => locate(session, this.#options, slot, { to, resume }));
   }
 
   async signal(tables: readonly string[]): Promise<void> {
@@ -177,9 +196,14 @@ export class PostgresSource implements Source {
 
   async remove(): Promise<string[]> {
     await this.close();
+    const { name } = this.#context;
+    return await this.#ask((session) => removeObjects(session, this.#options, name));
+  }
+
+  async #ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.#session();
     try {
-      return await removeObjects(session, this.#options, this.#context.name);
+      return await question(session);
     } finally {
       await session.close();
     }
@@ -484,13 +508,10 @@ export class PostgresSource implements Source {
 
   #batch(running: Running, changes: Change[]): SourceBatch {
     running.told_lsn = running.done_lsn;
-    const reached = changes.length === 0 ? running.done_lsn : lsnOf(changes[changes.length - 1]!);
-    const behind = running.log_end - reached;
     return {
       changes,
       resume: running.incremental.with(resumePoint(running.server, running.done_lsn)),
       whole: !running.assembler.open,
-      lag_bytes: behind > 0n ? Number(behind) : 0,
     };
   }
 
@@ -577,10 +598,6 @@ function atEnd(running: Running): boolean {
   return running.done_lsn >= running.end_lsn && !running.assembler.open;
 }
 
-function lsnOf(change: Change): bigint {
-  return BigInt(change.coordinates["lsn"] as number | bigint);
-}
-
 /** Codes with which a server refuses to write a message: privilege, read-only, a standby. */
 function isRefusal(error: unknown): boolean {
   return ["42501", "25006", "55000", "42883"].includes((error as ServerError).code ?? "");
@@ -591,18 +608,6 @@ async function emitMessage(session: Session, transactional: boolean): Promise<vo
     String(transactional),
     MESSAGE_PREFIX,
   ]);
-}
-
-/**
- * Where the server's log ends. What is inserted but not yet flushed counts: with
- * synchronous_commit=off its transactions are visible already.
- */
-const LOG_END = `case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
-                     else pg_current_wal_insert_lsn() end`;
-
-async function logEnd(session: Session): Promise<bigint> {
-  const [row] = await session.query(`select ${LOG_END}`);
-  return parseLsn(row![0]!);
 }
 
 async function currentSnapshot(session: Session): Promise<TransactionSnapshot> {

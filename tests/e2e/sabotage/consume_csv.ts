@@ -2,6 +2,7 @@
  * A CSV consumer that a test breaks on purpose: `consume_csv.ts SABOTAGE JOB`. The product has no such
  * switch; here its parts are put together with one of them replaced.
  */
+import { plainChange } from "../../../shared/change.ts";
 import type { Format } from "../../../shared/formats/format.ts";
 import { format as json } from "../../../shared/formats/json.ts";
 import { openKafka } from "../../../shared/kafka/mod.ts";
@@ -46,7 +47,7 @@ function skipPositionCheck(format: Format): Format {
   return {
     ...format,
     decode(record, schemas) {
-      const change = format.decode(record, schemas);
+      const change = plainChange(format.decode(record, schemas));
       return { ...change, source: { ...change.source, name: `source-${count++}` } };
     },
   };
@@ -81,7 +82,11 @@ const kafka = {
   ...kafkaOptions.parse({ brokers: job.kafka.brokers }),
   ...fetchOptions.parse({ session_timeout_ms: job.kafka.session_timeout_ms }),
 };
-await runConsume({ flush_bytes: 32 << 20, topic_refresh_ms: 10_000, ...job, kafka }, {
+const defaults = {
+  ...{ flush_bytes: 32 << 20, topic_refresh_ms: 10_000 },
+  ...{ on_error: "fail", dead_letter_limit: 1 },
+};
+await runConsume({ ...defaults, ...job, kafka }, {
   kafka: await openKafka(kafka, "consume", log),
   sink: sabotage === "commit before data" ? commitBeforeData(csv) : csv,
   format: sabotage === "skip the position check" ? skipPositionCheck(json) : json,

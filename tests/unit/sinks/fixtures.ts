@@ -56,7 +56,8 @@ export function positionOf(n: number): string {
 
 /** Standing behind change number `n`, where offsets are numbers of changes. */
 export function standing(n: number): Standing {
-  return { next_offset: n + 1, positions: new Map([[SOURCE, positionOf(n)]]) };
+  const positions = new Map([[SOURCE, positionOf(n)]]);
+  return { next_offset: n + 1, positions, set_aside: new Map([[n, "digest"]]) };
 }
 
 /** What a sink is made with, and the lines it logged. */

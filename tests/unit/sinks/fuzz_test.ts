@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { HistoryLostError } from "../../../shared/errors.ts";
 import type { Disk } from "../../../shared/sinks/csv/disk.ts";
 import { fileName, nameReader } from "../../../shared/sinks/csv/filename.ts";
-import { type Journal, readJournal } from "../../../shared/sinks/csv/journal.ts";
+import { type Journal, readJournal, sealed } from "../../../shared/sinks/csv/journal.ts";
 import { bytes, damaged, survives } from "../fuzzing.ts";
 
 const GOOD: Journal = {
@@ -14,6 +14,7 @@ const GOOD: Journal = {
   partition: 0,
   next_offset: 7,
   positions: { "mysql/orders": "p" },
+  set_aside: [[7, "digest"]],
   sequence: 2,
   since_sequence: 1,
   layout: "l",
@@ -34,18 +35,18 @@ function diskWith(content: Uint8Array): Disk {
   return { exists: () => true, open: () => file } as unknown as Disk;
 }
 
-const text = new TextEncoder();
+/** A journal's bytes; its checksum is right, whatever it says. */
+const encoded = (journal: unknown) => new TextEncoder().encode(sealed(JSON.stringify(journal)));
 
 Deno.test("journals: any bytes, and a good one with some of them changed, survive", () => {
-  const input = fc.oneof(bytes, damaged(text.encode(JSON.stringify(GOOD))));
+  const input = fc.oneof(bytes, damaged(encoded(GOOD)));
   survives(input, (content) => readJournal(diskWith(content), "journal"), HistoryLostError);
 });
 
 Deno.test("journals: values of other kinds and sizes survive", () => {
   const changed = fc.tuple(fc.constantFrom(...Object.keys(GOOD)), fc.jsonValue({ maxDepth: 3 }));
   survives(changed, ([name, value]) => {
-    const content = text.encode(JSON.stringify({ ...GOOD, [name]: value }));
-    return readJournal(diskWith(content), "journal");
+    return readJournal(diskWith(encoded({ ...GOOD, [name]: value })), "journal");
   }, HistoryLostError);
 });
 
@@ -71,8 +72,8 @@ Deno.test("journals: a file outside of the output folder is refused", () => {
   for (
     const name of ["../x", "/etc/passwd", "a/../../x", "..", "a/..", "", "a//b", "./a", "a\0b"]
   ) {
-    const content = text.encode(JSON.stringify({ ...GOOD, files: [{ ...GOOD.files[0], name }] }));
+    const content = encoded({ ...GOOD, files: [{ ...GOOD.files[0], name }] });
     assert.throws(() => readJournal(diskWith(content), "journal"), HistoryLostError, name);
   }
-  readJournal(diskWith(text.encode(JSON.stringify(GOOD))), "journal");
+  readJournal(diskWith(encoded(GOOD)), "journal");
 });

@@ -27,7 +27,10 @@ function received(sent: Change): Change {
 }
 
 /** The lines that a change makes, as text. */
-function lines(change: Change, options: { split_files: boolean; meta: MetaName[] }): string[] {
+function lines(
+  change: Change,
+  options: { split_files: boolean; meta: MetaName[]; escape_formulas: boolean },
+): string[] {
   const writer = lineWriter(change.table, { ...options, unavailable_value: UNAVAILABLE }, at);
   const written: string[] = [];
   const line = (write: (change: Change, out: ByteArena) => void) => {
@@ -44,11 +47,25 @@ function lines(change: Change, options: { split_files: boolean; meta: MetaName[]
 const options = fc.record({
   split_files: fc.boolean(),
   meta: fc.subarray(Object.keys(META) as MetaName[]),
+  escape_formulas: fc.boolean(),
 });
 
 Deno.test("A row that came as text is written as one made of its values", () => {
   const text = fc.oneof(
-    fc.constantFrom("", ",", "a,b", "null", UNAVAILABLE, "\\.", 'a"b', "a\nb", "naïve 雪", "-0"),
+    fc.constantFrom(
+      "",
+      ",",
+      "a,b",
+      "null",
+      UNAVAILABLE,
+      "\\.",
+      'a"b',
+      "a\nb",
+      "naïve 雪",
+      "-0",
+      "=1",
+      "'",
+    ),
     fc.string(),
   );
   const cell = fc.option(text, { nil: null });
