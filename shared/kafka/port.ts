@@ -43,7 +43,8 @@ export interface Producer {
   /**
    * Resolves when every in-sync replica holds all records of all batches (acks=all).
    * Throws FencedError when another producer took over, RetryableError when the producer is spent,
-   * RecordError for a record that the broker refuses for its size.
+   * RecordError for a record that the broker refuses for its size, HistoryLostError for a topic that
+   * is seen to be another one under the same name.
    */
   send(batches: readonly OutBatch[]): Promise<Acknowledged[]>;
   close(): Promise<void>;

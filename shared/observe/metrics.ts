@@ -49,14 +49,22 @@ export const METRICS = {
     name: "list_sync_lag_seconds",
     type: "gauge",
     labels: [],
-    help: "Age of the newest completed change: now minus its commit time in the source; " +
-      "0 when nothing is waiting.",
+    help: "Age of the newest completed change when it was completed, by its commit time in the " +
+      "source; while brokers do not answer (capture) that of the oldest one waiting; 0 when " +
+      "nothing is waiting.",
   },
   lag_bytes: {
     name: "list_sync_lag_bytes",
     type: "gauge",
     labels: [],
-    help: "Bytes of the source's log that are not captured yet (capture).",
+    help: "Bytes of the source's log behind the place where a restart would go on (capture).",
+  },
+  lag_changes: {
+    name: "list_sync_lag_changes",
+    type: "gauge",
+    labels: [],
+    help: "Changes read from the log and not yet acknowledged by all in-sync replicas; what the " +
+      "log holds behind them is known in bytes alone (capture).",
   },
   snapshot_rows: {
     name: "list_sync_snapshot_read_rows",

@@ -39,6 +39,9 @@ import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
 
+/** As fresh as a lag in a metric need be. */
+const LAG_INTERVAL_MS = 1000;
+
 /** What the loop needs of a job. */
 export interface CaptureJob {
   readonly name: string;
@@ -100,7 +103,8 @@ export class CaptureSession {
   #load: Load;
   /** The other of two: one is written while the records of the other are in flight. */
   #spare = new ByteArena();
-  #sending = false;
+  /** In flight. */
+  #sent: Load | undefined;
   /** Position of the last change that was taken, and of the last that ended a whole transaction. */
   #taken = "";
   #covered = "";
@@ -130,11 +134,13 @@ export class CaptureSession {
   async run(): Promise<void> {
     const { signal, ready } = this.#deps;
     const abort = () => this.#stop.abort();
+    let lag_timer: ReturnType<typeof setInterval> | undefined;
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort);
     try {
       await this.#begin();
       ready(true);
+      lag_timer = setInterval(() => this.#measureLag(), LAG_INTERVAL_MS);
       const to_end = this.#job.mode === "batch";
       try {
         const { signal } = this.#stop;
@@ -151,6 +157,7 @@ export class CaptureSession {
     } finally {
       signal.removeEventListener("abort", abort);
       clearTimeout(this.#store_timer);
+      clearInterval(lag_timer);
     }
   }
 
@@ -304,9 +311,8 @@ export class CaptureSession {
     if (batch.whole && this.#taken > this.#covered) this.#covered = this.#taken;
     this.#load.resume = batch.resume;
     this.#load.covered = this.#covered;
-    this.#load.lag_bytes = batch.lag_bytes;
     this.#load.snapshot = batch.snapshot;
-    if (!this.#sending) this.#flush();
+    if (this.#sent === undefined) this.#flush();
     else if (this.#load.held_bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
   }
 
@@ -323,7 +329,7 @@ export class CaptureSession {
     const load = this.#load;
     this.#load = new Load(this.#deps.now(), this.#spare);
     const positions = load.positions();
-    this.#sending = true;
+    this.#sent = load;
     this.#outbox.add(async () => {
       if (load.records > 0) {
         const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
@@ -337,14 +343,14 @@ export class CaptureSession {
       this.#measure(load);
       load.arena.reset();
       this.#spare = load.arena;
-      this.#sending = false;
+      this.#sent = undefined;
       if (!this.#load.isEmpty) this.#flush();
     });
   }
 
   /** Resolves when all that was taken is acknowledged; rejects with the first failure. */
   async #settle(): Promise<void> {
-    do await this.#outbox.drained(); while (this.#sending);
+    do await this.#outbox.drained(); while (this.#sent !== undefined);
   }
 
   /** Publishes the table's definition and makes its topic, before the first row that needs them. */
@@ -458,6 +464,21 @@ export class CaptureSession {
     return highest;
   }
 
+  /** Asked by a timer, so that the lag grows where brokers do not answer. */
+  #measureLag(): void {
+    const { metrics, now } = this.#deps;
+    const waiting = [this.#sent, this.#load].filter((load) => load !== undefined);
+    metrics.lag_changes.set(waiting.reduce((sum, { taken }) => sum + taken, 0));
+    const oldest_ts_us = waiting.find((load) => load.oldest_ts_us !== undefined)?.oldest_ts_us;
+    const lag_bytes = this.#source.behind(this.#stored!.resume);
+    if (oldest_ts_us !== undefined) {
+      metrics.lag_seconds.set(Math.max(0, now() / 1000 - oldest_ts_us / 1e6));
+    } else if (lag_bytes === 0) {
+      metrics.lag_seconds.set(0);
+    }
+    if (lag_bytes !== undefined) metrics.lag_bytes.set(lag_bytes);
+  }
+
   #measure(load: Load): void {
     const { metrics, now } = this.#deps;
     for (const [op, count] of Object.entries(load.changes) as [Op, number][]) {
@@ -467,7 +488,6 @@ export class CaptureSession {
     }
     this.#totals.repetitions += load.repetitions;
     if (load.repetitions > 0) metrics.repetitions_dropped.add(load.repetitions);
-    if (load.lag_bytes !== undefined) metrics.lag_bytes.set(load.lag_bytes);
     if (load.snapshot !== undefined) {
       metrics.snapshot_rows.set(load.snapshot.rows);
       metrics.snapshot_rows_estimated.set(load.snapshot.rows_estimated);

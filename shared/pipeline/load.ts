@@ -35,10 +35,12 @@ export class Load {
   resume: ResumePoint | undefined;
   /** Position up to which `resume` covers all changes. */
   covered = "";
-  lag_bytes: number | undefined;
   /** How far the snapshot is with this load; undefined: it is of the stream. */
   snapshot: SnapshotState | undefined;
-  /** Commit time of the newest change, microseconds since the Unix epoch. */
+  /** Changes that were added, repetitions among them. */
+  taken = 0;
+  /** Commit times of the first and the last of them, microseconds since the Unix epoch. */
+  oldest_ts_us: number | undefined;
   newest_ts_us: number | undefined;
 
   /** Where the format writes the records; used again when this load is acknowledged. */
@@ -72,7 +74,9 @@ export class Load {
     }
     if (isNew) this.changes[change.op]++;
     else this.repetitions++;
+    this.taken++;
     this.newest_ts_us = change.transaction.ts_us;
+    this.oldest_ts_us ??= this.newest_ts_us;
   }
 
   #part(target: Target): Part {

@@ -15,8 +15,6 @@ export interface SourceBatch {
   readonly resume: ResumePoint;
   /** Whether `resume` covers the last change too: its transaction has come whole. */
   readonly whole: boolean;
-  /** How far this batch is behind the end of the source's log, in bytes, when known. */
-  readonly lag_bytes?: number;
   /** With the batches of a snapshot. */
   readonly snapshot?: SnapshotState;
 }
@@ -91,6 +89,8 @@ export interface Source {
   batches(options: BatchesOptions): AsyncIterable<SourceBatch>;
   /** Everything up to `resume` is on all in-sync replicas: the server may forget it. */
   confirm(resume: ResumePoint): void;
+  /** Bytes of the log behind `resume`, as of a look some seconds ago; undefined before the first. */
+  behind(resume: ResumePoint): number | undefined;
   close(): Promise<void>;
   /** Writes the signal that asks a running capture to read these tables again. Throws ConfigError. */
   signal(tables: readonly string[]): Promise<void>;

@@ -6,6 +6,8 @@ import type { DatabaseOptions } from "../../shared/database/options.ts";
 import { connectPostgres } from "../../shared/database/postgres.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { writers } from "../../shared/seed/mod.ts";
+import { Random } from "../../shared/seed/random.ts";
+import { listRow, listUpdate } from "../../shared/seed/values.ts";
 import { seedOptions } from "../../shared/seed/options.ts";
 import { seed, type SeedSummary } from "../../shared/seed/seed.ts";
 import { databases } from "../databases.ts";
@@ -103,6 +105,32 @@ for (const { name, database, qualified } of databases()) {
       const after = await query(database, `SELECT id, category FROM ${table}`);
       const same = after.filter(([id, text]) => before.get(id) === text);
       assert.deepEqual(same, [], "rows whose category is the old one");
+    });
+  });
+
+  Deno.test(`${name}: open transactions change rows of a small table without waiting for each other`, async () => {
+    await withTable("apart", async (table) => {
+      const options = seedOptions.parse({ database, table });
+      const open = await Promise.all([1, 2].map(() => writers[database.kind](options)));
+      try {
+        await open[0]!.create();
+        const random = new Random(1);
+        const own: number[][] = [];
+        for (const writer of open) {
+          await writer.begin();
+          own.push(await writer.insert(Array.from({ length: 300 }, () => listRow(random))));
+        }
+        // Each scan of the table would wait for the rows of the other until the server gives up.
+        for (const [index, writer] of open.entries()) {
+          const [changed, gone] = [own[index]!.slice(0, 100), own[index]!.slice(100)];
+          assert.equal(await writer.update(changed.map((id) => listUpdate(random, id))), 100);
+          assert.equal(await writer.delete(gone), 200);
+        }
+        for (const writer of open) await writer.commit();
+      } finally {
+        await Promise.all(open.map((writer) => writer.close()));
+      }
+      assert.equal(await count(database, table), 200);
     });
   });
 

@@ -75,6 +75,7 @@ const CUT = new Error("the test cut the capture off");
 export class Running {
   readonly done: Promise<CaptureSummary>;
   readonly told: { readonly event: string; readonly fields: Record<string, unknown> }[] = [];
+  readonly metrics = createMetrics();
   readonly #stop = new AbortController();
   #cut = false;
   /** Sends of rows that were acknowledged. */
@@ -100,7 +101,7 @@ export class Running {
       kafka: this.#watched(kafka, lab, changes),
       version: "0",
       log,
-      metrics: createMetrics(),
+      metrics: this.metrics,
       signal: this.#stop.signal,
       now: Date.now,
       ready: () => {},

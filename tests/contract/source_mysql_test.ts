@@ -678,7 +678,7 @@ Deno.test("a wrong password is for a person to mend, a closed port is a passing 
       .then(() => undefined, (error: unknown) => error);
   const refused = await open({ password: "wrong" });
   assert.ok(refused instanceof ConfigError, String(refused));
-  assert.match(refused.message, /refused a connection of user list_sync: Access denied/);
+  assert.match(refused.message, /refused a connection of user \w+: Access denied/);
   assert.match(refused.cure!, /correct source\.user and source\.password/);
   assert.equal(classify(await open({ port: 1 })), "retry");
 });

@@ -18,7 +18,7 @@ import type { Finding } from "../../shared/sources/source.ts";
 import { readJob } from "../../workers/runtime/environment.ts";
 import { allFindings, inspectJob } from "../../workers/runtime/inspect.ts";
 import { testStack } from "../stack.ts";
-import { until } from "../until.ts";
+import { DEADLINE_MS, until } from "../until.ts";
 import { WorkerProcess } from "../worker_process.ts";
 
 const TOP = fileURLToPath(new URL("../../", import.meta.url));
@@ -647,7 +647,7 @@ Deno.test("a broker that is killed under running workers is waited for, and not 
   await until(said, () => {
     for (const worker of [capturing, consuming]) worker.refuseEnded();
     return countRows(sink.output) >= expected;
-  });
+  }, 2 * DEADLINE_MS);
   await Promise.all([capturing.stop(), consuming.stop()]);
   assert.equal(countRows(sink.output), expected);
 });

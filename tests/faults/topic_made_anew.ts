@@ -12,12 +12,12 @@ export const fault: Fault = {
   does: "A topic of another pipeline is deleted and made anew while it is written and read.",
   holds: "Its capture and its consumer name the topic and end: its changes are lost to readers.",
   async strike(run) {
-    for (const { db } of run.pipelines) {
+    await run.each(async ({ db }) => {
       await using doomed = await Pipeline.start(db, run.servers, run.pipelineOptions);
       await remake(run, doomed.scenario.topic);
       await refused(doomed.consumer, doomed.scenario.topic);
       await refused(doomed.capture, doomed.scenario.topic);
-    }
+    });
   },
 };
 

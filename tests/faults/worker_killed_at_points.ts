@@ -8,7 +8,7 @@ import type { Run } from "./run/run.ts";
 const CAPTURE = fileURLToPath(new URL("run/dying_capture.ts", import.meta.url));
 const CONSUMER = fileURLToPath(new URL("run/dying_consumer.ts", import.meta.url));
 /** The time at which a worker comes to its point and dies is one of the first so many. */
-const LATEST_COUNT = 4;
+const LATEST_COUNT = 2;
 
 export const fault: Fault = {
   does: "Captures and consumers are killed with SIGKILL as they come to each of these points: " +

@@ -31,6 +31,12 @@ const SPEC: CommandSpec = {
       help: "How often the fault worker_killed kills, over both databases.",
       default: KILLS,
     },
+    client: {
+      type: "string",
+      value: "NAME",
+      help:
+        "Kafka client of the workers: kafkajs or platformatic; without it the better one for each.",
+    },
     seed: { type: "number", value: "N", help: "Repeats random choices.", default: 1 },
     json: { type: "boolean", help: "Print one JSON object on stdout." },
   },
@@ -39,7 +45,7 @@ const SPEC: CommandSpec = {
 async function main(): Promise<number> {
   const parsed = parseCommand(SPEC, Deno.args);
   if (parsed === "help") return EXIT_DONE;
-  const { only, kills, seed, json } = parsed.options;
+  const { only, kills, seed, client, json } = parsed.options;
   const { faults } = await import("../../tests/faults/mod.ts");
   const { runFaults } = await import("../../tests/faults/run/run.ts");
   const { Servers } = await import("../../tests/faults/run/servers.ts");
@@ -54,6 +60,7 @@ async function main(): Promise<number> {
       freeze_ms: FREEZE_MS,
       huge_rows: HUGE_ROWS,
       request_timeout_ms: 30_000,
+      ...client === undefined ? {} : { client: String(client) },
       tell: (line) => console.error(line),
     });
     for (const example of result.examples) console.error(example);

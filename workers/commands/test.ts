@@ -33,13 +33,13 @@ const STACK_NAME = /^test-(\d+)$/;
 /** A run of the tests that a signal can end early. */
 class Run {
   readonly #name = `test-${Deno.pid}`;
-  #tests: Deno.ChildProcess | undefined;
+  readonly #tests = new Set<Deno.ChildProcess>();
   #signal: Deno.Signal | undefined;
 
   /** Ends the tests; the stack is then taken down as always. */
   readonly stop = (signal: Deno.Signal): void => {
     this.#signal = signal;
-    this.#tests?.kill(signal);
+    for (const tests of this.#tests) tests.kill(signal);
   };
 
   /** Brings the stack up, runs the tests, takes the stack down. */
@@ -64,35 +64,37 @@ class Run {
 
   /** Without arguments all tests: those that need no server first, then the others. */
   async #runTests(args: string[]): Promise<TestCounts> {
-    const runs = args.length > 0
-      ? [await testArguments(args)]
-      : [["--parallel", "tests/unit"], ["--parallel", ...await serviceTests()]];
+    const phases = args.length > 0
+      ? [[await testArguments(args)]]
+      : [[["--parallel", "tests/unit"]], await serviceTests()];
     const counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
-    for (const arguments_ of runs) {
+    for (const runs of phases) {
       if (this.#signal !== undefined) break;
-      const { passed, failed, skipped } = await this.#runOnce(arguments_);
-      counts.passed += passed;
-      counts.failed += failed;
-      counts.skipped += skipped;
+      for (const { passed, failed, skipped } of await Promise.all(runs.map(this.#runOnce))) {
+        counts.passed += passed;
+        counts.failed += failed;
+        counts.skipped += skipped;
+      }
     }
     return counts;
   }
 
-  async #runOnce(args: string[]): Promise<TestCounts> {
-    const report = join(stackFolder(this.#name), "junit.xml");
+  readonly #runOnce = async (args: string[], index: number): Promise<TestCounts> => {
+    const report = join(stackFolder(this.#name), `junit-${index}.xml`);
     await Deno.remove(report).catch(() => {});
-    this.#tests = new Deno.Command(Deno.execPath(), {
+    const tests = new Deno.Command(Deno.execPath(), {
       args: ["test", "--no-prompt", "-A", `--junit-path=${report}`, ...args],
       env: { LIST_SYNC_STACK: statePath(this.#name) },
       stdin: "null",
     }).spawn();
-    const { code } = await this.#tests.status;
-    this.#tests = undefined;
+    this.#tests.add(tests);
+    const { code } = await tests.status;
+    this.#tests.delete(tests);
     const counts = countTests(await Deno.readTextFile(report).catch(() => ""));
     // A file that does not load or type-check fails the run without a test of its own.
     if (code !== 0 && counts.failed === 0) counts.failed = 1;
     return counts;
-  }
+  };
 
   async #takeDown(counts: TestCounts): Promise<void> {
     const failed = counts.failed > 0 || counts.passed === 0;
@@ -113,13 +115,17 @@ async function removeStaleStacks(): Promise<void> {
   }
 }
 
-/** The folders of tests that need the stack, the ones with the longest tests (e2e, faults) first. */
-async function serviceTests(): Promise<string[]> {
+/**
+ * The tests that need the stack, as runs that go side by side: the faults are one long test on servers
+ * of its own, which mostly waits for them.
+ */
+async function serviceTests(): Promise<string[][]> {
   const folders: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir("tests")) {
     if (isDirectory && name !== "unit") folders.push(`tests/${name}`);
   }
-  return folders.sort().reverse();
+  const [faults, others] = [["tests/faults"], folders.filter((name) => name !== "tests/faults")];
+  return [faults, ["--parallel", ...others.sort()]];
 }
 
 async function testArguments(args: string[]): Promise<string[]> {

@@ -12,7 +12,7 @@ import {
   Writer,
 } from "@platformatic/kafka";
 import { Buffer } from "node:buffer";
-import { RetryableError } from "../../errors.ts";
+import { HistoryLostError, RetryableError } from "../../errors.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
 import { codecs, crc32c } from "../codecs.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
@@ -94,6 +94,7 @@ export class PlatformaticProducer implements Producer {
   readonly #identity: Identity;
   readonly #writer: RecordBatchWriter;
   readonly #sequences = new Map<string, number>();
+  readonly #topic_ids = new Map<string, string>();
   readonly #fault: FaultLog;
   #sending = false;
   #spent: Error | undefined;
@@ -185,6 +186,7 @@ export class PlatformaticProducer implements Producer {
     for (const lane of round) {
       try {
         const leader = await this.#cluster.leader(lane);
+        await this.#refuseRemade(lane.topic);
         groups.set(leader, [...groups.get(leader) ?? [], lane]);
       } catch (fault) {
         answers.push(this.#unreachable(lane, fault));
@@ -194,6 +196,18 @@ export class PlatformaticProducer implements Producer {
       [...groups].map(([leader, group]) => this.#produce(leader, group)),
     );
     return [...answers, ...asked.flat()];
+  }
+
+  /** Whoever reads the topic has lost what was written to the one before. */
+  async #refuseRemade(topic: string): Promise<void> {
+    const { id } = await this.#cluster.topic(topic);
+    const known = this.#topic_ids.get(topic) ?? id;
+    this.#topic_ids.set(topic, known);
+    if (id === known) return;
+    throw new HistoryLostError(
+      `Topic ${topic} was deleted and made anew while it was written: its id was ${known} and is ${id}`,
+      { cure: "start the job again: it tells what to do about what is lost" },
+    );
   }
 
   async #produce(leader: number, lanes: readonly Lane[]): Promise<Answer[]> {

@@ -196,8 +196,7 @@ export class MysqlSource implements Source {
       const changes = this.#withoutSignals(opened, reader.changes);
       reader.changes = [];
       told = reader.resume;
-      const lag_bytes = this.#lag?.behind(told);
-      return { changes, resume: incremental.with(told), whole: !reader.open, lag_bytes };
+      return { changes, resume: incremental.with(told), whole: !reader.open };
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {
@@ -313,6 +312,10 @@ export class MysqlSource implements Source {
 
   /** Nothing to tell: MySQL keeps its binlog by time, and the position is kept on Kafka. */
   confirm(_resume: ResumePoint): void {}
+
+  behind(resume: ResumePoint): number | undefined {
+    return this.#lag?.behind(resume);
+  }
 
   async close(): Promise<void> {
     this.#dump?.stop();

@@ -146,6 +146,11 @@ export class PostgresSource implements Source {
     this.#running?.stream.confirm(parseLsn(String(resume["lsn"])));
   }
 
+  behind(resume: ResumePoint): number | undefined {
+    if (this.#running === undefined) return undefined;
+    return Math.max(0, Number(this.#running.log_end - parseLsn(String(resume["lsn"]))));
+  }
+
   async close(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -503,13 +508,10 @@ export class PostgresSource implements Source {
 
   #batch(running: Running, changes: Change[]): SourceBatch {
     running.told_lsn = running.done_lsn;
-    const reached = changes.length === 0 ? running.done_lsn : lsnOf(changes[changes.length - 1]!);
-    const behind = running.log_end - reached;
     return {
       changes,
       resume: running.incremental.with(resumePoint(running.server, running.done_lsn)),
       whole: !running.assembler.open,
-      lag_bytes: behind > 0n ? Number(behind) : 0,
     };
   }
 
@@ -594,10 +596,6 @@ const HEARTBEAT_CURE =
 /** Whether everything that the log held at `open` has been handed on. */
 function atEnd(running: Running): boolean {
   return running.done_lsn >= running.end_lsn && !running.assembler.open;
-}
-
-function lsnOf(change: Change): bigint {
-  return BigInt(change.coordinates["lsn"] as number | bigint);
 }
 
 /** Codes with which a server refuses to write a message: privilege, read-only, a standby. */

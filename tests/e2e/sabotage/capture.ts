@@ -38,7 +38,8 @@ function hasty(producer: Producer): Producer {
       const own = batches.filter(({ topic }) => isOwn(topic));
       if (data.length > 0) setTimeout(() => inTurn(data), LATE_MS);
       if (own.length > 0) await inTurn(own);
-      return batches.map(({ topic, partition }) => ({ topic, partition, next_offset: 0 }));
+      // Where the records will stand nobody knows yet.
+      return batches.map(({ topic, partition }) => ({ topic, partition, next_offset: NaN }));
     },
     close: () => producer.close(),
   };
@@ -62,6 +63,34 @@ function blind(admin: Admin): Admin {
   });
 }
 
+/** Changes a letter of the first value that it sends. */
+function alterValue(kafka: KafkaClient): KafkaClient {
+  return {
+    ...bound(kafka),
+    producer: async (options) => altering(await kafka.producer(options)),
+  };
+}
+
+function altering(producer: Producer): Producer {
+  let altered = false;
+  return {
+    send(batches) {
+      const value = batches.find(({ topic }) => !isOwn(topic))?.records[0]?.value;
+      const at = value instanceof Uint8Array && !altered ? textAt(value, `"note":"`) : -1;
+      if (at >= 0) (value as Uint8Array)[at] = (value as Uint8Array)[at]! ^ 1;
+      altered ||= at >= 0;
+      return producer.send(batches);
+    },
+    close: () => producer.close(),
+  };
+}
+
+/** Index behind the last place of `text` in `bytes`; -1: it is not there. */
+function textAt(bytes: Uint8Array, text: string): number {
+  const at = new TextDecoder("latin1").decode(bytes).lastIndexOf(text);
+  return at < 0 ? -1 : at + text.length;
+}
+
 function bound(kafka: KafkaClient): KafkaClient {
   return {
     capabilities: kafka.capabilities,
@@ -75,6 +104,7 @@ const SABOTAGES: Record<string, (kafka: KafkaClient) => KafkaClient> = {
   "none": bound,
   "acknowledge on receipt": acknowledgeOnReceipt,
   "skip the position check": skipPositionCheck,
+  "alter a value": alterValue,
 };
 
 const [sabotage, path] = Deno.args;

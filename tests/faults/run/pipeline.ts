@@ -59,7 +59,7 @@ export class Pipeline implements AsyncDisposable {
   /** Makes the table, starts the workers, and lets the writer write when the capture has begun. */
   static async start(
     db: TestDatabase,
-    { stack }: Servers,
+    { stack }: Pick<Servers, "stack">,
     { rate, seed, kafka }: PipelineOptions,
   ): Promise<Pipeline> {
     const proxy = await Proxy.start(db.reader.port);

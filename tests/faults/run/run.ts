@@ -20,7 +20,7 @@ export interface RunOptions {
   /** Time after which the workers give a broker up; a freeze must last longer. */
   readonly request_timeout_ms: number;
   /** Client library of the workers. @default the better one for each */
-  readonly client?: "kafkajs" | "platformatic";
+  readonly client?: string;
   /** Told when a fault begins, and when all flows again. */
   readonly tell: (line: string) => void;
 }

@@ -14,7 +14,7 @@ Deno.test("every metric is named list_sync_…, a counter ends in _total, a unit
   for (const { name, type } of Object.values(METRICS)) {
     assert.match(name, /^list_sync_[a-z_]+$/);
     assert.equal(name.endsWith("_total"), type === "counter", name);
-    assert.match(name, /_(total|seconds|bytes|records|rows)$/, name);
+    assert.match(name, /_(total|seconds|bytes|changes|records|rows)$/, name);
   }
   const names = Object.values(METRICS).map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
