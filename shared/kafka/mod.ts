@@ -13,18 +13,14 @@ export const clients = {
 export type Direction = "produce" | "consume";
 
 /**
- * The client for each direction when the job names none. Measured against each other on one
- * machine: 2 cores, shared with three brokers and other work, replication factor 3, acks=all,
- * lz4, rows of about 500 B JSON, fetches of 1 MiB; records a second and peak memory (VmHWM). Taken
- * once with a script that is not kept: compare the columns, do not quote them.
+ * The client for each direction when the job names none. `deno task bench clients --changes 300000`
+ * on a machine with 2 cores that three brokers share (replication factor 3, acks=all, lz4, changes of
+ * about 500 B JSON; medians of three rounds), records a second and peak memory (VmHWM):
  *
  *                             platformatic       kafkajs
- *     produce                 86 k, 260 MB       34 k, 280 MB
- *     consume + JSON.parse    231–383 k, 290 MB  61–90 k, 600 MB
- *     consume alone           940–1,070 k        150–410 k
- *     library loaded, idle    98 MB              68 MB
- *
- * kafkajs decodes everything that a fetch brought at once; the other hands over a megabyte at a time.
+ *     produce                 96 k, 267 MB       53 k, 373 MB
+ *     consume + JSON.parse    262 k, 171 MB      124 k, 342 MB
+ *     consume alone           999 k, 154 MB      210 k, 359 MB
  */
 export const defaultClients: Readonly<Record<Direction, keyof typeof clients>> = {
   produce: "platformatic",
