@@ -1,8 +1,8 @@
 /** `deno task check JOB`: everything that can be wrong before a job runs, each with its cure. */
-import { createLog } from "../../shared/observe/log.ts";
 import type { Finding } from "../../shared/sources/source.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import { allFindings, inspectJob } from "../runtime/inspect.ts";
 
@@ -22,14 +22,7 @@ async function main(): Promise<number> {
   const parsed = parseCommand(SPEC, Deno.args);
   if (parsed === "help") return EXIT_DONE;
   const { kind, job, secrets } = readJob(parsed.positionals[0]!);
-  const log = createLog({
-    job: job.name,
-    format: "text",
-    level: "warn",
-    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
-    now: Date.now,
-    secrets,
-  });
+  const log = commandLog(job, secrets);
   const findings = allFindings(await inspectJob(kind, job, { log, now: Date.now }));
   const runnable = !findings.some(({ level }) => level === "error");
   if (parsed.options.json) console.log(JSON.stringify({ job: job.name, runnable, findings }));

@@ -4,7 +4,6 @@ import { ConfigError } from "../../shared/errors.ts";
 import { formats } from "../../shared/formats/mod.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { KafkaClient } from "../../shared/kafka/port.ts";
-import { createLog } from "../../shared/observe/log.ts";
 import { type Reason, REASONS } from "../../shared/pipeline/dead_letter.ts";
 import {
   type LetterFilter,
@@ -17,6 +16,7 @@ import { deadLetterIds, deadLetterTopic } from "../../shared/pipeline/poison.ts"
 import { SchemaReader } from "../../shared/pipeline/schemas.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import type { JobOf } from "../jobs.ts";
 
@@ -56,14 +56,7 @@ async function main(): Promise<number> {
       cure: "name the job file of a consumer",
     });
   }
-  const log = createLog({
-    job: job.name,
-    format: "text",
-    level: "warn",
-    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
-    now: Date.now,
-    secrets,
-  });
+  const log = commandLog(job, secrets);
   const consumer = job as JobOf<"consume-csv">;
   const client = await openKafka(consumer.kafka, "consume", log);
   const admin = await client.admin();

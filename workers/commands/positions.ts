@@ -3,7 +3,7 @@ import { ConfigError } from "../../shared/errors.ts";
 import { formats } from "../../shared/formats/mod.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
-import { createLog, type Log } from "../../shared/observe/log.ts";
+import type { Log } from "../../shared/observe/log.ts";
 import { forgotten, keylessTables, movedTo, replacePosition } from "../../shared/pipeline/moves.ts";
 import { readPosition, type StoredPosition } from "../../shared/pipeline/positions.ts";
 import type { Source } from "../../shared/sources/source.ts";
@@ -12,6 +12,7 @@ import { EXIT_DONE, run } from "../cli/main.ts";
 import type { JobOf } from "../jobs.ts";
 import { captureStanding, captureText } from "../positions/capture.ts";
 import { consumerStanding, consumerText } from "../positions/consumer.ts";
+import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import { type CaptureKind, isCapture, sourceMaker } from "../runtime/sources.ts";
 
@@ -50,14 +51,7 @@ async function main(): Promise<number> {
   const { kind, job, secrets, where } = readJob(positionals[1]!);
   const print = (value: unknown, text: string) =>
     console.log(options.json ? JSON.stringify(value) : text);
-  const log = createLog({
-    job: job.name,
-    format: "text",
-    level: "warn",
-    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
-    now: Date.now,
-    secrets,
-  });
+  const log = commandLog(job, secrets);
   if (isCapture(kind)) {
     const move = { to: options.to as string | undefined, yes: options.yes === true };
     await ofCapture(action, kind, job as JobOf<CaptureKind>, { ...move, log, print });

@@ -2,10 +2,10 @@
 import { ConfigError } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
-import { createLog } from "../../shared/observe/log.ts";
 import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import { isCapture, sourceMaker } from "../runtime/sources.ts";
 
@@ -34,14 +34,7 @@ async function main(): Promise<number> {
     });
   }
   const captureJob = job as Extract<typeof job, { source: unknown }>;
-  const log = createLog({
-    job: job.name,
-    format: "text",
-    level: "warn",
-    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
-    now: Date.now,
-    secrets,
-  });
+  const log = commandLog(job, secrets);
   const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
   const client = await openKafka(captureJob.kafka, "produce", log);
   const admin = await client.admin();

@@ -1,8 +1,8 @@
 /** `deno task snapshot JOB TABLE …`: asks a running capture to read tables again while it goes on. */
 import { ConfigError } from "../../shared/errors.ts";
-import { createLog } from "../../shared/observe/log.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import { isCapture, sourceMaker } from "../runtime/sources.ts";
 
@@ -42,14 +42,7 @@ async function main(): Promise<number> {
         " data TEXT), name it in source.signal_table, and start the capture again",
     });
   }
-  const log = createLog({
-    job: job.name,
-    format: "text",
-    level: "warn",
-    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
-    now: Date.now,
-    secrets,
-  });
+  const log = commandLog(job, secrets);
   const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
   await source.signal(tables);
   if (parsed.options.json) console.log(JSON.stringify({ job: job.name, requested: tables }));
