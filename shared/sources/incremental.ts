@@ -79,6 +79,11 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     this.#turn([...this.#requests, { table, part: null, rows: 0 }]);
   }
 
+  /** Does not read the table after all. */
+  drop(table: string): void {
+    this.#turn(this.#requests.filter((request) => request.table !== table));
+  }
+
   /** `resume` with what is still to be read. */
   with(resume: ResumePoint): ResumePoint {
     if (!this.active) return resume;

@@ -17,6 +17,7 @@ async function goneOn(database: OwnDatabase, resume: ResumePoint): Promise<Chang
       const signal = AbortSignal.timeout(DEADLINE_MS);
       for await (const batch of source.batches({ to_end: true, signal })) {
         changes.push(...batch.changes);
+        source.confirm(batch.resume);
       }
       assert.ok(!signal.aborted, "the end of the log was not reached in time");
       return changes;
@@ -40,6 +41,7 @@ async function altered(database: OwnDatabase, alter: readonly string[]): Promise
     for await (const batch of source.batches({ to_end: true, signal })) {
       changes.push(...batch.changes);
       ({ resume } = batch);
+      source.confirm(resume);
       if (isAltered) continue;
       isAltered = true;
       for (const sql of alter) await database.run(sql);

@@ -13,7 +13,7 @@ import type { Log } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
 import { positionBatch, POSITIONS_TOPIC, readPosition } from "../../shared/pipeline/positions.ts";
-import { SchemaReader } from "../../shared/pipeline/schemas.ts";
+import { SchemaReader, SCHEMAS_TOPIC } from "../../shared/pipeline/schemas.ts";
 import { Random } from "../../shared/seed/random.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
@@ -244,6 +244,12 @@ export class SnapshotLab implements AsyncDisposable {
     return this.#database.run(sql);
   }
 
+  /** Another session, for transactions that stay open. */
+  async connect(): Promise<Pick<Database, "run"> & AsyncDisposable> {
+    const { run, close } = await connect(this.way.kind, this.#server);
+    return { run, [Symbol.asyncDispose]: close };
+  }
+
   /** The table's name as jobs and signals write it. */
   qualified(table: string): string {
     const { database } = this.#server;
@@ -314,10 +320,11 @@ export class SnapshotLab implements AsyncDisposable {
   async #read(table: string): Promise<{ partition: number; change: Change }[]> {
     const topic = this.topic(table);
     if ((await this.admin.topics((name) => name === topic)).length === 0) return [];
+    const offsets = await this.admin.offsets(topic); // before the definitions, which come first
     const schemas = new SchemaReader(this.admin);
     await schemas.refresh();
     const read: { partition: number; change: Change }[] = [];
-    for (const [partition, { first, end }] of (await this.admin.offsets(topic)).entries()) {
+    for (const [partition, { first, end }] of offsets.entries()) {
       let last = "";
       for await (const { records } of this.admin.read({ topic, partition }, first, end)) {
         for (const record of records) {
@@ -330,6 +337,20 @@ export class SnapshotLab implements AsyncDisposable {
       }
     }
     return read;
+  }
+
+  /** Ids of the lab's table definitions that are published. */
+  async definitions(): Promise<ReadonlySet<string>> {
+    const [partition] = await this.admin.offsets(SCHEMAS_TOPIC);
+    const ids = new Set<string>();
+    const at = { topic: SCHEMAS_TOPIC, partition: 0 };
+    for await (const { records } of this.admin.read(at, partition!.first, partition!.end)) {
+      for (const { key } of records) {
+        const [source, , , , id] = JSON.parse(new TextDecoder().decode(key!)) as string[];
+        if (source!.endsWith(`/${this.name}`)) ids.add(id!);
+      }
+    }
+    return ids;
   }
 
   /** The rows that a reader of the topic ends up with, as `content` writes them. */

@@ -44,6 +44,11 @@ export const postgresOptions = z.strictObject({
     .describe("Name of the replication slot; default: `list_sync_` and the job's name."),
   publication: objectName.optional()
     .describe("Name of the publication (pgoutput); default: `list_sync_` and the job's name."),
+  // A new table is seldom in such a hurry; the question costs the server a millisecond.
+  table_refresh_ms: z.int().min(100).max(3_600_000).default(10_000)
+    .describe(
+      "How often to look for tables that match and that the publication lacks, in milliseconds (pgoutput).",
+    ),
   heartbeat_interval_ms: z.int().min(0).default(DEFAULT_HEARTBEAT_MS)
     .describe(
       "Interval of log messages that move the slot on an idle database; 0: none. After three times" +

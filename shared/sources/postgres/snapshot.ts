@@ -27,7 +27,11 @@ import type { PostgresOptions } from "./options.ts";
 import { condition, PostgresRangeReader, type PostgresTable } from "./range_reader.ts";
 import type { TableFactory } from "./table.ts";
 import { wantedTables } from "./slot.ts";
-import { readSnapshot, type StreamedTransactions, type TransactionSnapshot } from "./visibility.ts";
+import {
+  currentSnapshot,
+  type StreamedTransactions,
+  type TransactionSnapshot,
+} from "./visibility.ts";
 
 /** A table as it was before the snapshot's moment. */
 export interface PostgresListed extends ListedTable, TableName {
@@ -264,9 +268,8 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
   }
 
   /** The transactions that are shown. */
-  async shown(): Promise<TransactionSnapshot> {
-    const [row] = await this.#planner.query("select pg_current_snapshot()");
-    return readSnapshot(row![0]!);
+  shown(): Promise<TransactionSnapshot> {
+    return currentSnapshot(this.#planner);
   }
 
   coordinates(row: number): Coordinates {

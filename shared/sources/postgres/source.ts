@@ -39,6 +39,7 @@ import {
 import { checkHistory, identify, LOG_END, logEnd, resumePoint, type Server } from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
 import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
+import { JoiningTables } from "./joining.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
 import { locate, readStanding } from "./positions.ts";
@@ -49,6 +50,7 @@ import {
   createSlot,
   dropSlot,
   ensurePublication,
+  findPublication,
   findSlot,
   refuseOtherSlot,
   removeObjects,
@@ -64,7 +66,7 @@ import {
 } from "./snapshot.ts";
 import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
-import { readSnapshot, StreamedTransactions, type TransactionSnapshot } from "./visibility.ts";
+import { currentSnapshot, StreamedTransactions } from "./visibility.ts";
 import { Wal2jsonReader } from "./wal2json_reader.ts";
 
 /** What a source is told besides its options. */
@@ -103,6 +105,7 @@ interface Running {
   /** What is read before the stream. */
   readonly snapshot: Snapshot<PostgresListed, PostgresTable> | undefined;
   readonly incremental: Incremental<PostgresListed, PostgresTable>;
+  readonly joining: JoiningTables;
   readonly timers: ReturnType<typeof setInterval>[];
   /** Where the log ended when the source was opened. */
   readonly end_lsn: bigint;
@@ -144,6 +147,7 @@ export class PostgresSource implements Source {
 
   confirm(resume: ResumePoint): void {
     this.#running?.stream.confirm(parseLsn(String(resume["lsn"])));
+    this.#running?.joining.stored(resume);
   }
 
   behind(resume: ResumePoint): number | undefined {
@@ -246,7 +250,7 @@ export class PostgresSource implements Source {
         wanted: tableMatcher(options),
         committed: (end_lsn) => {
           if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
-          if (options.signal_table !== undefined) streamed.add(context.assembler.xid);
+          streamed.add(context.assembler.xid);
         },
       };
       const end_lsn = await logEnd(session);
@@ -259,15 +263,18 @@ export class PostgresSource implements Source {
         snapshot = new Snapshot(database, { ...common, generation, progress, stream: begin });
       }
       // The exported snapshot ends with this command: by now every connection is in it.
-      const command = this.#command(start, tables);
+      const command = this.#command(start);
       const stream = await ReplicationStream.start(client, command, start, options, now);
+      const incremental: Running["incremental"] = new Incremental(resume, {
+        ...common,
+        open: (table) =>
+          joining.joined(table, () => openChunk(options, name, context, table, streamed)),
+      });
+      const parts = { session, options, name, streamed, requests: incremental, log };
+      const joining: JoiningTables = new JoiningTables(resume, parts);
       this.#running = {
-        ...{ session, stream, server, generation, snapshot, end_lsn },
+        ...{ session, stream, server, generation, snapshot, end_lsn, incremental, joining },
         assembler: context.assembler,
-        incremental: new Incremental(resume, {
-          ...common,
-          open: (table) => openChunk(options, name, context, table, streamed),
-        }),
         reader: options.plugin === "pgoutput"
           ? new PgoutputReader(context)
           : new Wal2jsonReader(context),
@@ -340,7 +347,10 @@ export class PostgresSource implements Source {
       );
     }
     // The publication comes first: decoding looks for it as of the moment of each change.
-    if (options.plugin === "pgoutput") {
+    // What it lacks when a capture goes on joins by and by: see joining.ts.
+    const isJoined = resume !== undefined &&
+      await findPublication(session, names.publication) !== undefined;
+    if (options.plugin === "pgoutput" && !isJoined) {
       await ensurePublication(session, names.publication, tables, log);
     }
     if (slot !== undefined && resume === undefined && progress !== undefined) {
@@ -376,7 +386,7 @@ export class PostgresSource implements Source {
     return { start: resume === undefined ? confirmed_lsn : stored };
   }
 
-  #command(start: bigint, tables: readonly TableName[]): string {
+  #command(start: bigint): string {
     const names = objectNames(this.#options, this.#context.name);
     const parameters = this.#options.plugin === "pgoutput"
       ? {
@@ -385,7 +395,7 @@ export class PostgresSource implements Source {
       }
       : {
         ...WAL2JSON_OPTIONS,
-        "add-tables": tables.map(wal2jsonName).join(","),
+        "add-tables": wal2jsonTables(this.#options),
         "filter-msg-prefixes": MESSAGE_PREFIX,
       };
     const list = Object.entries(parameters)
@@ -405,6 +415,7 @@ export class PostgresSource implements Source {
       if (signal.aborted) return;
     }
     if (this.#options.snapshot === "only") return;
+    if (this.#options.plugin === "pgoutput") await running.joining.look();
     if (to_end) await this.#forceProgress(running);
     const stop = () => stream.wake();
     signal.addEventListener("abort", stop);
@@ -420,7 +431,7 @@ export class PostgresSource implements Source {
         const moved = running.done_lsn > running.told_lsn;
         const idle_ms = this.#context.now() - told_ms;
         const due = ended || !told_whole || idle_ms >= PROGRESS_INTERVAL_MS;
-        if (changes.length > 0 || moved && due) {
+        if (changes.length > 0 || moved && due || running.joining.takeNews()) {
           told_ms = this.#context.now();
           const batch = this.#batch(running, changes);
           told_whole = batch.whole;
@@ -548,7 +559,7 @@ export class PostgresSource implements Source {
   }
 
   #startTimers(running: Running): void {
-    const { heartbeat_interval_ms } = this.#options;
+    const { heartbeat_interval_ms, plugin, table_refresh_ms } = this.#options;
     const { log } = this.#context;
     const silence_ms = silenceMs(this.#options);
     const fail = (error: unknown) => {
@@ -576,6 +587,7 @@ export class PostgresSource implements Source {
       running.log_end = log_end;
       if (!streams) throw this.#unheard();
     });
+    if (plugin === "pgoutput") repeat(table_refresh_ms, () => running.joining.look());
     if (heartbeat_interval_ms === 0) return;
     const heartbeat = repeat(heartbeat_interval_ms, async () => {
       try {
@@ -610,18 +622,27 @@ async function emitMessage(session: Session, transactional: boolean): Promise<vo
   ]);
 }
 
-async function currentSnapshot(session: Session): Promise<TransactionSnapshot> {
-  const [row] = await session.query("select pg_current_snapshot()");
-  return readSnapshot(row![0]!);
-}
-
 /** Schema and table of `schema.table`. */
 function namesOf(name: string): [schema: string, table: string] {
   const dot = name.indexOf(".");
   return [name.slice(0, dot), name.slice(dot + 1)];
 }
 
-/** A table as wal2json's option `add-tables` wants it: some signs behind a backslash. */
-function wal2jsonName({ schema, table }: TableName): string {
-  return [schema, table].map((name) => name.replaceAll(/[ '",.*\\]/g, "\\$&")).join(".");
+/**
+ * wal2json's option `add-tables`. A pattern becomes all tables of its schema, so that those that are
+ * made later come, too; the reader leaves out what is not wanted.
+ */
+function wal2jsonTables({ tables, signal_table }: PostgresOptions): string {
+  const isPattern = (name: string) => /[*?]/.test(name);
+  const names = [...tables, ...signal_table === undefined ? [] : [signal_table]].map((name) => {
+    const [schema, table] = namesOf(name);
+    if (isPattern(schema)) return "*.*";
+    return `${wal2jsonName(schema)}.${isPattern(table) ? "*" : wal2jsonName(table)}`;
+  });
+  return [...new Set(names)].join(",");
+}
+
+/** Some signs stand behind a backslash. */
+function wal2jsonName(name: string): string {
+  return name.replaceAll(/[ '",.*\\]/g, "\\$&");
 }

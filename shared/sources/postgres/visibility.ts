@@ -2,6 +2,7 @@
  * Which transactions a snapshot shows. A commit is in the log, and may have been streamed, before others
  * can see it: with synchronous replication for as long as the standby takes.
  */
+import type { Session } from "./connection.ts";
 
 /** As `pg_current_snapshot()` writes it: `xmin:xmax:xip,xip…` (documentation, "Transaction ID and Snapshot Information Functions"). */
 export interface TransactionSnapshot {
@@ -9,6 +10,12 @@ export interface TransactionSnapshot {
   readonly xmax: bigint;
   /** Those before that are not shown either. */
   readonly in_progress: ReadonlySet<bigint>;
+}
+
+/** The snapshot that the next statement of the session would have. */
+export async function currentSnapshot(session: Session): Promise<TransactionSnapshot> {
+  const [row] = await session.query("select pg_current_snapshot()");
+  return readSnapshot(row![0]!);
 }
 
 /** Reads the text form. */
@@ -31,12 +38,17 @@ const REMEMBERED = 4_096;
 export class StreamedTransactions {
   readonly #xids: number[] = [];
   #next = 0;
-  /** Transactions that were under way at the start: a predecessor may have streamed them. */
+  /** Transactions that must be shown, too: those under way at the start may have been streamed before. */
   #before: ReadonlySet<bigint>;
 
   /** `snapshot`: taken before the stream begins. */
   constructor(snapshot: TransactionSnapshot) {
     this.#before = snapshot.in_progress;
+  }
+
+  /** From here on what `snapshot` calls in progress counts as streamed, too. */
+  expect(snapshot: TransactionSnapshot): void {
+    this.#before = new Set([...this.#before, ...snapshot.in_progress]);
   }
 
   add(xid: number): void {

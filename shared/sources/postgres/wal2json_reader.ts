@@ -14,6 +14,7 @@ import {
 } from "../../wire/wal2json.ts";
 import { type CatalogColumn, type CatalogTable, describeTable } from "./catalog.ts";
 import { completeRow } from "./incomplete_row.ts";
+import { refuseUnfaithful } from "./inspect.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
 import { type CapturedTable, sameMembers } from "./table.ts";
 
@@ -119,6 +120,7 @@ export class Wal2jsonReader implements PluginReader {
     const { session, types, tables } = this.#context;
     const { schema, table: name } = record;
     const catalog = await describeTable(session, schema, name);
+    if (catalog !== undefined) await refuseUnfaithful(session, [catalog]);
     const previous = this.#tables.get(tableKey(record));
     const generated = generatedNames(catalog, previous);
     const { columns: all, full } = describe(record, catalog, previous);
