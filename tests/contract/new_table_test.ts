@@ -112,7 +112,7 @@ Deno.test("PostgreSQL: a table that the role may not publish is named with the s
   await lab.create("later", KEYED);
   await running.event("table_not_captured");
   const { fields } = running.told.find(({ event }) => event === "table_not_captured")!;
-  assert.match(String(fields["error"]), /ALTER PUBLICATION .* ADD TABLE public\..*later/);
+  assert.match(String(fields["error"]), /ALTER PUBLICATION .* ADD TABLE "public"\..*later/);
   await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (1, 'goes on', 1)`);
   await same(lab, "keyed");
   await running.stop();
