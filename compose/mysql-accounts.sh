@@ -4,9 +4,9 @@
 docker_process_sql <<SQL
 SET SESSION sql_log_bin = 0;
 CREATE DATABASE IF NOT EXISTS shop;
-CREATE USER IF NOT EXISTS 'admin'@'%' IDENTIFIED BY '${ADMIN_PASSWORD}';
-CREATE USER IF NOT EXISTS 'list_sync'@'%' IDENTIFIED BY '${REPLICATOR_PASSWORD}';
-CREATE USER IF NOT EXISTS 'writer'@'%' IDENTIFIED BY '${WRITER_PASSWORD}';
+CREATE USER IF NOT EXISTS 'admin'@'%' IDENTIFIED BY '$(cat /run/secrets/mysql_admin)';
+CREATE USER IF NOT EXISTS 'list_sync'@'%' IDENTIFIED BY '$(cat /run/secrets/mysql_replicator)';
+CREATE USER IF NOT EXISTS 'writer'@'%' IDENTIFIED BY '$(cat /run/secrets/mysql_writer)';
 GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;
 GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'list_sync'@'%';
 GRANT SELECT ON shop.* TO 'list_sync'@'%';

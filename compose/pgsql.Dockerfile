@@ -1,4 +1,5 @@
-FROM postgres:15-bookworm
+ARG POSTGRES_IMAGE=postgres:15-bookworm
+FROM ${POSTGRES_IMAGE}
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends postgresql-15-wal2json \
  && rm -rf /var/lib/apt/lists/* \

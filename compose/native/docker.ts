@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ConfigError } from "../../shared/errors.ts";
 import { newClusterId, probeKafka } from "./kafka.ts";
 import { probeMysql } from "./mysql.ts";
-import { CHECKOUT } from "./paths.ts";
+import { CHECKOUT, exists } from "./paths.ts";
 import { probePostgres } from "./postgres.ts";
 import { run, runOrFail, which } from "./processes.ts";
 import { newDatabase, type Part, type ServerInfo, type StackInfo, writeState } from "./state.ts";
@@ -42,6 +42,7 @@ export async function dockerUp(
   info.mysql ??= newDatabase(portsOf(info, "mysql")[0]!);
   // Before the start: the passwords stand here only.
   await writeState(info);
+  await writeSecrets(info);
   for (const part of parts) progress({ part, phase: "starting containers" });
   const services = parts.flatMap((part) => Object.keys(SERVICES[part]));
   await compose(info, "Start of the containers", [
@@ -105,20 +106,37 @@ async function compose(info: StackInfo, what: string, args: string[]): Promise<s
   return await runOrFail(what, "docker", [...project, ...args], { env: composeVariables(info) });
 }
 
+/**
+ * Writes the passwords as the files that the containers mount. The folder is closed to others; the files
+ * are not, because containers read them as users of their own.
+ */
+export async function writeSecrets(info: StackInfo): Promise<void> {
+  const folder = secretsFolder(info);
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const [prefix, database] of [["pg", info.pg], ["mysql", info.mysql]] as const) {
+    for (const [role, { password }] of Object.entries(database?.users ?? {})) {
+      const path = join(folder, `${prefix}_${role}`);
+      if (await exists(path)) continue;
+      await Deno.writeTextFile(path, password);
+      await Deno.chmod(path, 0o444);
+    }
+  }
+}
+
+function secretsFolder(info: StackInfo): string {
+  return join(info.dir, "secrets");
+}
+
 /** The variables that the compose files take. */
 export function composeVariables(info: StackInfo): Record<string, string> {
   const variables: Record<string, string> = {
     KAFKA_CLUSTER_ID: info.kafka?.cluster_id ?? "",
+    SECRETS: secretsFolder(info),
   };
   for (const ports of Object.values(SERVICES)) {
     for (const [service, port] of Object.entries(ports)) {
       const name = `${service.toUpperCase().replaceAll("-", "_")}_PORT`;
       variables[name] = String(port + info.port_offset);
-    }
-  }
-  for (const [prefix, database] of [["PG", info.pg], ["MYSQL", info.mysql]] as const) {
-    for (const [role, account] of Object.entries(database?.users ?? {})) {
-      variables[`${prefix}_${role.toUpperCase()}_PASSWORD`] = account.password;
     }
   }
   return variables;

@@ -119,10 +119,7 @@ class PrivateApt {
    * folders; of what they say only how to reach a mirror is carried over.
    */
   async #configuration(): Promise<string> {
-    const machine = await runOrFail("Reading apt's settings", "apt-config", ["dump"]);
-    const reach = machine.split("\n").filter((line) =>
-      line.startsWith("Acquire::") && !line.startsWith("Acquire::IndexTargets")
-    );
+    const reach = await reachSettings();
     const own: Record<string, string> = {
       "Dir::State": this.#folder,
       "Dir::State::lists": join(this.#folder, "lists"),
@@ -300,10 +297,31 @@ export function ofRelease(entries: SourceEntry[], codename: string): SourceEntry
   );
 }
 
+/** What the machine's apt is set to about reaching a mirror: proxies, checks. */
+async function reachSettings(): Promise<string[]> {
+  const machine = await runOrFail("Reading apt's settings", "apt-config", ["dump"]);
+  return machine.split("\n").filter((line) =>
+    line.startsWith("Acquire::") && !line.startsWith("Acquire::IndexTargets")
+  );
+}
+
+/** The machine's release, where it is had, and what its apt is set to about reaching that place. */
+export async function machineMirror(): Promise<
+  { codename: string; uri: string; settings: string }
+> {
+  const { codename, entries } = await debianSources();
+  const settings = (await reachSettings()).map((line) => `${line}\n`).join("");
+  return { codename, uri: mainOf(entries).uri, settings };
+}
+
 /** Debian unstable on the mirror that the machine already uses. */
 function unstableOf(entries: SourceEntry[]): SourceEntry {
-  const main = entries.find((entry) => !/-(updates|security)$/.test(entry.suite)) ?? entries[0]!;
-  return { ...main, suite: "unstable" };
+  return { ...mainOf(entries), suite: "unstable" };
+}
+
+/** The release itself, not its updates. */
+function mainOf(entries: SourceEntry[]): SourceEntry {
+  return entries.find((entry) => !/-(updates|security)$/.test(entry.suite)) ?? entries[0]!;
 }
 
 /** Reads lines of the form `deb [options] uri suite component…` (sources.list(5)). */

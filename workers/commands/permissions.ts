@@ -34,7 +34,8 @@ async function main(): Promise<number> {
     return EXIT_DONE;
   }
   console.log(command.map(quoted).join(" "));
-  if (permissions.env.length > 0) {
+  // For people: a program that takes the line has no use for it.
+  if (permissions.env.length > 0 && Deno.stdout.isTerminal()) {
     console.error(`Its environment needs no more than: ${permissions.env.join(" ")}`);
   }
   return EXIT_DONE;
