@@ -37,9 +37,10 @@ export async function preflight(job: Preflight): Promise<Finding[]> {
     rightsFindings(job.admin, job.rights, job.user),
   ]);
   // Without rights nothing more can be seen, and would be told as missing.
+  const existing = rights.length > 0 ? [] : await topicsOf(job);
   const topics = rights.length > 0
     ? rights
-    : [...await topicFindings(job), ...await deadLetterFindings(job)];
+    : [...await topicFindings(existing, job), ...await deadLetterFindings(job)];
   // A broker that went down a moment ago is still advertised: while another answers, work can begin.
   const isAnyReached = reached.some((finding) => finding.level === "ok");
   const judged = reached.map((finding): Finding =>
@@ -47,7 +48,7 @@ export async function preflight(job: Preflight): Promise<Finding[]> {
       ? { ...finding, level: isAnyReached ? "warning" : "error" }
       : { ...finding, level: finding.level }
   );
-  return [...judged, ...replicationFindings(brokers, job), ...topics];
+  return [...judged, ...replicationFindings(brokers, existing, job), ...topics];
 }
 
 /** `unreached` becomes a warning or an error once all brokers are known. */
@@ -109,12 +110,25 @@ function quoted(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
-function replicationFindings(brokers: readonly string[], { writes }: Preflight): Finding[] {
+function replicationFindings(
+  brokers: readonly string[],
+  existing: readonly TopicInfo[],
+  { writes }: Preflight,
+): Finding[] {
   if (!writes) return [];
   const subject = "replication_factor";
   const { replication_factor: wanted } = writes;
   if (wanted > brokers.length) {
     const found = `the job asks for ${wanted}, and the cluster has ${brokers.length} brokers`;
+    // Brokers that are down are not told of; topics that need them show that they exist.
+    if (existing.some((topic) => topic.replication_factor >= wanted)) {
+      return [{
+        level: "warning",
+        subject,
+        found: `${found} that are up; topics with ${wanted} replicas are there`,
+        cure: "start the others",
+      }];
+    }
     return [{
       level: "error",
       subject,
@@ -133,11 +147,15 @@ function replicationFindings(brokers: readonly string[], { writes }: Preflight):
   return [{ level: "ok", subject, found: `${wanted} of ${brokers.length} brokers` }];
 }
 
-async function topicFindings(job: Preflight): Promise<Finding[]> {
+/** The topics that the job reads or writes and that are there. */
+async function topicsOf(job: Preflight): Promise<TopicInfo[]> {
   const own = [POSITIONS_TOPIC, SCHEMAS_TOPIC];
-  const found = await job.admin.topics((name) =>
+  return await job.admin.topics((name) =>
     job.topics.match(name) || (job.writes !== undefined && own.includes(name))
   );
+}
+
+async function topicFindings(found: readonly TopicInfo[], job: Preflight): Promise<Finding[]> {
   const existing = found.filter((topic) => job.topics.match(topic.name));
   const findings = await Promise.all(found.map((topic) => topicFinding(topic, job)));
   if (existing.length > 0) return findings.flat();
