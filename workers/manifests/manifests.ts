@@ -1,0 +1,271 @@
+/** Kubernetes manifests of a job: what runs it, its file, the folder that it writes. */
+import { basename, extname } from "node:path";
+import type { Deployment } from "kubernetes-types/apps/v1";
+import type { Job } from "kubernetes-types/batch/v1";
+import type {
+  ConfigMap,
+  Container,
+  EnvVar,
+  PersistentVolumeClaim,
+  PodSpec,
+  Probe,
+  Volume,
+  VolumeMount,
+} from "kubernetes-types/core/v1";
+import type { ObjectMeta } from "kubernetes-types/meta/v1";
+import { ConfigError } from "../../shared/errors.ts";
+import { SECRET_NAME } from "../../shared/jobs/references.ts";
+import { type AnyJob, loadJob } from "../../shared/jobs/reader.ts";
+import { jobKind, jobKinds } from "../jobs.ts";
+
+/** One object for `kubectl apply`. */
+export type Manifest = ConfigMap | PersistentVolumeClaim | Deployment | Job;
+
+/** What manifests are made with besides the job. */
+export interface ManifestOptions {
+  readonly image: string;
+  /** Size of the volume of a job that writes files, as Kubernetes writes it: `10Gi`. */
+  readonly storage: string;
+  /** Variables whose values are known already; the others come from the job's secret. */
+  readonly env: (name: string) => string | undefined;
+}
+
+/** Where the image expects job files. */
+const JOBS = "/jobs";
+/** The user `deno` of the image. */
+const USER = 1993;
+/** What workers were measured to need under load, and half as much again. */
+const MEMORY_LIMIT = "384Mi";
+const MEMORY_REQUEST = "192Mi";
+const CPU_REQUEST = "100m";
+/** Beyond `shutdown_timeout_ms`, after which a worker ends by itself. */
+const GRACE_SECONDS = 5;
+/** Stands for values that only the cluster knows, so that the job can be read here. */
+const UNKNOWN = "unknown";
+
+/**
+ * The manifests of the job file with this name and text: a ConfigMap with the file, a Deployment or,
+ * for a job that ends by itself, a Job, and a claim for the folder that it writes. Passwords are
+ * references to the Secret `NAME-secrets`, which is not made here: each variable with a secret name and
+ * each `${file:…}` is a key of it. Throws ConfigError where the job cannot run so.
+ */
+export function manifestsOf(name: string, text: string, options: ManifestOptions): Manifest[] {
+  const path = `${JOBS}/${basename(name)}`;
+  const loaded = loadJob(path, jobKinds, {
+    env: (variable) => options.env(variable) ?? (isSecret(variable) ? UNKNOWN : undefined),
+    readTextFile: (file) => file === path ? text : UNKNOWN,
+  });
+  return new JobManifests(path, text, loaded, options).all();
+}
+
+/** Keys that the Secret of these manifests must have. */
+export function secretKeys(manifests: readonly Manifest[]): string[] {
+  const pods = manifests.flatMap((manifest) =>
+    manifest.kind === "Deployment" || manifest.kind === "Job"
+      ? [(manifest as Deployment).spec!.template.spec!]
+      : []
+  );
+  return pods.flatMap((pod) => [
+    ...pod.containers[0]!.env!.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef?.key ?? []),
+    ...pod.volumes!.flatMap(({ secret }) => secret?.items?.map(({ key }) => key) ?? []),
+  ]);
+}
+
+function isSecret(variable: string): boolean {
+  return SECRET_NAME.test(variable);
+}
+
+class JobManifests {
+  readonly #path: string;
+  readonly #text: string;
+  readonly #loaded: AnyJob<typeof jobKinds>;
+  readonly #options: ManifestOptions;
+  readonly #name: string;
+
+  constructor(
+    path: string,
+    text: string,
+    loaded: AnyJob<typeof jobKinds>,
+    options: ManifestOptions,
+  ) {
+    this.#path = path;
+    this.#text = text;
+    this.#loaded = loaded;
+    this.#options = options;
+    // Names of objects have no underscores; the file's name tells jobs of one name apart.
+    const file = basename(path, extname(path)).toLowerCase();
+    this.#name = `list-sync-${file}`.replaceAll(/[^a-z0-9-]+/g, "-");
+  }
+
+  all(): Manifest[] {
+    return [
+      {
+        apiVersion: "v1",
+        kind: "ConfigMap",
+        metadata: this.#metadata(),
+        data: { [basename(this.#path)]: this.#text },
+      },
+      ...this.#folders().map((_, at) => this.#claim(at)),
+      this.#endsByItself() ? this.#job() : this.#deployment(),
+    ];
+  }
+
+  #metadata(suffix = ""): ObjectMeta {
+    return { name: `${this.#name}${suffix}`, labels: this.#labels() };
+  }
+
+  #labels() {
+    return {
+      "app.kubernetes.io/name": "list-sync",
+      "app.kubernetes.io/component": this.#loaded.kind,
+      "app.kubernetes.io/instance": this.#name,
+    };
+  }
+
+  #endsByItself(): boolean {
+    const { job } = this.#loaded;
+    return !("mode" in job) || job.mode === "batch";
+  }
+
+  #deployment(): Deployment {
+    return {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: this.#metadata(),
+      spec: {
+        replicas: 1,
+        // Two at a time would shut each other out: a capture by its epoch, a consumer by its locks.
+        strategy: { type: "Recreate" },
+        selector: { matchLabels: { "app.kubernetes.io/instance": this.#name } },
+        template: { metadata: { labels: this.#labels() }, spec: this.#pod(this.#probes()) },
+      },
+    };
+  }
+
+  #job(): Job {
+    return {
+      apiVersion: "batch/v1",
+      kind: "Job",
+      metadata: this.#metadata(),
+      spec: {
+        backoffLimit: 3,
+        template: {
+          metadata: { labels: this.#labels() },
+          spec: { ...this.#pod({}), restartPolicy: "Never" },
+        },
+      },
+    };
+  }
+
+  #pod(probes: Pick<Container, "livenessProbe" | "readinessProbe">): PodSpec {
+    const { shutdown_timeout_ms } = this.#loaded.job;
+    return {
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: Math.ceil(shutdown_timeout_ms / 1000) + GRACE_SECONDS,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: USER,
+        runAsGroup: USER,
+        fsGroup: USER,
+        seccompProfile: { type: "RuntimeDefault" },
+      },
+      containers: [{
+        name: "worker",
+        image: this.#options.image,
+        args: [this.#path],
+        env: this.#environment(),
+        ...probes,
+        resources: {
+          requests: { cpu: CPU_REQUEST, memory: MEMORY_REQUEST },
+          limits: { memory: MEMORY_LIMIT },
+        },
+        securityContext: {
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ["ALL"] },
+        },
+        volumeMounts: this.#mounts(),
+      }],
+      volumes: this.#volumes(),
+    };
+  }
+
+  #probes(): Pick<Container, "livenessProbe" | "readinessProbe"> {
+    const { metrics_host, metrics_port } = this.#loaded.job.observe;
+    if (
+      metrics_port === undefined || metrics_port === 0 || /^(127\.|::1|local)/.test(metrics_host)
+    ) {
+      throw new ConfigError(
+        `${this.#path} observe: probes come from outside of the container; found metrics_host ` +
+          `${metrics_host}, metrics_port ${metrics_port ?? "none"}.`,
+        { cure: "observe: { metrics_host: 0.0.0.0, metrics_port: 9464 }" },
+      );
+    }
+    const probe = (path: string): Probe => ({ httpGet: { path, port: metrics_port } });
+    return {
+      livenessProbe: { ...probe("/health/live"), initialDelaySeconds: 30, failureThreshold: 6 },
+      readinessProbe: probe("/health/ready"),
+    };
+  }
+
+  #environment(): EnvVar[] {
+    return this.#loaded.environment.flatMap((name): EnvVar[] => {
+      if (isSecret(name)) {
+        return [{ name, valueFrom: { secretKeyRef: { name: this.#secret(), key: name } } }];
+      }
+      const value = this.#options.env(name);
+      return value === undefined ? [] : [{ name, value }];
+    });
+  }
+
+  #secret(): string {
+    return `${this.#name}-secrets`;
+  }
+
+  /** What the job writes, temporary files left out. */
+  #folders(): string[] {
+    const { write } = jobKind(this.#loaded.kind).needs(this.#loaded.job);
+    return write.map(({ value }) => value).filter((path) => !path.startsWith("/tmp/"));
+  }
+
+  #claim(at: number): PersistentVolumeClaim {
+    return {
+      apiVersion: "v1",
+      kind: "PersistentVolumeClaim",
+      metadata: this.#metadata(`-files-${at}`),
+      spec: {
+        accessModes: ["ReadWriteOnce"],
+        resources: { requests: { storage: this.#options.storage } },
+      },
+    };
+  }
+
+  #mounts(): VolumeMount[] {
+    return [
+      { name: "job", mountPath: JOBS, readOnly: true },
+      { name: "tmp", mountPath: "/tmp" },
+      ...this.#loaded.files.map((path) => ({
+        name: "secrets",
+        mountPath: path,
+        subPath: basename(path),
+        readOnly: true,
+      })),
+      ...this.#folders().map((path, at) => ({ name: `files-${at}`, mountPath: path })),
+    ];
+  }
+
+  #volumes(): Volume[] {
+    const items = this.#loaded.files.map((path) => ({ key: basename(path), path: basename(path) }));
+    return [
+      { name: "job", configMap: { name: this.#name } },
+      { name: "tmp", emptyDir: {} },
+      ...items.length === 0
+        ? []
+        : [{ name: "secrets", secret: { secretName: this.#secret(), items, defaultMode: 0o440 } }],
+      ...this.#folders().map((_, at) => ({
+        name: `files-${at}`,
+        persistentVolumeClaim: { claimName: `${this.#name}-files-${at}` },
+      })),
+    ];
+  }
+}
