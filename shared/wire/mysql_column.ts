@@ -57,7 +57,10 @@ const GEOMETRIES = [
 export function typeOfColumn(column: MappedColumn): TypeOfColumn {
   const sign = column.unsigned === true ? " unsigned" : "";
   const integer = INTEGERS.get(column.type);
-  if (integer !== undefined) return { type: integer + sign, kind: "integer" };
+  if (integer !== undefined) {
+    if (column.unsigned !== undefined) return { type: integer + sign, kind: "integer" };
+    throw new RecordError("The binlog does not tell its sign", { cure: FULL_METADATA });
+  }
   const temporal = TEMPORALS.get(column.type);
   if (temporal !== undefined) {
     return { type: column.size === 0 ? temporal : `${temporal}(${column.size})`, kind: "string" };

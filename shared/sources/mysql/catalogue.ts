@@ -57,6 +57,7 @@ export class ServerCatalogue implements Catalogue {
     const key = await this.#session.query(KEY, [db, table]);
     const isVersioned = await this.#session.value(TYPE, [db, table]) === "SYSTEM VERSIONED";
     const end = rows.find(([, , , , expression]) => expression === "ROW END");
+    const row_end = isVersioned ? end?.[0] ?? HIDDEN_ROW_END : undefined;
     return {
       columns: rows.map(([name, type, extra, charset]) => ({
         name: name ?? "",
@@ -64,8 +65,8 @@ export class ServerCatalogue implements Catalogue {
         generated: /\b(VIRTUAL|STORED) GENERATED\b/.test(extra ?? ""),
         charset: charset ?? undefined,
       })),
-      key: key.map(([name]) => name ?? ""),
-      row_end: isVersioned ? end?.[0] ?? HIDDEN_ROW_END : undefined,
+      key: key.map(([name]) => name ?? "").filter((name) => name !== row_end),
+      row_end,
     };
   }
 }

@@ -386,7 +386,9 @@ export class ChangeReader {
       `${this.#where()}: the binlog holds a statement (${verb}) instead of the rows that it changed`,
       {
         cure: "SET GLOBAL binlog_format = ROW, let sessions that set their own connect anew, and" +
-          " start a new generation with a snapshot",
+          " start a new generation with a snapshot. MariaDB logs every statement so that changes a" +
+          " table with a history by transactions (GENERATED ALWAYS AS ROW START of type BIGINT): give" +
+          " that TIMESTAMP(6)",
       },
     );
   }

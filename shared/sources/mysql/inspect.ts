@@ -48,7 +48,7 @@ export async function inspectServer(
   findings.push(...patterns(options, tables), ...existingRows(tables, options));
   if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour, options));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
-  findings.push(...await charsets(session, tables));
+  findings.push(...await charsets(session, tables), ...await loggedAsStatements(session));
   return findings;
 }
 
@@ -209,6 +209,22 @@ async function cascades(
       cure: `ALTER TABLE ${quoted(db!)}.${quoted(table!)} DROP FOREIGN KEY ${quoted(name!)};`,
     }),
   );
+}
+
+/** MariaDB's tables with a history by transactions: captured or not, their statements stop every capture. */
+async function loggedAsStatements(session: MysqlSession): Promise<Finding[]> {
+  const rows = await session.query(
+    `SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS
+     WHERE GENERATION_EXPRESSION = 'ROW END' AND DATA_TYPE = 'bigint'`,
+  );
+  return rows.map(([db, table]): Finding => ({
+    level: "error",
+    subject: `table ${db}.${table}`,
+    found:
+      "its history is by transactions: whatever binlog_format is, statements are logged instead" +
+      " of the rows that they change, and the capture stops at the first",
+    cure: "give its columns of ROW START and ROW END the type TIMESTAMP(6)",
+  }));
 }
 
 async function charsets(session: MysqlSession, tables: readonly Table[]): Promise<Finding[]> {

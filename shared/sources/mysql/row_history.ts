@@ -8,12 +8,8 @@ export interface CurrentChange {
   readonly after: RowImage | null;
 }
 
-/** The end of a row that has none yet: the last of TIMESTAMP(6), before 11.5 and since, or of a transaction's number. */
-const NO_END = new Set([
-  "2038-01-19T03:14:07.999999Z",
-  "2106-02-07T06:28:15.999999Z",
-  "18446744073709551615",
-]);
+/** The end of a row that has none yet: the last of TIMESTAMP(6), before 11.5 and since. */
+const NO_END = new Set(["2038-01-19T03:14:07.999999Z", "2106-02-07T06:28:15.999999Z"]);
 
 /**
  * The change of the rows of now; undefined: only the history has changed. The log has a delete as an
