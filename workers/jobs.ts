@@ -88,6 +88,13 @@ const captureMysqlJob = z.strictObject({
   ...captureOptions,
 }).superRefine((job, context) => refine(captureProblem(job), context));
 
+const captureMariadbJob = z.strictObject({
+  ...everyJob("capture-mariadb"),
+  source: mysqlOptions.describe("The MariaDB server and what is captured of it."),
+  kafka: captureKafka,
+  ...captureOptions,
+}).superRefine((job, context) => refine(captureProblem(job), context));
+
 const seedJob = z.strictObject({ ...everyJob("seed"), ...seedOptions.shape });
 
 const consumeCsvJob = z.strictObject({
@@ -139,6 +146,22 @@ export const jobKinds = {
     checked_at_start: true,
     overrides: ["mode"],
     needs: ({ source, kafka }: z.infer<typeof captureMysqlJob>): Needs => ({
+      net: [server(source, ["source", "host"])],
+      brokers: brokerGrants(kafka),
+      read: kafkaFiles(),
+      write: [],
+    }),
+  },
+  "capture-mariadb": {
+    summary: "Captures the changes of MariaDB tables into Kafka topics.",
+    schema: captureMariadbJob,
+    command: "capture",
+    example: "jobs/capture-mariadb.yaml",
+    worker: "capture-mariadb.ts",
+    v8_flags: PASSING_ON,
+    checked_at_start: true,
+    overrides: ["mode"],
+    needs: ({ source, kafka }: z.infer<typeof captureMariadbJob>): Needs => ({
       net: [server(source, ["source", "host"])],
       brokers: brokerGrants(kafka),
       read: kafkaFiles(),
