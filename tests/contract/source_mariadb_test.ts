@@ -656,7 +656,7 @@ async function checks(lab: Lab): Promise<void> {
     ...Object.entries(wrong).map(([name, value]) => `SET GLOBAL ${name} = ${value}`),
   );
   const { host, port, users } = lab.server.info;
-  const child = { tables: ["shop.child"], snapshot: "initial" } as const;
+  const child = { tables: ["shop.child"], snapshot: "initial" as const };
   // Who may only read a table is not told of its foreign keys.
   const findings = await lab.source({ ...users.admin, ...child }).inspect();
   const bad = findings.filter(({ level }) => level !== "ok");
