@@ -3,9 +3,13 @@ import assert from "node:assert/strict";
 import type { Change, Value } from "../../shared/change.ts";
 import { type ConfigError, HistoryLostError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { BinlogDump } from "../../shared/sources/mysql/dump.ts";
+import { captureIdentity } from "../../shared/sources/mysql/identity.ts";
+import { MARIADB } from "../../shared/sources/mysql/mariadb_flavour.ts";
 import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MariadbSource, MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { ResumePoint, SourceBatch } from "../../shared/sources/source.ts";
+import { EventType, readEvent, readHeartbeat } from "../../shared/wire/binlog_event.ts";
 import { charsetOf } from "../../shared/wire/mysql_charset.ts";
 import { withOwnMariadb } from "../own_mariadb.ts";
 import type { OwnMysql } from "../own_mysql.ts";
@@ -24,7 +28,7 @@ class Lab {
 
   source(more: Partial<MysqlOptions> = {}, name = `mariadb-${++this.#made}`): MariadbSource {
     const { host, port, users } = this.server.info;
-    const at = { host, port, ...users.replicator, tables: ["shop.*"], heartbeat_interval_ms: 500 };
+    const at = { host, port, ...users.replicator, tables: ["shop.*"] };
     const options = mysqlOptions.parse({ ...at, snapshot: "never", ...more });
     const tell = (event: string, fields: Record<string, unknown> = {}) =>
       void this.told.push({ event, fields });
@@ -629,27 +633,51 @@ async function incremental(lab: Lab): Promise<void> {
   assert.deepEqual(positions, [...positions].sort(), "positions rise");
 }
 
-async function heartbeats(lab: Lab): Promise<void> {
-  await lab.run("CREATE TABLE shop.idle (id INT PRIMARY KEY)");
-  const source = lab.source({ heartbeat_interval_ms: 200 });
-  const stop = new AbortController();
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(DEADLINE_MS)]);
-  await source.open({ resume: undefined, generation: 1 });
-  const began = performance.now();
-  const silence_ms = 3 * 200;
-  const written = until("twice the silence that ends a connection", async () => {
-    if (performance.now() - began < 2 * silence_ms) return false;
-    await lab.run("INSERT INTO shop.idle VALUES (1)");
-    return true;
+/** A commit waits here between the log and the engine, for a replica's answer that never comes. */
+async function notYetVisible(lab: Lab): Promise<void> {
+  await lab.run(
+    "CREATE TABLE shop.waiting (id INT PRIMARY KEY, n INT)",
+    "INSERT INTO shop.waiting VALUES (1, 1)",
+    "SET GLOBAL rpl_semi_sync_master_timeout = 3000",
+    "SET GLOBAL rpl_semi_sync_master_wait_point = AFTER_SYNC",
+    "SET GLOBAL rpl_semi_sync_master_enabled = ON",
+  );
+  const start = await lab.here();
+  const data = JSON.stringify({ "data-collections": ["shop.waiting"], type: "incremental" });
+  await lab.run(
+    "BEGIN",
+    "UPDATE shop.waiting SET n = 2",
+    `INSERT INTO shop.signals VALUES ('2', 'execute-snapshot', '${data}')`,
+  );
+  const committing = lab.run("COMMIT");
+  await until("the log has the transaction", async () => {
+    const { file, offset } = await lab.here();
+    return file !== start.file || Number(offset) > Number(start.offset);
   });
-  const seen: unknown[] = [];
-  for await (const { changes } of source.batches({ to_end: false, signal })) {
-    seen.push(...ids(changes));
-    if (seen.length > 0) stop.abort();
-  }
-  await source.close();
-  await written;
-  assert.deepEqual(seen, [1]);
+  const more = { tables: ["shop.waiting"], signal_table: "shop.signals" };
+  const changes = await lab.changes(start, lab.source(more));
+  await committing;
+  await lab.run("SET GLOBAL rpl_semi_sync_master_enabled = OFF");
+  assert.deepEqual(shape(changes), [["u", [1, 1], [1, 2]], ["r", null, [1, 2]]]);
+}
+
+async function heartbeats(lab: Lab): Promise<void> {
+  const { file, offset } = await lab.here() as { file: string; offset: number };
+  const { host, port, users } = lab.server.info;
+  const at = { host, port, ...users.replicator, tables: ["shop.*"], heartbeat_interval_ms: 100 };
+  const identity = captureIdentity("heartbeats", undefined);
+  const parts = { flavour: MARIADB, identity, program: "heartbeats" };
+  const dump = await BinlogDump.start(mysqlOptions.parse(at), parts, { file, offset });
+  const beats: unknown[] = [];
+  await until("three heartbeats", () => {
+    for (let raw = dump.take(); raw !== undefined; raw = dump.take()) {
+      const event = readEvent(raw.bytes, raw.at, raw.end, true);
+      if (event.type === EventType.HEARTBEAT) beats.push(readHeartbeat(event));
+    }
+    return beats.length >= 3;
+  });
+  dump.stop();
+  assert.deepEqual(beats.slice(0, 3), Array(3).fill({ file, offset }));
 }
 
 async function places(lab: Lab): Promise<void> {
@@ -737,7 +765,8 @@ Deno.test("MariaDB as a source", async (t) => {
         lostHistories,
       "a snapshot without any lock leads into the stream to the row": snapshotsUnderWrites,
       "a table that is written is read again while the stream goes on": incremental,
-      "an idle stream is kept by heartbeats": heartbeats,
+      "a chunk waits until what the log has can be seen": notYetVisible,
+      "an idle stream has heartbeats, which say where the log stands": heartbeats,
       "places of the log are found by file and offset and by GTIDs": places,
       "check names what is wrong, in MariaDB's words": checks,
     };
