@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Connection } from "mysql2/promise";
 import { finishMysql, MYSQL_PORT, mysqlSoftware, startMysql } from "../compose/native/mysql.ts";
 import { freePortOffset } from "../compose/native/ports.ts";
-import { type ServerProcess, stop, tailOf } from "../compose/native/processes.ts";
+import { isAlive, type ServerProcess, stop, tailOf } from "../compose/native/processes.ts";
 import { type Accounts, type DatabaseInfo, newDatabase } from "../compose/native/state.ts";
 import { connectMysql } from "../shared/database/mysql.ts";
 import { DEADLINE_MS } from "./until.ts";
@@ -41,7 +41,7 @@ export async function withServer(
   const log = join(dir, `${name}.log`);
   const start = () =>
     startServer({ folder, log, port: info.port, accounts: info.users, note: () => {} });
-  let process: ServerProcess | undefined = await start();
+  let process = await start();
   let connection: Connection | undefined;
   const connect = async () => {
     const deadline = Date.now() + DEADLINE_MS;
@@ -74,14 +74,15 @@ export async function withServer(
       run: async (sql) => (await connection!.query(sql))[0] as unknown as string[][],
       async restart(signal = "SIGTERM") {
         connection!.destroy();
-        await stop(process!, signal, DEADLINE_MS);
+        await stop(process, signal, DEADLINE_MS);
         process = await start();
         connection = await connect();
       },
     });
   } finally {
+    if (!isAlive(process)) console.error(`The server has ended:\n${await tailOf(log, 80)}`);
     connection?.destroy();
-    if (process) await stop(process, "SIGKILL", DEADLINE_MS);
+    await stop(process, "SIGKILL", DEADLINE_MS);
     await Deno.remove(dir, { recursive: true });
   }
 }

@@ -32,10 +32,14 @@ export async function startMariadb(
   const { folder, log, port, accounts, note } = options;
   await makePrivateFolder(folder);
   const data = join(folder, "data");
+  const temporary = join(folder, "tmp");
+  await makePrivateFolder(temporary);
   const server = [
     ...await asServerUser([software.root, dirname(folder)]),
     ...runInside(software, "usr/sbin/mariadbd"),
     ...serverArguments(software),
+    // A server that starts deletes all temporary tables in this folder, another's as well.
+    `--tmpdir=${temporary}`,
   ];
   const accountsFile = join(folder, "accounts.sql");
   if (!await exists(data)) {

@@ -263,6 +263,17 @@ export function readMariadbGtid(event: BinlogEvent): MariadbGtidEvent {
   };
 }
 
+/** The count's upper four bits are flags. */
+const GTID_LIST_COUNT = 0x0fff_ffff;
+
+/** GTID_LIST: the last transactions before a file, in the text form; of each domain the last entry counts. */
+export function readGtidList(body: BinlogReader): string {
+  let left = body.u32() & GTID_LIST_COUNT;
+  const gtids: string[] = [];
+  while (left-- > 0) gtids.push(`${body.u32()}-${body.u32()}-${body.size64()}`);
+  return gtids.join(",");
+}
+
 const ZLIB_MARK = 0x80;
 
 /**

@@ -37,7 +37,7 @@ const LOOKED_AT = 65_536;
 
 /** MariaDB's settings for one statement, which stands behind them. */
 const SET_STATEMENT =
-  /^\s*SET\s+STATEMENT\s(?:'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|[^'"])*?\sFOR\s/i;
+  /^\s*SET\s+STATEMENT\s(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"])*?\sFOR\s/is;
 
 /** Reads a statement that ran in database `db`. */
 export function readStatement(text: string, db: string): Statement {

@@ -16,6 +16,7 @@ import {
   readEvent,
   readFormatDescription,
   readGtid,
+  readGtidList,
   readHeartbeat,
   readHeartbeatV2,
   readIncident,
@@ -36,6 +37,7 @@ import {
   type RowVisitor,
 } from "../../wire/binlog_rows.ts";
 import { readTableId, readTableMap, readTableName } from "../../wire/binlog_table_map.ts";
+import { GtidPosition } from "../../wire/mariadb_gtid.ts";
 import { readStatement } from "../../wire/mysql_statement.ts";
 import type { ResumePoint } from "../source.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -110,7 +112,7 @@ export class ChangeReader {
   changes: Change[] = [];
 
   readonly #options: ChangeReaderOptions;
-  readonly #gtids: Gtids;
+  #gtids: Gtids;
   readonly #tables = new Map<number, MappedTable>();
   readonly #definitions = new Map<string, Definition>();
   readonly #schemas = new Map<string, TableSchema>();
@@ -255,11 +257,12 @@ export class ChangeReader {
       case EventType.FORMAT_DESCRIPTION:
       case EventType.PREVIOUS_GTIDS:
       case EventType.STOP:
-      case EventType.GTID_LIST:
       case EventType.BINLOG_CHECKPOINT:
       case EventType.START_ENCRYPTION: // the server itself decrypts what stands behind it
         if (this.#transaction === undefined) this.#moved();
         return;
+      case EventType.GTID_LIST:
+        return this.#gtidList(event);
       case EventType.ANNOTATE_ROWS:
       case EventType.ROWS_QUERY:
       case EventType.IGNORABLE:
@@ -313,6 +316,13 @@ export class ChangeReader {
     const id = source === undefined ? this.#where() : this.#gtids.name(source, number);
     const shared = { id, ts_us: original_commit_us };
     this.#transaction = { shared, source, number, begun, xa, order: 0 };
+  }
+
+  /** As each file of MariaDB's begins: the transactions before it, without domains that were given up. */
+  #gtidList(event: BinlogEvent): void {
+    if (this.#transaction !== undefined || (event.flags & ARTIFICIAL) !== 0) return;
+    this.#gtids = GtidPosition.parse(readGtidList(event.body));
+    this.#moved();
   }
 
   #commit(): void {
