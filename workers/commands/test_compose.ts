@@ -38,9 +38,34 @@ async function main(): Promise<number> {
       `--${name} is ${options[name]}; allowed are whole numbers from ${least}.`,
     );
   }
-  const report = await runOnEngine(options, debian === true);
-  console.log(json ? JSON.stringify(report) : text(report));
-  return EXIT_DONE;
+  const stop = stopAtSignals();
+  try {
+    const report = await runOnEngine(options, debian === true, stop.asked);
+    console.log(json ? JSON.stringify(report) : text(report));
+    return EXIT_DONE;
+  } catch (error) {
+    if (stop.code() === undefined) throw error;
+    return stop.code()!;
+  }
+}
+
+/** Exit codes after a signal, as shells number them. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** The first signal breaks the run off, and all is taken down; `asked` then rejects. */
+function stopAtSignals(): { asked: Promise<never>; code: () => number | undefined } {
+  let code: number | undefined;
+  const asked = new Promise<never>((_, reject) => {
+    for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
+      Deno.addSignalListener(name, () => {
+        if (code === undefined) console.error(`${name}: taking all down.`);
+        code ??= SIGNALS[name];
+        reject(new Error(name));
+      });
+    }
+  });
+  asked.catch(() => {}); // a signal may come while nothing waits
+  return { asked, code: () => code };
 }
 
 /** What is run, and on which engine and images. */
@@ -50,19 +75,23 @@ interface Report extends TrialReport {
   readonly images: "official" | "debian";
 }
 
-async function runOnEngine(options: TrialOptions, debian: boolean): Promise<Report> {
+async function runOnEngine(
+  options: TrialOptions,
+  debian: boolean,
+  asked: Promise<never>,
+): Promise<Report> {
   const engine = await openEngine(say);
   const folder = await Deno.makeTempDir({ prefix: "list-sync-compose-" });
   try {
-    const official = !debian && await pullImages(engine);
-    if (!official) await buildDebianImages(engine, say);
+    const official = !debian && await Promise.race([pullImages(engine), asked]);
+    if (!official) await Promise.race([buildDebianImages(engine, say), asked]);
     const env_file = official ? undefined : "compose/debian.env";
     const project = new Project(engine, folder, env_file);
     await project.writeSecrets();
     const trial = new Trial(project, options, say);
     let report: TrialReport;
     try {
-      report = await trial.run();
+      report = await Promise.race([trial.run(), asked]);
     } finally {
       await trial.down();
     }

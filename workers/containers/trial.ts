@@ -66,7 +66,7 @@ const CONSUMERS = SIDES.map(({ consumer }) => consumer);
 const SERVERS = Object.values(SERVICES).flatMap((services) => Object.keys(services));
 /** Killed beside the workers: two brokers of three hold all that is acknowledged. */
 const BROKER = "broker2";
-/** A hundred times what a step takes on two cores, and still an end. */
+/** Far more than any step takes, on a machine that does much else too. */
 const PATIENCE_MS = 300_000;
 const LOOK_INTERVAL_MS = 500;
 /** Exit code of a worker that drained after SIGTERM. */

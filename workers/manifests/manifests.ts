@@ -51,11 +51,28 @@ const UNKNOWN = "unknown";
  */
 export function manifestsOf(name: string, text: string, options: ManifestOptions): Manifest[] {
   const path = `${JOBS}/${basename(name)}`;
+  // A pod's own host name changes with each pod, and files that are named by it would be left behind.
+  const env = (variable: string) =>
+    variable === "HOSTNAME" ? objectName(path) : options.env(variable);
   const loaded = loadJob(path, jobKinds, {
-    env: (variable) => options.env(variable) ?? (isSecret(variable) ? UNKNOWN : undefined),
+    env: (variable) => env(variable) ?? (isSecret(variable) ? UNKNOWN : undefined),
     readTextFile: (file) => file === path ? text : UNKNOWN,
   });
-  return new JobManifests(path, text, loaded, options).all();
+  if (loaded.kind === "verify") {
+    throw new ConfigError(
+      `${path}: verify reads the files of a consumer, whose volume is its own.`,
+      {
+        cure: "run it in the consumer's pod, or where its files are",
+      },
+    );
+  }
+  return new JobManifests(path, text, loaded, { ...options, env }).all();
+}
+
+/** Names of objects have no underscores; the file's name tells jobs of one name apart. */
+function objectName(path: string): string {
+  const file = basename(path, extname(path)).toLowerCase();
+  return `list-sync-${file}`.replaceAll(/[^a-z0-9-]+/g, "-");
 }
 
 /** Keys that the Secret of these manifests must have. */
@@ -92,9 +109,7 @@ class JobManifests {
     this.#text = text;
     this.#loaded = loaded;
     this.#options = options;
-    // Names of objects have no underscores; the file's name tells jobs of one name apart.
-    const file = basename(path, extname(path)).toLowerCase();
-    this.#name = `list-sync-${file}`.replaceAll(/[^a-z0-9-]+/g, "-");
+    this.#name = objectName(path);
   }
 
   all(): Manifest[] {
@@ -222,10 +237,10 @@ class JobManifests {
     return `${this.#name}-secrets`;
   }
 
-  /** What the job writes, temporary files left out. */
+  /** What the job writes. */
   #folders(): string[] {
     const { write } = jobKind(this.#loaded.kind).needs(this.#loaded.job);
-    return write.map(({ value }) => value).filter((path) => !path.startsWith("/tmp/"));
+    return write.map(({ value }) => value);
   }
 
   #claim(at: number): PersistentVolumeClaim {

@@ -121,6 +121,25 @@ Deno.test("a job that ends by itself is a Job; its password comes from the Secre
   assert.ok(!JSON.stringify(manifests).includes("hush"));
 });
 
+Deno.test("the host name in a job is the Deployment's, which outlives its pods", () => {
+  const text = CONSUMER.replace("/out", '"/out/${env:HOSTNAME}"');
+  const { spec } = deploymentOf(text);
+  const [worker] = spec!.template.spec!.containers;
+  assert.deepEqual(worker!.env, [{ name: "HOSTNAME", value: "list-sync-shop-pg" }]);
+  assert.ok(worker!.volumeMounts!.some(({ mountPath }) => mountPath === "/out/list-sync-shop-pg"));
+});
+
+Deno.test("every worker of compose/jobs has manifests, but the testers, which read others' files", () => {
+  const folder = new URL("../../../compose/jobs/", import.meta.url);
+  const env = (name: string) => name === "CONSUMER" ? "x" : undefined;
+  for (const { name } of Deno.readDirSync(folder)) {
+    const make = () =>
+      manifestsOf(name, Deno.readTextFileSync(new URL(name, folder)), { ...OPTIONS, env });
+    if (name.includes("tester")) assert.throws(make, ConfigError, name);
+    else assert.ok(make().length >= 2, name);
+  }
+});
+
 Deno.test("a worker that nobody outside can ask for its health is refused, with the lines to add", () => {
   for (const observe of ["", "observe: { metrics_port: 9464 }\n"]) {
     const text = CONSUMER.replace(`${OBSERVE}\n`, observe);
