@@ -8,6 +8,7 @@ import type { Durable, Sink, SinkPartition, Standing } from "../sinks/sink.ts";
 import { POSITION_LENGTH } from "../position.ts";
 import { copyOf, type DeadLetter, type Reason, type Replay, replayOf } from "./dead_letter.ts";
 import { otherFormat } from "./foreign.ts";
+import { noteStamp } from "./notes.ts";
 import type { Poison } from "./poison.ts";
 import { Repetitions } from "./repetitions.ts";
 import { type SchemaReader, UnknownSchemaError } from "./schemas.ts";
@@ -281,6 +282,7 @@ export class Lane {
   /** Adds what a record says to the chunk; answers the error that keeps it from that. */
   #readRecord(chunk: Chunk, record: InRecord): unknown {
     if (record.value === null) return undefined; // a tombstone tells compaction, not us
+    if (record.headers.length > 0 && noteStamp(record) !== undefined) return undefined;
     const { format, schemas } = this.#context;
     try {
       const change = format.decode(record, schemas.lookup);

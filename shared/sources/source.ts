@@ -1,5 +1,5 @@
 /** What a database must do to be captured. One folder per technology implements it. */
-import type { Change, Connector } from "../change.ts";
+import type { Change, Connector, TableSchema } from "../change.ts";
 
 /**
  * Where a source starts again, in its own words (slot LSN, GTID set, server identity …); plain JSON.
@@ -17,6 +17,18 @@ export interface SourceBatch {
   readonly whole: boolean;
   /** With the batches of a snapshot. */
   readonly snapshot?: SnapshotState;
+  /** Tables that went between the changes, in order; left out: none, or the log does not say so. */
+  readonly dropped?: readonly DroppedTable[];
+}
+
+/** A table that is gone, by the log's word. */
+export interface DroppedTable extends Pick<TableSchema, "db" | "schema" | "table"> {
+  readonly position: string;
+  /** Commit time, microseconds since the Unix epoch. */
+  readonly ts_us: number;
+  /** When it was captured, milliseconds since the Unix epoch. */
+  readonly ts_ms: number;
+  readonly statement: string;
 }
 
 /** How far a snapshot has come, all tables and attempts together. */

@@ -1,12 +1,12 @@
 /** Tables that are read again while they are written and the stream goes on. */
 import assert from "node:assert/strict";
 import { until } from "../until.ts";
+import type { CaptureRun } from "./capture_run.ts";
 import {
   fill,
   KEYED,
   PAIRED,
   type RunChanges,
-  type Running,
   SnapshotLab,
   type TableSpec,
   type Way,
@@ -32,7 +32,7 @@ function nameOf({ kind, plugin }: Way): string {
   return [kind, plugin].filter((part) => part !== undefined).join(" ");
 }
 
-function told(running: Running): string {
+function told(running: CaptureRun): string {
   return running.told.map(({ event, fields }) => `${event} ${JSON.stringify(fields)}`).join("; ");
 }
 
@@ -57,7 +57,7 @@ class Incrementals implements AsyncDisposable {
     return { snapshot: "never", snapshot_chunk_rows: 150, signal_table };
   }
 
-  start(changes: RunChanges = {}): Running {
+  start(changes: RunChanges = {}): CaptureRun {
     return this.lab.start({ ...changes, source: { ...this.source, ...changes.source } });
   }
 

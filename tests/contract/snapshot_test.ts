@@ -3,16 +3,8 @@ import assert from "node:assert/strict";
 import { ConfigError, describe, HistoryLostError } from "../../shared/errors.ts";
 import { withOwnMysql } from "../own_mysql.ts";
 import { until } from "../until.ts";
-import {
-  fill,
-  KEYED,
-  KEYLESS,
-  PAIRED,
-  type Running,
-  SnapshotLab,
-  type Way,
-  Writer,
-} from "./snapshot_lab.ts";
+import type { CaptureRun } from "./capture_run.ts";
+import { fill, KEYED, KEYLESS, PAIRED, SnapshotLab, type Way, Writer } from "./snapshot_lab.ts";
 
 const WAYS: readonly Way[] = [
   { kind: "PostgreSQL", plugin: "pgoutput" },
@@ -261,6 +253,6 @@ async function passed(ms: number): Promise<void> {
   await until(`${ms} ms pass`, () => performance.now() - began > ms);
 }
 
-function told(running: Running): string {
+function told(running: CaptureRun): string {
   return running.told.map(({ event, fields }) => `${event} ${JSON.stringify(fields)}`).join("; ");
 }

@@ -34,8 +34,8 @@ import {
 } from "../../wire/binlog_rows.ts";
 import { readTableId, readTableMap, readTableName } from "../../wire/binlog_table_map.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
-import { readStatement } from "../../wire/mysql_statement.ts";
-import type { ResumePoint } from "../source.ts";
+import { readStatement, type TableName } from "../../wire/mysql_statement.ts";
+import type { DroppedTable, ResumePoint } from "../source.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { defineTable, type Definition, schemaOfCatalogue } from "./definition.ts";
 import type { RawEvent } from "./dump.ts";
@@ -87,6 +87,9 @@ interface Place {
 
 const TWO_TO_32 = 0x1_0000_0000;
 
+/** So much of a statement is told. */
+const SHOWN_CHARACTERS = 300;
+
 /** The last event of a statement may name no table; it has no rows. */
 const NO_TABLE = 0xff_ffff;
 
@@ -103,6 +106,8 @@ export function fileNumber(file: string): number {
 export class ChangeReader {
   /** Changes since they were last taken. */
   changes: Change[] = [];
+  /** Tables that were dropped since then. */
+  dropped: DroppedTable[] = [];
 
   readonly #options: ChangeReaderOptions;
   readonly #gtids: GtidSet;
@@ -358,16 +363,34 @@ export class ChangeReader {
         throw this.#statementLogged(statement.verb);
       case "truncate":
         return this.#truncate(statement.db, statement.table);
+      case "drop":
+        this.#drop(statement.tables, text.slice(0, SHOWN_CHARACTERS));
+        this.#ddl(database, text);
+        return;
       case "ddl":
-        if (statement.table) {
-          this.#options.log.info("ddl", {
-            database,
-            statement: text.slice(0, 300),
-            at: this.#where(),
-          });
-        }
+        if (statement.table) this.#ddl(database, text);
         this.#endStatement();
     }
+  }
+
+  #ddl(database: string, text: string): void {
+    const statement = text.slice(0, SHOWN_CHARACTERS);
+    this.#options.log.info("ddl", { database, statement, at: this.#where() });
+  }
+
+  #drop(tables: readonly TableName[], statement: string): void {
+    const { selection, lower_case, now } = this.#options;
+    const { ts_us } = this.#transaction!.shared;
+    for (const [row, { db, table }] of tables.entries()) {
+      const name = lower_case
+        ? { db: db.toLowerCase(), table: table.toLowerCase() }
+        : { db, table };
+      if (!selection.has(name.db, name.table)) continue;
+      this.#schemas.delete(`${name.db}\0${name.table}`);
+      const position = this.#place.prefix + hex8(row);
+      this.dropped.push({ ...name, schema: null, position, ts_us, ts_ms: now(), statement });
+    }
+    this.#endStatement();
   }
 
   /** A statement outside BEGIN is a transaction of its own. */

@@ -194,9 +194,11 @@ export class MysqlSource implements Source {
     const batch = (): SourceBatch => {
       bytes = 0;
       const changes = this.#withoutSignals(opened, reader.changes);
+      const { dropped } = reader;
       reader.changes = [];
+      reader.dropped = [];
       told = reader.resume;
-      return { changes, resume: incremental.with(told), whole: !reader.open };
+      return { changes, resume: incremental.with(told), whole: !reader.open, dropped };
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {

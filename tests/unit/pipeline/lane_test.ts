@@ -304,3 +304,12 @@ Deno.test("Replays of one key are taken in the order of their origins, and refus
     assert.deepEqual(sink.ids, expected, `replayed in the order ${order}`);
   }
 });
+
+Deno.test("notes of transactions and definitions among the changes are passed over", async () => {
+  const { sink, lane } = laneOf("fail");
+  const stamp = JSON.stringify({ source: "postgresql/orders", position: "p" });
+  const headers = [["list-sync.note", bytes(stamp)]] as const;
+  await take(lane, [{ ...garbage(0, '{"status":"BEGIN"}'), headers }, good(1)]);
+  assert.deepEqual(sink.ids, [1]);
+  assert.equal(lane.next_offset, 2);
+});
