@@ -15,7 +15,7 @@ import type {
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { SnapshotOptions } from "../sources/snapshot_options.ts";
-import type { ResumePoint, Source, SourceBatch } from "../sources/source.ts";
+import type { ResumePoint, SnapshotState, Source, SourceBatch } from "../sources/source.ts";
 import type { ColumnsOptions } from "../transforms/columns.ts";
 import type { Transform } from "../transforms/transform.ts";
 import { formatPosition } from "../position.ts";
@@ -79,6 +79,8 @@ export interface CaptureDeps {
   readonly now: () => number;
   /** Told whether changes are flowing. */
   readonly ready: (ready: boolean, reason?: string) => void;
+  /** Told how far a snapshot is, whenever Kafka holds more of it. */
+  readonly progress?: (state: SnapshotState) => void;
 }
 
 /** What sessions have in common. */
@@ -351,7 +353,7 @@ export class CaptureSession {
     if (batch.whole && this.#taken > this.#covered) this.#covered = this.#taken;
     this.#load.resume = batch.resume;
     this.#load.covered = this.#covered;
-    this.#load.snapshot = batch.snapshot;
+    this.#load.snapshot = batch.snapshot ?? this.#load.snapshot;
     if (this.#sent === undefined) this.#flush();
     else if (this.#load.held_bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
   }
@@ -544,6 +546,7 @@ export class CaptureSession {
     this.#totals.repetitions += load.repetitions;
     if (load.repetitions > 0) metrics.repetitions_dropped.add(load.repetitions);
     if (load.snapshot !== undefined) {
+      this.#deps.progress?.(load.snapshot);
       metrics.snapshot_rows.set(load.snapshot.rows);
       metrics.snapshot_rows_estimated.set(load.snapshot.rows_estimated);
     }

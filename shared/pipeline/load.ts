@@ -35,7 +35,7 @@ export class Load {
   resume: ResumePoint | undefined;
   /** Position up to which `resume` covers all changes. */
   covered = "";
-  /** How far the snapshot is with this load; undefined: it is of the stream. */
+  /** How far the snapshot is with this load; undefined: all of it is of the stream. */
   snapshot: SnapshotState | undefined;
   /** Changes that were added, repetitions among them. */
   taken = 0;

@@ -1,6 +1,7 @@
 /** What `check` finds on a MySQL server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
 import { READABLE_CHARSETS } from "../../wire/mysql_charset.ts";
+import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { Finding } from "../source.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { MysqlOptions } from "./options.ts";
@@ -40,8 +41,10 @@ export async function inspectServer(
     ...settings(facts),
     ...await privileges(session, options, facts),
   ];
-  const tables = await capturedTables(session, selection);
+  const all = await capturedTables(session, selection);
+  const tables = all.filter(({ db, name }) => `${db}.${name}` !== options.signal_table);
   findings.push(...patterns(options, tables), ...existingRows(tables, options));
+  findings.push(...await signalTable(session, options));
   if (options.snapshot !== "never") findings.push(...await snapshotLock(session, options));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
   findings.push(...await charsets(session, tables));
@@ -227,6 +230,40 @@ function existingRows(tables: readonly Table[], { snapshot }: MysqlOptions): Fin
       cure: "source:\n  snapshot: initial",
     };
   });
+}
+
+/** Whether signals can be written and read. */
+async function signalTable(
+  session: MysqlSession,
+  { signal_table, user }: MysqlOptions,
+): Promise<Finding[]> {
+  if (signal_table === undefined) return [];
+  const subject = `signal table ${signal_table}`;
+  const dot = signal_table.indexOf(".");
+  const [db, name] = [signal_table.slice(0, dot), signal_table.slice(dot + 1)];
+  const table = `${quoted(db)}.${quoted(name)}`;
+  const grant = `GRANT SELECT, INSERT ON ${table} TO '${user.replaceAll("'", "''")}'@'%';`;
+  const columns = (await session.query(
+    "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+    [db, name],
+  )).map(([column]) => column!);
+  if (columns.length === 0) {
+    const found = "is not there, or this user may not see it";
+    return [{ level: "error", subject, found, cure: `${createSignalTable(table)} ${grant}` }];
+  }
+  const cure = addSignalColumns(table, columns);
+  if (cure !== undefined) {
+    const found = `has the columns ${columns.join(", ")}; it takes id, type and data`;
+    return [{ level: "error", subject, found, cure }];
+  }
+  try {
+    await session.query(`EXPLAIN INSERT INTO ${table} (id, type, data) VALUES ('', '', '')`);
+    return [ok(subject, "this user may write signals")];
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ER_TABLEACCESS_DENIED_ERROR") throw error;
+    const found = "this user may not write it: `deno task snapshot` is refused";
+    return [{ level: "warning", subject, found, cure: grant }];
+  }
 }
 
 /** Privileges with which a user may stop commits for a moment. */

@@ -3,7 +3,13 @@ import type { Change, SourceIdentity } from "../../change.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { GtidSet } from "../../wire/gtid_set.ts";
-import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
+import {
+  executeSignal,
+  firstBehind,
+  Incremental,
+  type KeyRange,
+  takeSignals,
+} from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -237,7 +243,12 @@ export class MysqlSource implements Source {
     const { signal_table } = this.#options;
     if (signal_table === undefined) return changes;
     const isSignal = ({ table }: Change) => `${table.db}.${table.table}` === signal_table;
-    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+    return takeSignals(
+      changes,
+      isSignal,
+      (...request) => incremental.add(...request),
+      this.#context.log,
+    );
   }
 
   /** The chunks that are left when the end is reached. */
@@ -297,8 +308,8 @@ export class MysqlSource implements Source {
     return await MysqlSnapshot.open(parts, end);
   }
 
-  async signal(tables: readonly string[]): Promise<void> {
-    const { type, data } = executeSignal(tables);
+  async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
+    const { type, data } = executeSignal(tables, range);
     const name = this.#options.signal_table!.split(/\.(.*)/s, 2).map(identifier).join(".");
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {

@@ -1,5 +1,6 @@
 /** What `check` looks at before a capture from PostgreSQL: each finding with a cure to paste. */
 import { ConfigError } from "../../errors.ts";
+import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { Finding } from "../source.ts";
 import {
   type CatalogTable,
@@ -61,7 +62,9 @@ export async function inspect(
   if (options.plugin === "pgoutput") {
     findings.push(...await inspectPublication(session, names.publication, publication, tables));
   }
+  findings.push(...await inspectSignalTable(session, options, described));
   for (const table of described) {
+    if (nameOf(table) === options.signal_table) continue;
     findings.push(inspectIdentity(table, options, published.has(quoteTable(table))));
     if (options.plugin === "wal2json") findings.push(...unfaithful(table));
     findings.push(await inspectRows(session, table, options));
@@ -467,6 +470,50 @@ async function mayPublish(
     [name, `{${tables.map((table) => table.oid).join(",")}}`, String(exists)],
   );
   return row![0] === "t";
+}
+
+// Signal table ------------------------------------------------------------------------------------
+
+/** Whether signals can be written and are captured; the publication is looked at with all tables. */
+async function inspectSignalTable(
+  session: Session,
+  { signal_table }: PostgresOptions,
+  described: readonly CatalogTable[],
+): Promise<Finding[]> {
+  if (signal_table === undefined) return [];
+  const subject = `signal table ${signal_table}`;
+  const dot = signal_table.indexOf(".");
+  const quoted = quoteTable({
+    schema: signal_table.slice(0, dot),
+    table: signal_table.slice(dot + 1),
+  });
+  const table = described.find((table) => nameOf(table) === signal_table);
+  if (table === undefined) {
+    const found = "is not there, or is not an ordinary logged table";
+    return [{ level: "error", subject, found, cure: createSignalTable(quoted) }];
+  }
+  const names = table.columns.map(({ name }) => name);
+  const cure = addSignalColumns(quoted, names);
+  if (cure !== undefined) {
+    const found = `has the columns ${names.join(", ")}; it takes id, type and data`;
+    return [{ level: "error", subject, found, cure }];
+  }
+  const [row] = await session.query(
+    `select current_user, has_schema_privilege($2, 'usage') and has_table_privilege($1::oid, 'insert')`,
+    [String(table.oid), table.schema],
+  );
+  const [role, writable] = row!;
+  if (writable === "t") return [ok(subject, `role ${role} may write signals`)];
+  return [{
+    level: "warning",
+    subject,
+    found: `role ${role} may not write it: \`deno task snapshot\` is refused`,
+    cure: `GRANT INSERT ON ${quoted} TO ${quoteIdentifier(role!)}`,
+  }];
+}
+
+function nameOf({ schema, table }: TableName): string {
+  return `${schema}.${table}`;
 }
 
 // wal2json ----------------------------------------------------------------------------------------
