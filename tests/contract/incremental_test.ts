@@ -219,3 +219,37 @@ for (const way of [WAYS[0]!, WAYS[2]!]) {
     assert.deepEqual(read.sort(), [2, 3]);
   });
 }
+
+for (
+  const [way, levels] of [
+    [{ kind: "PostgreSQL", plugin: "pgoutput", account: "replicator" }, ["error", "warning", "ok"]],
+    [{ kind: "MySQL", account: "replicator" }, ["error", "ok"]],
+  ] as const
+) {
+  Deno.test(`${way.kind}: check tells what a signal table lacks, and its cures mend that`, async () => {
+    await using lab = await SnapshotLab.open(way, { keyed: KEYED });
+    const signal_table = lab.qualified("signal");
+    /** Levels of what is found, each after the cure of the one before. */
+    const mended = async () => {
+      const levels: string[] = [];
+      for (let cure: string | undefined = "";;) {
+        for (const sql of cure.split(";").filter((sql) => sql !== "")) await lab.run(sql);
+        const findings = await lab.source(SILENT, { signal_table }).inspect();
+        const found = findings.find(({ subject }) => subject === `signal table ${signal_table}`)!;
+        levels.push(found.level);
+        if (found.level === "ok" || levels.length > 3) return levels;
+        cure = found.cure!;
+      }
+    };
+    assert.deepEqual(await mended(), levels);
+    await lab.run(`ALTER TABLE ${lab.quoted("signal")} DROP COLUMN data`);
+    assert.deepEqual(await mended(), ["error", "ok"]);
+    if (way.kind !== "MySQL") return;
+    const [[grantee]] = await lab.run(
+      `SELECT CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.tables_priv
+       WHERE Table_name = '${lab.quoted("signal")}'`,
+    ) as [[string]];
+    await lab.run(`REVOKE INSERT ON ${lab.quoted("signal")} FROM ${grantee}`);
+    assert.deepEqual(await mended(), ["warning", "ok"]);
+  });
+}

@@ -150,14 +150,20 @@ function bad(
   return { level, subject, found: `${value}: ${consequence}`, cure };
 }
 
+/** The account that the server takes the job's user for, plain and quoted. */
+async function accountOf(session: MysqlSession, options: Pick<MysqlOptions, "user">) {
+  const user = await session.value("SELECT CURRENT_USER()") ?? options.user;
+  const account = user.split("@").map((part) => `'${part.replaceAll("'", "''")}'`).join("@");
+  return { user, account };
+}
+
 /** Privileges are tried where trying is harmless, and read where it is not. */
 async function privileges(
   session: MysqlSession,
   options: MysqlOptions,
   facts: ServerFacts,
 ): Promise<Finding[]> {
-  const user = await session.value("SELECT CURRENT_USER()") ?? options.user;
-  const account = user.split("@").map((part) => `'${part.replaceAll("'", "''")}'`).join("@");
+  const { user, account } = await accountOf(session, options);
   const granted = (await session.query("SHOW GRANTS")).map(([grant]) => grant ?? "");
   const has = (privilege: string) =>
     granted.some((grant) => {
@@ -235,14 +241,16 @@ function existingRows(tables: readonly Table[], { snapshot }: MysqlOptions): Fin
 /** Whether signals can be written and read. */
 async function signalTable(
   session: MysqlSession,
-  { signal_table, user }: MysqlOptions,
+  options: MysqlOptions,
 ): Promise<Finding[]> {
+  const { signal_table } = options;
   if (signal_table === undefined) return [];
   const subject = `signal table ${signal_table}`;
   const dot = signal_table.indexOf(".");
   const [db, name] = [signal_table.slice(0, dot), signal_table.slice(dot + 1)];
   const table = `${quoted(db)}.${quoted(name)}`;
-  const grant = `GRANT SELECT, INSERT ON ${table} TO '${user.replaceAll("'", "''")}'@'%';`;
+  const { account } = await accountOf(session, options);
+  const grant = `GRANT SELECT, INSERT ON ${table} TO ${account};`;
   const columns = (await session.query(
     "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
     [db, name],

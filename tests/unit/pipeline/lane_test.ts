@@ -260,6 +260,21 @@ Deno.test("A replay is a repetition to whoever has applied the record", async ()
   assert(other.log.some(({ event }) => event === "replay_refused"), "its own group says why");
 });
 
+Deno.test("A replay that nobody remembers waits again, where the target does not say where it stands", async () => {
+  const { mended } = await withLetter();
+  const restarted = laneOf("dead_letter");
+  restarted.lane.begin(3, undefined);
+  await take(restarted.lane, [good(3), replayed(mended, 4), good(5)]);
+  await restarted.lane.flush();
+  assert.deepEqual(restarted.sink.ids, [3, 5]);
+  assert.deepEqual(
+    restarted.letters.map(({ origin, replays, reason }) => [origin.offset, replays, reason]),
+    [[1, 1, "sink"]],
+  );
+  await take(restarted.lane, [replayed({ ...mended, replays: 1 }, 6)]);
+  assert.deepEqual(restarted.sink.ids, [3, 5, 1], "it is remembered from now on");
+});
+
 Deno.test("A replay that fails again is the same letter, replayed once more", async () => {
   const { lane, sink, letters, letter } = await withLetter();
   await take(lane, [replayed(letter, 3)]);
