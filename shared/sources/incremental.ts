@@ -117,7 +117,7 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     boundary: Boundary,
     signal: AbortSignal,
   ): AsyncGenerator<SourceBatch, boolean> {
-    const { log, now, open } = this.#context;
+    const { now, open } = this.#context;
     const began_ms = now();
     const request = this.#requests[0]!;
     const database = await open(request.table);
