@@ -22,7 +22,7 @@ import { formatPosition } from "../position.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { partitionFor } from "../wire/murmur2.ts";
 import { Load, type Target } from "./load.ts";
-import { Notes, noteTopics } from "./notes.ts";
+import { Notes, noteTopicNames, noteTopics } from "./notes.ts";
 import { Outbox } from "./outbox.ts";
 import {
   minInsync,
@@ -194,7 +194,7 @@ export class CaptureSession {
       schemasTopic(replication_factor),
       ...Object.values(this.#note_topics),
     ]);
-    const known = await readPosition(admin, this.#identity);
+    const known = await this.#readPosition();
     this.#refuseOtherRouting(known);
     const isAnew = this.#totals.lost !== undefined || known?.reset === true;
     const generation = isAnew || known === undefined
@@ -211,7 +211,7 @@ export class CaptureSession {
         ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
       },
     });
-    const stored = await readPosition(admin, this.#identity);
+    const stored = await this.#readPosition();
     if (partitionsOf(stored).length !== partitionsOf(known).length) {
       throw new RetryableError(
         "Another capture of this job wrote a new topic while this one began",
@@ -244,6 +244,25 @@ export class CaptureSession {
     this.#totals.lost = undefined;
     if (isSnapshot(resume)) await this.#truncateTopics(generation);
     log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
+  }
+
+  /**
+   * What is stored, without note topics that somebody deleted since: no change was lost with them, and
+   * what is told from now on goes to one that is made anew.
+   */
+  async #readPosition(): Promise<StoredPosition | undefined> {
+    const stored = await readPosition(this.#admin!, this.#identity);
+    if (stored === undefined) return undefined;
+    const names = noteTopicNames(this.#job.name);
+    const found = await this.#admin!.topics((name) => names.includes(name));
+    for (const name of names) {
+      const id = found.find((topic) => topic.name === name)?.id;
+      if (Object.hasOwn(stored.topics, name) && stored.topics[name]!.id !== id) {
+        this.#deps.log.warn("notes_lost", { topic: name });
+        delete stored.topics[name];
+      }
+    }
+    return stored;
   }
 
   async #openNotes(): Promise<Notes> {
@@ -300,7 +319,7 @@ export class CaptureSession {
     } catch (error) {
       if (!(error instanceof HistoryLostError)) throw error;
       // A predecessor that was still draining has moved both since.
-      const now = await readPosition(this.#admin!, this.#identity);
+      const now = await this.#readPosition();
       if (known === undefined || isSame(now, known)) throw error;
       throw new RetryableError("The stored position moved while this capture began", {
         cause: error,

@@ -45,6 +45,12 @@ export interface NoteOptions {
   readonly provide_transaction_metadata: boolean;
 }
 
+/** The topics that a job may have. */
+export function noteTopicNames(name: string): string[] {
+  const options = { include_schema_changes: true, provide_transaction_metadata: true };
+  return Object.values(noteTopics({ name, ...options }, 1)).map((topic) => topic.name);
+}
+
 /** The topics as they are to be made, each with one partition, in which notes have one order. */
 export function noteTopics(
   { name, include_schema_changes, provide_transaction_metadata }: NoteOptions,

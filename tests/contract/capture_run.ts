@@ -4,7 +4,7 @@ import type { Log } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
 import type { CaptureJob } from "../../shared/pipeline/capture_session.ts";
-import { noteTopics } from "../../shared/pipeline/notes.ts";
+import { noteTopicNames } from "../../shared/pipeline/notes.ts";
 import { POSITIONS_TOPIC } from "../../shared/pipeline/positions.ts";
 import type { Source } from "../../shared/sources/source.ts";
 import { until } from "../until.ts";
@@ -126,7 +126,7 @@ export class CaptureRun {
   }
 
   #isOfRows({ topic }: OutBatch): boolean {
-    const notes = Object.values(noteTopics(this.#job, 1)).map(({ name }) => name);
-    return topic.startsWith(`${this.#job.name}.`) && !notes.includes(topic);
+    const { name } = this.#job;
+    return topic.startsWith(`${name}.`) && !noteTopicNames(name).includes(topic);
   }
 }

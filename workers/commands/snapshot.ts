@@ -60,8 +60,8 @@ export async function main(): Promise<number> {
   return EXIT_DONE;
 }
 
-/** Between which keys; undefined: all. */
-function rangeOf({ from, to }: Record<string, OptionValue>): KeyRange | undefined {
+/** Between which keys, from the options `from` and `to`; undefined: all. Throws ConfigError. */
+export function rangeOf({ from, to }: Record<string, OptionValue>): KeyRange | undefined {
   if (from === undefined && to === undefined) return undefined;
   return {
     ...from !== undefined && { from: keyOf("from", String(from)) },
