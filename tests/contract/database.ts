@@ -11,10 +11,10 @@ export interface Database {
 
 /** Connects as the server's owner. */
 export async function connect(
-  kind: "PostgreSQL" | "MySQL",
+  kind: "PostgreSQL" | "MySQL" | "MariaDB",
   { host, port, database, users }: DatabaseInfo,
 ): Promise<Database> {
-  if (kind === "MySQL") {
+  if (kind !== "PostgreSQL") {
     const options = { kind: "mysql", host, port, database, ...users.admin, tls: false } as const;
     const client = await connectMysql({ ...options, connect_timeout_ms: 5_000 });
     return {

@@ -16,11 +16,13 @@ export interface KeyColumn {
 }
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
+const ADDRESS = /^[0-9a-fA-F:.-]+$/;
 const TEMPORAL = /^-?[\d:. T-]+Z?$/;
 
 const number = (value: string) => NUMBER.test(value) ? value : undefined;
 const temporal = (value: string) =>
   TEMPORAL.test(value) ? `'${value.replace(/Z$/, "")}'` : undefined;
+const address = (value: string) => ADDRESS.test(value) ? `'${value}'` : undefined;
 /** A constant that the server converts to the column's character set. */
 const text = (value: string) => `_utf8mb4 X'${Buffer.from(value).toString("hex")}'`;
 const bytes = (value: string) => `X'${Buffer.from(value, "base64").toString("hex")}'`;
@@ -48,6 +50,10 @@ export function keyColumn(
     case "timestamp":
     case "time":
       return { name, selected: name, literal: (text) => `'${text}'`, given: temporal };
+    case "inet4":
+    case "inet6":
+    case "uuid":
+      return { name, selected: name, literal: (text) => `'${text}'`, given: address };
     case "char":
     case "varchar":
     case "tinytext":
