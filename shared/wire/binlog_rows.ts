@@ -2,8 +2,9 @@
 import type { Value } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import { type BinlogEvent, EventType } from "./binlog_event.ts";
-import type { BinlogReader } from "./binlog_reader.ts";
+import { BinlogReader } from "./binlog_reader.ts";
 import type { ValueReader } from "./mysql_column.ts";
+import { applyJsonDiffs } from "./mysql_json_diff.ts";
 
 /** The images' kind: `c` after, `u` before and after, `d` before. */
 export type RowsOp = "c" | "u" | "d";
@@ -14,6 +15,7 @@ export const ROWS_EVENTS: ReadonlyMap<number, RowsOp> = new Map([
   [EventType.WRITE_ROWS, "c"],
   [EventType.UPDATE_ROWS_V1, "u"],
   [EventType.UPDATE_ROWS, "u"],
+  [EventType.PARTIAL_UPDATE_ROWS, "u"],
   [EventType.DELETE_ROWS_V1, "d"],
   [EventType.DELETE_ROWS, "d"],
 ]);
@@ -21,6 +23,8 @@ export const ROWS_EVENTS: ReadonlyMap<number, RowsOp> = new Map([
 /** The start of a rows event. */
 export interface RowsHead {
   readonly table_id: number;
+  /** The rows after an update may hold parts of JSON documents. */
+  readonly partial_json: boolean;
   /** The last rows event of its statement: table numbers are free again behind it. */
   readonly statement_end: boolean;
 }
@@ -37,7 +41,11 @@ export function readRowsHead(event: BinlogEvent): RowsHead {
     if (extra < 2) throw new RecordError(`A rows event has extra data of ${extra} bytes`);
     body.take(extra - 2);
   }
-  return { table_id, statement_end: (flags & STATEMENT_END) !== 0 };
+  return {
+    table_id,
+    partial_json: event.type === EventType.PARTIAL_UPDATE_ROWS,
+    statement_end: (flags & STATEMENT_END) !== 0,
+  };
 }
 
 /** Where a column's value goes in the row, and how it is read; `target` below 0: read and dropped. */
@@ -48,6 +56,8 @@ export interface RowLayout {
   readonly width: number;
   /** Column names for errors. */
   readonly names: readonly string[];
+  /** Indexes of the JSON columns, in order. */
+  readonly json: readonly number[];
 }
 
 /** A row image; `undefined` where the log carries no value. */
@@ -59,7 +69,7 @@ export type RowImage = (Value | undefined)[];
  */
 export function readRows(
   body: BinlogReader,
-  op: RowsOp,
+  { op, partial_json }: { readonly op: RowsOp; readonly partial_json: boolean },
   layout: RowLayout,
   visit: (
     before: RowImage | null,
@@ -83,10 +93,29 @@ export function readRows(
     else if (op === "d") visit(image, null, at, at);
     else {
       const after_at = body.at;
-      visit(image, readImage(body, layout, second), at, after_at);
+      const parts = partial_json ? partsOf(body, layout, image) : undefined;
+      visit(image, readImage(body, layout, second, parts), at, after_at);
     }
     if (body.at === at) throw new RecordError("A row image has no bytes");
   }
+}
+
+/** Columns of which an image holds operations on the document in the row from before. */
+interface JsonParts {
+  readonly columns: ReadonlySet<number>;
+  readonly before: RowImage;
+}
+
+const PARTIAL_JSON = 1;
+
+/** The start of a row after an update: which of its JSON columns are told in parts. */
+function partsOf(body: BinlogReader, { json }: RowLayout, before: RowImage): JsonParts | undefined {
+  const options = body.lenenc();
+  if (options === 0) return undefined;
+  if (options !== PARTIAL_JSON) throw new RecordError(`A row image has unknown options ${options}`);
+  const bits = body.view((json.length + 7) >> 3);
+  const columns = json.filter((_, i) => (bits[i >> 3]! & (1 << (i & 7))) !== 0);
+  return { columns: new Set(columns), before };
 }
 
 /** Indexes of the columns that the images carry, in order. */
@@ -97,7 +126,12 @@ function presentColumns(body: BinlogReader, count: number): Uint16Array {
   return Uint16Array.from(present);
 }
 
-function readImage(body: BinlogReader, layout: RowLayout, present: Uint16Array): RowImage {
+function readImage(
+  body: BinlogReader,
+  layout: RowLayout,
+  present: Uint16Array,
+  parts?: JsonParts,
+): RowImage {
   const { readers, targets, width } = layout;
   const row: RowImage = new Array(width);
   if (present.length < readers.length) row.fill(undefined);
@@ -105,18 +139,37 @@ function readImage(body: BinlogReader, layout: RowLayout, present: Uint16Array):
   const nulls = body.take((present.length + 7) >> 3);
   for (let ordinal = 0; ordinal < present.length; ordinal++) {
     const i = present[ordinal]!;
+    const target = targets[i]!;
     let value: Value = null;
     if ((bytes[nulls + (ordinal >> 3)]! & (1 << (ordinal & 7))) === 0) {
       try {
-        value = readers[i]!(body);
+        value = parts?.columns.has(i)
+          ? readJsonParts(body, parts.before[target])
+          : readers[i]!(body);
       } catch (cause) {
         throw named(layout.names[i], cause);
       }
     }
-    const target = targets[i]!;
     if (target >= 0) row[target] = value;
   }
   return row;
+}
+
+/** Bytes of the length before operations on a JSON document. */
+const PARTS_LENGTH_BYTES = 4;
+
+/** `before`: the document from before the update; undefined: the row of before does not carry it. */
+function readJsonParts(body: BinlogReader, before: Value | undefined): Value {
+  const length = body.leUint(PARTS_LENGTH_BYTES);
+  const from = body.take(length);
+  if (typeof before !== "string") {
+    throw new RecordError("the log holds an update of parts of a document, but not the document", {
+      cure:
+        "SET GLOBAL binlog_row_value_options = '' or binlog_row_image = FULL, let sessions that" +
+        " set their own connect anew, and start a new generation with a snapshot",
+    });
+  }
+  return applyJsonDiffs(before, new BinlogReader(body.bytes, from, from + length));
 }
 
 function named(column: string | undefined, cause: unknown): unknown {

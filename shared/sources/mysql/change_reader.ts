@@ -267,14 +267,6 @@ export class ChangeReader {
   #unknown(event: BinlogEvent): void {
     const name = eventName(event.type);
     switch (event.type) {
-      case EventType.PARTIAL_UPDATE_ROWS:
-        throw new RecordError(
-          `${this.#where()}: ${name} holds parts of JSON values, from which no row can be told`,
-          {
-            cure: "SET GLOBAL binlog_row_value_options = ''; changes from before it need a new" +
-              " generation with a snapshot",
-          },
-        );
       case EventType.BEGIN_LOAD_QUERY:
       case EventType.EXECUTE_LOAD_QUERY:
         throw this.#statementLogged("LOAD DATA");
@@ -446,7 +438,7 @@ export class ChangeReader {
   }
 
   #rows(event: BinlogEvent, op: RowsOp): void {
-    const { table_id } = readRowsHead(event);
+    const { table_id, partial_json } = readRowsHead(event);
     const table = this.#tables.get(table_id);
     if (table_id === NO_TABLE) return;
     if (table === undefined) {
@@ -467,7 +459,7 @@ export class ChangeReader {
     // whichever tables are captured.
     const number = (at: number) => base === undefined ? row++ : base + at;
     try {
-      readRows(event.body, op, layout, (before, after, before_at, after_at) => {
+      readRows(event.body, { op, partial_json }, layout, (before, after, before_at, after_at) => {
         if (op === "u" && keyChanged(schema.key, before!, after!)) {
           this.#emit("d", schema, before, null, number(before_at), now_ms);
           this.#emit("c", schema, null, after, number(after_at), now_ms);

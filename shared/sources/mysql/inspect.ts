@@ -4,7 +4,7 @@ import { READABLE_CHARSETS } from "../../wire/mysql_charset.ts";
 import type { Finding } from "../source.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { MysqlOptions } from "./options.ts";
-import { readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
+import { readLogEnd, readServerFacts, type ServerFacts, tellsJson, WHOLE_ROWS } from "./server.ts";
 import { grantOf } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
 
@@ -99,13 +99,19 @@ const SETTINGS: Readonly<Record<string, Check>> = {
     "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE;" +
       " SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;",
   ),
-  binlog_row_value_options: must(
-    "binlog_row_value_options",
-    "",
-    "error",
-    "updates of JSON columns hold parts of values only; the capture stops at the first",
-    "SET PERSIST binlog_row_value_options = '';",
-  ),
+  binlog_row_value_options: (value, facts) =>
+    tellsJson(facts)
+      ? ok(
+        "binlog_row_value_options",
+        value === "" ? "empty" : `${value}: partial updates are read`,
+      )
+      : bad(
+        "error",
+        "binlog_row_value_options",
+        value,
+        "updates of JSON hold parts of documents, and the log leaves out the rest",
+        WHOLE_ROWS,
+      ),
   binlog_transaction_compression: (value) =>
     ok("binlog_transaction_compression", `${value}: compressed transactions are read`),
   binlog_expire_logs_seconds: (value) =>

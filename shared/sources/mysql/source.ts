@@ -37,6 +37,7 @@ import {
   readLogEnd,
   readLogFiles,
   readServerFacts,
+  refusePartialRows,
   type ServerFacts,
 } from "./server.ts";
 import type { MysqlTable } from "./range_reader.ts";
@@ -123,6 +124,7 @@ export class MysqlSource implements Source {
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
       const facts = await readServerFacts(session);
+      refusePartialRows(facts);
       await this.#lock(session);
       const end = await readLogEnd(session, facts);
       const stored = resume === undefined ? undefined : readResume(resume);
