@@ -66,7 +66,8 @@ export function defineTable(
     key: key_targets,
   };
   const names = mapped.map((column) => column.name ?? "");
-  return { schema, layout: { readers, targets, width: columns.length, names } };
+  const json = mapped.flatMap(({ type }, i) => type === ColumnType.JSON ? [i] : []);
+  return { schema, layout: { readers, targets, width: columns.length, names, json } };
 }
 
 /** The schema of a table that only the catalogue describes, for a TRUNCATE before any row. */
