@@ -1,4 +1,4 @@
-/** How much of the types is tried; `deno task types` asks for more. */
+/** How much is tried; `deno task types` asks for more rounds. */
 
 /** Rounds of random tables and changes for each database. */
 export const ROUNDS = Number(Deno.env.get("LIST_SYNC_TYPES_ROUNDS") ?? 1);
