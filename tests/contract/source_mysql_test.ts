@@ -588,7 +588,7 @@ Deno.test("the end is reached without waiting where it stands at the start of a 
 Deno.test("check finds what is as it should be, and what is not with a cure", async () => {
   const connection = await client();
   await connection.run("DROP TABLE IF EXISTS no_key");
-  await connection.run("CREATE TABLE no_key (a INT, t VARCHAR(9) CHARACTER SET swe7)");
+  await connection.run("CREATE TABLE no_key (a INT, t VARCHAR(9) CHARACTER SET ujis)");
   await connection.run("INSERT INTO no_key VALUES (1, 'x')");
   connection.destroy();
   const source = newSource({ tables: [`${DB}.no_key`, `${DB}.missing`] });
