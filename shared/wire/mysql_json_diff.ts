@@ -192,8 +192,10 @@ class DocumentParser {
   }
 }
 
-function textOf(node: Node): string {
+function textOf(node: Node, depth = 0): string {
   if (typeof node === "string") return node;
-  if (Array.isArray(node)) return `[${node.map(textOf).join(", ")}]`;
-  return `{${[...node].map(([name, value]) => `${quoteJson(name)}: ${textOf(value)}`).join(", ")}}`;
+  if (depth > MAX_DEPTH) throw new RecordError(`A JSON document nests deeper than ${MAX_DEPTH}`);
+  const text = (inner: Node) => textOf(inner, depth + 1);
+  if (Array.isArray(node)) return `[${node.map(text).join(", ")}]`;
+  return `{${[...node].map(([name, value]) => `${quoteJson(name)}: ${text(value)}`).join(", ")}}`;
 }

@@ -144,7 +144,7 @@ Deno.test("a MySQL source where the server's settings and history change", async
         });
 
         await server.run("SET SESSION binlog_row_image = FULL, binlog_row_value_options = ''");
-      await server.run("SET GLOBAL binlog_row_value_options = PARTIAL_JSON");
+        await server.run("SET GLOBAL binlog_row_value_options = PARTIAL_JSON");
         await server.run("SET GLOBAL binlog_row_image = NOBLOB");
         let cure = "";
         await assert.rejects(here(server), (error) => {

@@ -6,7 +6,13 @@ import ZongJi from "@vlasky/zongji";
 import type { Connection } from "mysql2/promise";
 import type { Change, Value } from "../../shared/change.ts";
 import { connectMysql } from "../../shared/database/mysql.ts";
-import { classify, ConfigError, HistoryLostError, RetryableError } from "../../shared/errors.ts";
+import {
+  classify,
+  ConfigError,
+  HistoryLostError,
+  RecordError,
+  RetryableError,
+} from "../../shared/errors.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
@@ -258,6 +264,40 @@ Deno.test("a changed key is a delete and a create; equal under the collation is 
     ["t", null, null],
   ]);
   assert.equal(changes[4]!.table.id, changes[0]!.table.id);
+});
+
+Deno.test("a partial row image leaves values out; under another key the row is whole or the capture stops", async () => {
+  const image = (name: string) => `SET SESSION binlog_row_image = ${name}`;
+  const table = [
+    "DROP TABLE IF EXISTS part",
+    "CREATE TABLE part (id INT PRIMARY KEY, v INT, t TEXT)",
+    "INSERT INTO part VALUES (1, 5, 't')",
+  ];
+  const changes = await changesOf([
+    ...table,
+    image("MINIMAL"),
+    "UPDATE part SET v = 6",
+    image("NOBLOB"),
+    "UPDATE part SET v = 7, t = 'u'",
+    "UPDATE part SET id = 2, t = 'v'",
+    "DELETE FROM part",
+  ]);
+  assert.deepEqual(shape(changes), [
+    ["c", null, [1, 5, "t"]],
+    ["u", [1, undefined, undefined], [1, 6, undefined]],
+    ["u", [1, 6, undefined], [1, 7, "u"]],
+    ["d", [1, 7, undefined], null],
+    ["c", null, [2, 7, "v"]],
+    ["d", [2, 7, undefined], null],
+  ]);
+  for (const name of ["MINIMAL", "NOBLOB"]) {
+    const moved = changesOf([...table, image(name), "UPDATE part SET id = 2"]);
+    await assert.rejects(moved, (error) => {
+      assert.ok(error instanceof RecordError, String(error));
+      assert.match(error.message, /another key, and the log leaves out its values of (v, )?t/);
+      return /binlog_row_image = FULL/.test(error.cure ?? "");
+    });
+  }
 });
 
 Deno.test("minimal row metadata takes names from information_schema while both agree, else stops", async () => {

@@ -81,7 +81,8 @@ const SETTINGS: Readonly<Record<string, Check>> = {
     "binlog_row_image",
     "FULL",
     "warning",
-    "changes leave out columns: sinks keep what they have, and a list of inserts and deletes cannot be made",
+    "changes leave out columns: sinks keep what they have, a list of inserts and deletes cannot be made," +
+      " and an update of a key stops the capture",
     "SET PERSIST binlog_row_image = FULL;",
   ),
   binlog_row_metadata: must(
