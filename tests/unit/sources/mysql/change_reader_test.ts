@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import type { Change } from "../../../../shared/change.ts";
-import { ConfigError, HistoryLostError, RecordError } from "../../../../shared/errors.ts";
+import { ConfigError, HistoryLostError } from "../../../../shared/errors.ts";
 import type { Log } from "../../../../shared/observe/log.ts";
 import { parsePosition } from "../../../../shared/position.ts";
 import type { CatalogueTable } from "../../../../shared/sources/mysql/catalogue.ts";
