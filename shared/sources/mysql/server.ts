@@ -77,6 +77,9 @@ export async function readServerFacts(session: MysqlSession): Promise<ServerFact
   };
 }
 
+/** What a server that logs JSON in parts must be told. */
+export const WHOLE_ROWS = "SET PERSIST binlog_row_image = FULL;";
+
 /** Whether the log tells of every row what JSON is in it: whole, or as changes to the one before. */
 export function tellsJson({ variables }: ServerFacts): boolean {
   return (variables.get("binlog_row_value_options") ?? "") === "" ||
@@ -93,9 +96,6 @@ export function refusePartialRows(facts: ServerFacts): void {
     { cure: WHOLE_ROWS },
   );
 }
-
-/** What a server that logs JSON in parts must be told. */
-export const WHOLE_ROWS = "SET PERSIST binlog_row_image = FULL;";
 
 /** Where the log ends now. Throws ConfigError when the server writes none. */
 export async function readLogEnd(session: MysqlSession, facts: ServerFacts): Promise<LogEnd> {

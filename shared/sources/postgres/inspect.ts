@@ -326,13 +326,8 @@ function inspectIdentity(
   const subject = `replica identity of ${table.schema}.${table.table}`;
   const fault = identityFault(table, plugin);
   if (fault !== undefined) {
-    const then = plugin === "wal2json"
-      ? "wal2json drops every UPDATE and DELETE of the table without a word"
-      : published
-      ? "PostgreSQL refuses every UPDATE and DELETE of the table while it is published"
-      : "once published, PostgreSQL refuses every UPDATE and DELETE of the table";
     const level = published && plugin === "pgoutput" ? "warning" : "error";
-    return { level, subject, found: `${fault.found}: ${then}`, cure: fault.cure };
+    return { level, subject, ...fault };
   }
   const cure = `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`;
   const columns = (numbers: readonly number[]) =>

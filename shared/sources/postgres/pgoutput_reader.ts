@@ -9,6 +9,7 @@ import {
 } from "../../wire/pgoutput.ts";
 import type { WireReader } from "../../wire/postgres_reader.ts";
 import { type CatalogTable, describeTables, generatedNames, typeNames } from "./catalog.ts";
+import { keyFault } from "./identity.ts";
 import { completeRow } from "./incomplete_row.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
 import { type CapturedTable, sameMembers } from "./table.ts";
@@ -92,6 +93,10 @@ export class PgoutputReader implements PluginReader {
       return;
     }
     const [catalog] = await describeTables(session, [sent.id]);
+    const fault = catalog && keyFault(catalog);
+    if (fault !== undefined) {
+      throw new RecordError(`Cannot capture ${sent.schema}.${sent.table}: ${fault.found}`, fault);
+    }
     const previous = this.#relations.get(sent.id) ?? undefined;
     const generated = generatedNames(catalog, previous);
     const isLeftOut = ({ name }: RelationColumn) => generated.has(name);

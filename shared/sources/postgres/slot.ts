@@ -275,7 +275,7 @@ function refuseFaulty(name: string, tables: readonly CatalogTable[]): void {
   const faults = tables.map((table) => ({ table, fault: identityFault(table, "pgoutput") }))
     .filter(({ fault }) => fault !== undefined);
   if (faults.length === 0) return;
-  const told = faults.map(({ table, fault }) => `${quoteTable(table)} (${fault!.found})`);
+  const told = faults.map(({ table, fault }) => `${quoteTable(table)}: ${fault!.found}`);
   throw new ConfigError(
     `${
       told.join(", ")
