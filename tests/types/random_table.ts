@@ -13,19 +13,18 @@ export interface Dialect {
   types(table: RandomTable): Promise<ReadonlyMap<string, string>>;
   /** Column definitions that captures leave out. */
   generated(table: RandomTable, handle: string): readonly string[];
-  /** How old rows come: whole, or the key alone. */
   identities: readonly Identity[];
   /** Statements after CREATE TABLE that make old rows come so. */
   identify(table: RandomTable): readonly string[];
-  /** Type and values that do not fit into a row, so that an update may not carry them. */
+  /** A type with values that stand outside of their rows, so that an update may not carry them. */
   readonly large: TypeCase;
   /** Words behind the definition of the counter. */
   readonly hidden: string;
 }
 
+/** What the log has of old rows: all, the primary key, or the columns of a unique index. */
 export type Identity = "full" | "default" | "index";
 
-/** A column and where it goes. */
 export interface RandomColumn {
   readonly name: string;
   readonly type: TypeCase;
@@ -35,7 +34,7 @@ export interface RandomColumn {
 /** A row by the forms of its values, in column order. */
 export type Forms = readonly (string | null)[];
 
-/** A change that must come. Columns of `kept` did not change. */
+/** A change that must come, by what the server said before and after the statement. */
 export interface ExpectedChange {
   readonly op: "c" | "u" | "d" | "t";
   readonly before: Forms | null;
@@ -96,6 +95,7 @@ export class RandomTable {
   readonly #frozen = new Set<number>();
   #next = 1;
 
+  /** `tables`: names that other tables of the schema have; this one's is added. */
   constructor(
     database: Dialect,
     schema: string,
@@ -109,9 +109,11 @@ export class RandomTable {
     this.schema = schema;
     this.name = drawNew(names, tables);
     const taken = new Set<string>();
-    const column = (type: TypeCase, nullable: boolean): RandomColumn => {
-      return { name: drawNew(names, taken), type, nullable };
-    };
+    const column = (type: TypeCase, nullable: boolean): RandomColumn => ({
+      name: drawNew(names, taken),
+      type,
+      nullable,
+    });
     const free = types.map((type) => column(type, type.nullable !== false && random.below(5) > 0));
     const large = random.below(3) === 0 ? [column(database.large, true)] : [];
     this.columns = [column(INTEGER, false), column(INTEGER, false), ...free, ...large];
