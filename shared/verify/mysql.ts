@@ -145,6 +145,7 @@ function readingOf(name: string, type: string, bits: number): Reading {
     case "multilinestring":
     case "multipolygon":
     case "geomcollection":
+    case "geometrycollection":
       return { expression: column, text: (field) => bytesText(field.buffer()) };
     case "vector":
       return { expression: column, text: (field) => vectorText(field.buffer()) };

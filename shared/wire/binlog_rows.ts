@@ -1,7 +1,7 @@
 /** WRITE_ROWS, UPDATE_ROWS and DELETE_ROWS: the images of changed rows. */
 import type { Value } from "../change.ts";
 import { RecordError } from "../errors.ts";
-import { type BinlogEvent, EventType } from "./binlog_event.ts";
+import { type BinlogEvent, EventType, inflateRest } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 import type { ValueReader } from "./mysql_column.ts";
 import { applyJsonDiffs } from "./mysql_json_diff.ts";
@@ -18,6 +18,23 @@ export const ROWS_EVENTS: ReadonlyMap<number, RowsOp> = new Map([
   [EventType.PARTIAL_UPDATE_ROWS, "u"],
   [EventType.DELETE_ROWS_V1, "d"],
   [EventType.DELETE_ROWS, "d"],
+  [EventType.WRITE_ROWS_COMPRESSED_V1, "c"],
+  [EventType.WRITE_ROWS_COMPRESSED, "c"],
+  [EventType.UPDATE_ROWS_COMPRESSED_V1, "u"],
+  [EventType.UPDATE_ROWS_COMPRESSED, "u"],
+  [EventType.DELETE_ROWS_COMPRESSED_V1, "d"],
+  [EventType.DELETE_ROWS_COMPRESSED, "d"],
+]);
+
+/** Rows events of version 2, which have room for extra data. */
+const WITH_EXTRA: ReadonlySet<number> = new Set([
+  EventType.WRITE_ROWS,
+  EventType.UPDATE_ROWS,
+  EventType.PARTIAL_UPDATE_ROWS,
+  EventType.DELETE_ROWS,
+  EventType.WRITE_ROWS_COMPRESSED,
+  EventType.UPDATE_ROWS_COMPRESSED,
+  EventType.DELETE_ROWS_COMPRESSED,
 ]);
 
 /** The start of a rows event. */
@@ -25,6 +42,8 @@ export interface RowsHead {
   readonly table_id: number;
   /** The rows after an update may hold parts of JSON documents. */
   readonly partial_json: boolean;
+  /** The images are compressed (MariaDB). */
+  readonly compressed: boolean;
   /** The last rows event of its statement: table numbers are free again behind it. */
   readonly statement_end: boolean;
 }
@@ -36,14 +55,17 @@ export function readRowsHead(event: BinlogEvent): RowsHead {
   const { body } = event;
   const table_id = body.u48();
   const flags = body.u16();
-  if (event.type >= EventType.WRITE_ROWS) {
+  if (WITH_EXTRA.has(event.type)) {
     const extra = body.u16(); // its own two bytes included
     if (extra < 2) throw new RecordError(`A rows event has extra data of ${extra} bytes`);
     body.take(extra - 2);
   }
+  const { type } = event;
   return {
     table_id,
-    partial_json: event.type === EventType.PARTIAL_UPDATE_ROWS,
+    partial_json: type === EventType.PARTIAL_UPDATE_ROWS,
+    compressed: type >= EventType.WRITE_ROWS_COMPRESSED_V1 &&
+      type <= EventType.DELETE_ROWS_COMPRESSED,
     statement_end: (flags & STATEMENT_END) !== 0,
   };
 }
@@ -63,20 +85,23 @@ export interface RowLayout {
 /** A row image; `undefined` where the log carries no value. */
 export type RowImage = (Value | undefined)[];
 
-/**
- * Calls `visit` for each row in the order of the event. `before_at` and `after_at` are the images'
- * places in the event's bytes. Throws RecordError when the event does not fit the layout.
- */
+/** Takes a row; `before_at` and `after_at` are the images' places in the event's bytes. */
+export type RowVisitor = (
+  before: RowImage | null,
+  after: RowImage | null,
+  before_at: number,
+  after_at: number,
+) => void;
+
+/** What the images of a rows event are. */
+export type RowsKind = { readonly op: RowsOp } & Pick<RowsHead, "partial_json" | "compressed">;
+
+/** Calls `visit` for each row in the order of the event. Throws RecordError when it does not fit the layout. */
 export function readRows(
   body: BinlogReader,
-  { op, partial_json }: { readonly op: RowsOp; readonly partial_json: boolean },
+  { op, partial_json, compressed }: RowsKind,
   layout: RowLayout,
-  visit: (
-    before: RowImage | null,
-    after: RowImage | null,
-    before_at: number,
-    after_at: number,
-  ) => void,
+  visit: RowVisitor,
 ): void {
   const count = body.lenenc();
   if (count !== layout.readers.length) {
@@ -86,17 +111,18 @@ export function readRows(
   }
   const first = presentColumns(body, count);
   const second = op === "u" ? presentColumns(body, count) : first;
-  while (body.left > 0) {
-    const at = body.at;
-    const image = readImage(body, layout, first);
+  const images = compressed ? inflateRest(body) : body;
+  while (images.left > 0) {
+    const at = images.at;
+    const image = readImage(images, layout, first);
     if (op === "c") visit(null, image, at, at);
     else if (op === "d") visit(image, null, at, at);
     else {
-      const after_at = body.at;
-      const parts = partial_json ? partsOf(body, layout, image) : undefined;
-      visit(image, readImage(body, layout, second, parts), at, after_at);
+      const after_at = images.at;
+      const parts = partial_json ? partsOf(images, layout, image) : undefined;
+      visit(image, readImage(images, layout, second, parts), at, after_at);
     }
-    if (body.at === at) throw new RecordError("A row image has no bytes");
+    if (images.at === at) throw new RecordError("A row image has no bytes");
   }
 }
 

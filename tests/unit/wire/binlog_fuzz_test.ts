@@ -119,8 +119,8 @@ Deno.test("damaged rows under a whole table definition are values or a RecordErr
       const bytes = damaged({ ...input, event: index });
       valueOrRecordError(() => {
         const event = open(bytes);
-        const { partial_json } = readRowsHead(event);
-        readRows(event.body, { op: ROWS_EVENTS.get(event.type)!, partial_json }, layout, () => {});
+        const head = readRowsHead(event);
+        readRows(event.body, { op: ROWS_EVENTS.get(event.type)!, ...head }, layout, () => {});
       }, hex(bytes));
     }),
     { numRuns: RUNS },

@@ -10,8 +10,10 @@ import {
   readEvent,
   readFormatDescription,
   readGtid,
+  readGtidList,
   readHeartbeatV2,
   readIncident,
+  readMariadbGtid,
   readQuery,
   readRotate,
   readTaggedGtid,
@@ -32,6 +34,7 @@ import {
 } from "../../../shared/wire/binlog_table_map.ts";
 import { CsvError, CsvReader } from "../../../shared/wire/csv.ts";
 import { GtidSet } from "../../../shared/wire/gtid_set.ts";
+import { GtidPosition } from "../../../shared/wire/mariadb_gtid.ts";
 import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts";
 import { readDecimal } from "../../../shared/wire/mysql_decimal.ts";
 import { readJson } from "../../../shared/wire/mysql_json.ts";
@@ -56,10 +59,13 @@ const BINLOG_READERS = {
   readRotate,
   readHeartbeatV2,
   readTaggedGtid,
-  readQuery,
+  readQuery: (reader: BinlogReader) => readQuery(reader),
+  readCompressedQuery: (reader: BinlogReader) => readQuery(reader, true),
+  readGtidList,
   readIncident,
   readTransactionPayload,
-  readTableMap,
+  readTableMap: (reader: BinlogReader) => readTableMap(reader),
+  readTableMapOfMariadb: (reader: BinlogReader) => readTableMap(reader, true),
   lenenc: (reader: BinlogReader) => reader.lenenc(),
 };
 
@@ -83,13 +89,18 @@ Deno.test("binlog: whole events of any type and length survive, with and without
     if (isHonest) new DataView(whole.buffer).setUint32(9, whole.length, true);
     const read = readEvent(whole, 0, whole.length, checksums);
     if (type === EventType.GTID) return readGtid(read);
+    if (type === EventType.MARIADB_GTID) return readMariadbGtid(read);
     readTableId(read);
     return readTableMap(read.body);
   }, RecordError);
 });
 
 Deno.test("binlog: rows of any bytes survive under any table map that can be read", () => {
-  const how = fc.record({ op: fc.constantFrom("c", "u", "d"), partial_json: fc.boolean() });
+  const how = fc.record({
+    op: fc.constantFrom("c", "u", "d"),
+    partial_json: fc.boolean(),
+    compressed: fc.boolean(),
+  });
   survives(fc.tuple(bytes, bytes, how), ([map, rows, how]) => {
     const { columns } = readTableMap(new BinlogReader(map));
     columns.forEach(typeOfColumn);
@@ -177,8 +188,7 @@ Deno.test("binlog: recorded events with a few bytes changed survive", () => {
     else if (read.type === EventType.QUERY) readQuery(read.body);
     else if (read.type === EventType.GTID) readGtid(read);
     else if (op !== undefined && map !== undefined) {
-      const { partial_json } = readRowsHead(read);
-      readRows(read.body, { op, partial_json }, mappedLayout(map), () => {});
+      readRows(read.body, { op, ...readRowsHead(read) }, mappedLayout(map), () => {});
     }
   }, RecordError);
 });
@@ -204,6 +214,7 @@ Deno.test("GTID sets and statements survive any text", () => {
     maxLength: 80,
   });
   survives(gtids, (text) => GtidSet.parse(text), ConfigError);
+  survives(gtids, (text) => GtidPosition.parse(text), ConfigError);
   survives(fc.string({ unit: "binary" }), (text) => readStatement(text, "shop"), RecordError);
 });
 
