@@ -60,6 +60,7 @@ interface Changed {
   readonly mode?: "stream" | "batch";
   readonly batch_changes?: number;
   readonly columns?: ColumnsOptions;
+  readonly on_oversize?: "fail" | "dead_letter";
   /** Called with each log event, at once. */
   readonly told?: (event: string, running: Running) => void;
   /** Called when Kafka holds what a send brought. */
@@ -96,6 +97,7 @@ class Running {
       on_history_lost: "fail",
       source: { snapshot: "never" },
       columns: changed.columns ?? [],
+      on_oversize: changed.on_oversize ?? "fail",
     }, {
       source: () => lab.source(log, changed.batch_changes ?? 1_000),
       kafka: this.#watched(kafka, changed),

@@ -95,6 +95,7 @@ export class Running {
       name: lab.name,
       kafka: { topic: "{name}.{table}", ...kafka_job },
       ...{ format: "json", mode, on_history_lost, columns: [] },
+      on_oversize: "fail",
       source: { snapshot: (source["snapshot"] ?? "initial") as "initial" },
     }, {
       source: () => lab.source(log, source),
@@ -193,8 +194,8 @@ export class SnapshotLab implements AsyncDisposable {
   readonly name = `snap_${crypto.randomUUID().slice(0, 8)}`;
   readonly way: Way;
   readonly admin: Admin;
-  readonly #server: DatabaseInfo;
-  readonly #database: Database;
+  #server: DatabaseInfo;
+  #database: Database;
   readonly #kafka: KafkaClient;
   readonly #tables = new Map<string, TableSpec>();
   readonly #runs: Running[] = [];
@@ -222,6 +223,13 @@ export class SnapshotLab implements AsyncDisposable {
     const lab = new SnapshotLab(way, at, database, kafka, await kafka.admin());
     for (const [name, spec] of Object.entries(tables)) await lab.create(name, spec);
     return lab;
+  }
+
+  /** Goes on with another server, which has the tables: as a job does whose host is changed. */
+  async moveTo(server: DatabaseInfo): Promise<void> {
+    await this.#database.close().catch(() => {}); // it may have gone with its server
+    this.#server = server;
+    this.#database = await connect(this.way.kind, server);
   }
 
   async create(table: string, spec: TableSpec): Promise<void> {

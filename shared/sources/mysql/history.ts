@@ -31,10 +31,12 @@ export function readResume(point: ResumePoint): Resume {
 
 const NEW_GENERATION = "run `deno task remove JOB`, then start the job anew";
 
+/** A replica that was just promoted may still be applying what it has received: asked a second each. */
+const CATCH_UP_QUESTIONS = 3;
+
 /**
- * Checks that the server is the one that wrote the stored position and still has all behind it.
- * Positions hold numbers of that server's binlog files, so another server is a break even where the
- * GTID history is one. Throws HistoryLostError that says what is missing.
+ * Checks that the server has the history of the stored position and all that came behind it: the server
+ * that wrote it, or by GTIDs another one. Throws HistoryLostError that says what is missing.
  */
 export async function checkHistory(
   session: MysqlSession,
@@ -42,26 +44,79 @@ export async function checkHistory(
   end: LogEnd,
   resume: Resume,
 ): Promise<void> {
-  if (resume.server_uuid !== facts.uuid) {
-    throw new HistoryLostError(
-      `The server is ${facts.uuid}, and the stored position is of server ${resume.server_uuid}:` +
-        ` positions count the binlog files of one server`,
-      { cure: `connect to the server that was captured before, or ${NEW_GENERATION}` },
-    );
+  if (resume.server_uuid !== facts.uuid) return await checkOtherServer(session, facts, resume);
+  if (facts.gtid) {
+    demandExecuted(resume.gtid_set, end.gtid_executed);
+    await checkPurged(session, resume);
   }
-  if (facts.gtid) await checkGtids(session, end, resume);
   await checkPlace(session, facts, end, resume);
 }
 
-async function checkGtids(session: MysqlSession, end: LogEnd, resume: Resume): Promise<void> {
-  const unknown = resume.gtid_set.without(end.gtid_executed);
-  if (!unknown.empty) {
+async function checkOtherServer(
+  session: MysqlSession,
+  facts: ServerFacts,
+  resume: Resume,
+): Promise<void> {
+  if (!facts.gtid || resume.gtid_set.empty) {
     throw new HistoryLostError(
-      `The server has never executed ${unknown}, which this capture has seen: its binlog was reset` +
-        ` or its data restored`,
-      { cure: NEW_GENERATION },
+      `The server is ${facts.uuid}, and the stored position is of server ${resume.server_uuid}:` +
+        ` without GTIDs nothing tells whether they have one history`,
+      { cure: `connect to the server that was captured before, or ${NEW_GENERATION}` },
     );
   }
+  await awaitExecuted(session, resume.gtid_set);
+  await checkPurged(session, resume);
+}
+
+/** Throws HistoryLostError unless the server executes all of `set` within moments. */
+async function awaitExecuted(session: MysqlSession, set: GtidSet): Promise<void> {
+  // One long question would look like a server that is gone.
+  for (let asked = 0; asked < CATCH_UP_QUESTIONS; asked++) {
+    const answer = await session.value("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", [set.toString()]);
+    if (answer === "0") return;
+  }
+  const executed = await session.value("SELECT @@GLOBAL.gtid_executed") ?? "";
+  demandExecuted(set, GtidSet.parse(executed));
+}
+
+function demandExecuted(set: GtidSet, executed: GtidSet): void {
+  const unknown = set.without(executed);
+  if (unknown.empty) return;
+  throw new HistoryLostError(
+    `The server has never executed ${unknown}, which this capture has seen: its binlog was reset, its` +
+      ` data restored, or it is a replica that these never reached`,
+    { cure: NEW_GENERATION },
+  );
+}
+
+/**
+ * Those of the transactions that are not in `captured` and so come again from this server. Throws
+ * HistoryLostError for one that it does not have.
+ */
+export async function awaitedTransactions(
+  session: MysqlSession,
+  captured: GtidSet,
+  transactions: ReadonlySet<string>,
+): Promise<ReadonlySet<string>> {
+  const held = new GtidSet();
+  const awaited = new Set<string>();
+  for (const id of transactions) {
+    const at = id.lastIndexOf(":");
+    const [source, number] = [id.slice(0, at), Number(id.slice(at + 1))];
+    if (!GtidSet.isSource(source)) {
+      throw new HistoryLostError(
+        `A topic holds transaction ${id}, which has no GTID: whether this server has it cannot be told`,
+        { cure: NEW_GENERATION },
+      );
+    }
+    held.add(source, number);
+    if (!captured.has(source, number)) awaited.add(id);
+  }
+  if (!held.empty) await awaitExecuted(session, held);
+  return awaited;
+}
+
+async function checkPurged(session: MysqlSession, resume: Resume): Promise<void> {
   const purged = GtidSet.parse(await session.value("SELECT @@GLOBAL.gtid_purged") ?? "");
   const missing = purged.without(resume.gtid_set);
   if (!missing.empty) {

@@ -46,7 +46,8 @@ export async function readStanding(
   if (lost !== undefined) return { lag_bytes: undefined, lost, log };
   const gtid_missing = end.gtid_executed.without(stored.gtid_set).toString();
   return {
-    lag_bytes: bytesBehind(files, stored),
+    // The place in another server's files tells nothing of these.
+    lag_bytes: stored.server_uuid === facts.uuid ? bytesBehind(files, stored) : undefined,
     lost,
     log: facts.gtid ? { ...log, gtid_missing } : log,
   };
@@ -148,7 +149,7 @@ async function gtidsAt(
   );
 }
 
-/** The place of the first transaction that is not in the set that `text` names. */
+/** The place that a set of GTIDs names. */
 async function placeOf(
   session: MysqlSession,
   facts: ServerFacts,
@@ -162,6 +163,15 @@ async function placeOf(
       cure: `--to ${form}`,
     });
   }
+  return await placeBehind(session, end, gtid_set);
+}
+
+/** The place of the first transaction that is not in the set. Throws ConfigError where it is purged. */
+export async function placeBehind(
+  session: MysqlSession,
+  end: LogEnd,
+  gtid_set: GtidSet,
+): Promise<Place> {
   const files = await readLogFiles(session);
   for (const { file } of files.toReversed()) {
     if (!gtid_set.contains(await previousGtids(session, file))) continue;
@@ -175,7 +185,7 @@ async function placeOf(
   const oldest = files[0]!.file;
   const before = (await previousGtids(session, oldest)).without(gtid_set);
   throw new ConfigError(
-    `The server no longer has ${before}, which ${text} leaves out: its oldest file is ${oldest}`,
+    `The server no longer has ${before}, which ${gtid_set} leaves out: its oldest file is ${oldest}`,
     { cure: `--to ${oldest}:${FILE_START}, or \`deno task positions reset JOB\` to read all rows` },
   );
 }

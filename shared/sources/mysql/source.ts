@@ -1,6 +1,6 @@
 /** MySQL as a source: connects as a replica and reads the binary log. */
 import type { Change, SourceIdentity } from "../../change.ts";
-import { ConfigError, RetryableError } from "../../errors.ts";
+import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { GtidSet } from "../../wire/gtid_set.ts";
 import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
@@ -26,11 +26,11 @@ import { ServerCatalogue } from "./catalogue.ts";
 import { ChangeReader, fileNumber } from "./change_reader.ts";
 import { MysqlSession } from "./connection.ts";
 import { BinlogDump, type DumpStart } from "./dump.ts";
-import { checkHistory, readResume, type Resume } from "./history.ts";
+import { awaitedTransactions, checkHistory, readResume, type Resume } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
 import { inspectServer } from "./inspect.ts";
 import { type MysqlOptions, silenceMs } from "./options.ts";
-import { bytesBehind, locate, readStanding } from "./positions.ts";
+import { bytesBehind, locate, placeBehind, readStanding } from "./positions.ts";
 import {
   type LogEnd,
   type LogFile,
@@ -110,13 +110,17 @@ export class MysqlSource implements Source {
     this.#program = `list-sync:${name}`;
   }
 
+  get generation(): number {
+    return this.#opened!.generation;
+  }
+
   async inspect(): Promise<Finding[]> {
     return await this.#ask((session) => inspectServer(session, this.#options, this.#selection));
   }
 
   /**
    * Takes the job's lock and checks the server. With GTIDs on, capturing goes on behind the stored
-   * set; without, at the stored file and offset.
+   * set, on whichever server of the same history; without, at the stored file and offset.
    */
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
     await this.close();
@@ -125,9 +129,11 @@ export class MysqlSource implements Source {
       const facts = await readServerFacts(session);
       await this.#lock(session);
       const end = await readLogEnd(session, facts);
-      const stored = resume === undefined ? undefined : readResume(resume);
-      if (stored !== undefined) await checkHistory(session, facts, end, stored);
+      const found = resume === undefined ? undefined : readResume(resume);
+      if (found !== undefined) await checkHistory(session, facts, end, found);
       const progress = nextProgress(resume, this.#options);
+      const moved = found !== undefined && found.server_uuid !== facts.uuid;
+      const stored = moved ? await this.#move(session, facts, end, found, progress) : found;
       const database = progress && await this.#openSnapshot(session, facts, stored, progress);
       const from = database?.start ?? end;
       // Without GTIDs too: they may be turned on later, and what came before must not come then.
@@ -144,12 +150,39 @@ export class MysqlSource implements Source {
         ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
       });
       const reader = undefined;
-      this.#opened = { session, facts, end, start, generation, snapshot, incremental, reader };
+      this.#opened = {
+        ...{ session, facts, end, start, snapshot, incremental, reader },
+        generation: moved ? generation + 1 : generation,
+      };
       return progress === undefined ? begin : withProgress(begin, progress);
     } catch (error) {
       await session.close();
       throw error;
     }
+  }
+
+  /** A stored position of another server of the same history, as a place in this one's log. */
+  async #move(
+    session: MysqlSession,
+    facts: ServerFacts,
+    end: LogEnd,
+    stored: Resume,
+    progress: SnapshotProgress | undefined,
+  ): Promise<Resume> {
+    if (progress !== undefined) {
+      throw new SnapshotCutError("The snapshot was interrupted on another server");
+    }
+    const place = await placeBehind(session, end, stored.gtid_set);
+    this.#context.log.warn("server_changed", {
+      ...{ before: stored.server_uuid, now: facts.uuid },
+      ...{ file: place.file, offset: place.offset },
+    });
+    return { ...place, server_uuid: facts.uuid };
+  }
+
+  async awaited(transactions: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const { session, start } = this.#opened!;
+    return await awaitedTransactions(session, start.gtid_set, transactions);
   }
 
   async #openSnapshot(
