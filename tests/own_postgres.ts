@@ -26,9 +26,9 @@ export class OwnPostgres implements AsyncDisposable {
     this.info = info;
   }
 
-  /** A fresh server. */
-  static async start(): Promise<OwnPostgres> {
-    const software = await postgresSoftware(() => {});
+  /** A fresh server. `major`: its version; left out: the stack's. */
+  static async start(major?: number): Promise<OwnPostgres> {
+    const software = await postgresSoftware(() => {}, major);
     const info = newDatabase(POSTGRES_PORT + freePortOffset([POSTGRES_PORT]));
     const server = new OwnPostgres(software, await newFolder(), info);
     await server.start();
@@ -53,9 +53,9 @@ export class OwnPostgres implements AsyncDisposable {
 
   /**
    * A standby made of the stopped server's files, replication slots included, as from a backup.
-   * `follows`: it streams from the server when that is up again.
+   * `follows`: it streams from the server when that is up again, through a physical slot if one is named.
    */
-  async standby(follows: boolean): Promise<OwnPostgres> {
+  async standby(follows: boolean, slot?: string): Promise<OwnPostgres> {
     const { host, port, users: { admin } } = this.info;
     const info = { ...this.info, port: POSTGRES_PORT + freePortOffset([POSTGRES_PORT]) };
     const copy = new OwnPostgres(this.#software, await newFolder(), info);
@@ -63,11 +63,16 @@ export class OwnPostgres implements AsyncDisposable {
     await runOrFail("Copying a server", "cp", ["-a", join(this.#dir, "postgres"), copy.#dir]);
     await Deno.writeTextFile(join(data, "standby.signal"), "");
     const { password, user } = admin;
-    const source = `host=${host} port=${port} user=${user} password=${password}`;
-    const setting = follows
-      ? `primary_conninfo = '${source}'\nwal_retrieve_retry_interval = 100ms\n`
-      : "";
-    await Deno.writeTextFile(join(data, "postgresql.auto.conf"), setting, { append: true });
+    const source =
+      `host=${host} port=${port} user=${user} password=${password} dbname=${info.database}`;
+    const settings = follows
+      ? [`primary_conninfo = '${source}'`, "wal_retrieve_retry_interval = 100ms"]
+      : [];
+    if (slot !== undefined) {
+      settings.push(`primary_slot_name = '${slot}'`, "hot_standby_feedback = on");
+    }
+    const text = settings.map((setting) => `${setting}\n`).join("");
+    await Deno.writeTextFile(join(data, "postgresql.auto.conf"), text, { append: true });
     await copy.start();
     return copy;
   }
@@ -85,8 +90,11 @@ async function newFolder(): Promise<string> {
   return dir;
 }
 
-/** A fresh server for `body`, ended and wiped afterwards. */
-export async function withOwnPostgres(body: (info: DatabaseInfo) => Promise<void>): Promise<void> {
-  await using server = await OwnPostgres.start();
+/** A fresh server for `body`, ended and wiped afterwards. `major`: its version; left out: the stack's. */
+export async function withOwnPostgres(
+  body: (info: DatabaseInfo) => Promise<void>,
+  major?: number,
+): Promise<void> {
+  await using server = await OwnPostgres.start(major);
   await body(server.info);
 }
