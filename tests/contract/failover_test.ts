@@ -16,12 +16,12 @@ async function insert(lab: SnapshotLab, first: number, count: number): Promise<v
   await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES ${rows.join(",")}`);
 }
 
-const STREAM = { source: { snapshot: "never" } } satisfies RunChanges;
+const STREAM: RunChanges = { source: { snapshot: "never" } };
 
 /** Captures until so many sends have gone out, and is then killed. */
-async function killedAfter(lab: SnapshotLab, sends: number): Promise<Running> {
+async function killedAfter(lab: SnapshotLab, sends: number, changes = STREAM): Promise<Running> {
   const running = lab.start({
-    ...STREAM,
+    ...changes,
     sending: (running) => running.sent >= sends ? void running.cut() : undefined,
   });
   await until(() => `an end; told: ${told(running)}`, () => running.ended);
@@ -168,4 +168,73 @@ Deno.test("PostgreSQL: a capture goes on with a standby that was promoted behind
   await lost(lab, /a timeline 2 that is no part of its history/);
   await lab.settle({ on_history_lost: "resync" });
   assert.equal((await lab.folded("keyed")).length, 29);
+});
+
+/** Waits until the standby keeps the slot of the lab's capture. */
+async function keepSlot(
+  lab: SnapshotLab,
+  primary: OwnPostgres,
+  standby: OwnPostgres,
+  changes: RunChanges,
+): Promise<void> {
+  const running = lab.start(changes);
+  await running.event("capture_started");
+  {
+    await using beside = await lab.connect();
+    await lab.moveTo(standby.info);
+    await until("the standby keeps the slot", async () => {
+      // The slot has to pass what the standby no longer has.
+      await beside.run("SELECT pg_log_standby_snapshot()");
+      await lab.run("SELECT pg_sync_replication_slots()");
+      const kept = "SELECT 1 FROM pg_replication_slots WHERE synced AND NOT temporary";
+      return (await lab.run(kept)).length === 1;
+    });
+    await lab.moveTo(primary.info);
+  }
+  await running.stop();
+}
+
+Deno.test("PostgreSQL 18: a capture goes on with a standby that keeps its slot, and sends nothing that the standby lacks", async () => {
+  await using servers = new AsyncDisposableStack();
+  const first = servers.use(await OwnPostgres.start(18));
+  const changes: RunChanges = { source: { snapshot: "never", slot_failover: true } };
+  const way = { kind: "PostgreSQL", plugin: "pgoutput" } as const;
+  await using lab = await SnapshotLab.open(way, { keyed: KEYED }, first.info);
+  await lab.run("SELECT pg_create_physical_replication_slot('follower', true)");
+  await first.stop("SIGINT");
+  const follower = servers.use(await first.standby(true, "follower"));
+  await first.start();
+  await lab.moveTo(first.info);
+  await lab.run("ALTER SYSTEM SET synchronized_standby_slots = 'follower'");
+  await lab.run("SELECT pg_reload_conf()");
+
+  await lab.start({ ...changes, mode: "batch" }).done;
+  await insert(lab, 1, 10);
+  await keepSlot(lab, first, follower, changes);
+  await insert(lab, 1_001, LARGE_ROWS);
+  await killedAfter(lab, SENDS, changes);
+  const held = (await lab.changes("keyed")).length;
+  assert.ok(held > 10 && held < LARGE_ROWS, `the topic holds ${held} changes`);
+
+  // What is committed from now on is with one server alone: it never goes out.
+  await follower.stop("SIGINT");
+  await insert(lab, 11, 10);
+  const waiting = lab.start(changes);
+  await waiting.event("capture_started");
+  await until(
+    "the log's sender waits for the standby",
+    async () =>
+      (await lab.run(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'WaitForStandbyConfirmation'",
+      )).length === 1,
+  );
+  await waiting.stop();
+  await first.stop("SIGQUIT");
+  await follower.start();
+  await lab.moveTo(follower.info);
+  await lab.run("SELECT pg_promote()");
+  await insert(lab, 21, 10);
+  await lab.start({ ...changes, mode: "batch" }).done;
+  assert.equal((await onceEach(lab, LARGE_ROWS + 20)).size, 1);
+  await lab.settle(changes);
 });

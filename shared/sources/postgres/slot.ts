@@ -108,13 +108,35 @@ function alreadyCaptured(slot: string, holder: Holder): ConfigError {
 }
 
 /** Makes the slot. Waits for the transactions that are open; answers where it begins. */
-export async function createSlot(session: Session, name: string, plugin: string): Promise<bigint> {
+export async function createSlot(
+  session: Session,
+  name: string,
+  { plugin, slot_failover }: Pick<PostgresOptions, "plugin" | "slot_failover">,
+): Promise<bigint> {
+  const more = slot_failover ? ", failover => true" : "";
   const [row] = await session.query(
-    `select lsn from pg_create_logical_replication_slot($1, $2)`,
+    `select lsn from pg_create_logical_replication_slot($1, $2${more})`,
     [name, plugin],
   );
   return parseLsn(row![0]!);
 }
+
+/** Throws ConfigError where the server's standbys cannot get slots. */
+export async function refuseWithoutFailover(
+  session: Session,
+  options: PostgresOptions,
+): Promise<void> {
+  const [row] = await session.query("select current_setting('server_version_num'), version()");
+  const [number, version] = row!;
+  if (Number(number) >= FAILOVER_VERSION) return;
+  throw new ConfigError(
+    `${placeOf(options)} is ${version!.split(" on ")[0]}, and slot_failover needs PostgreSQL 17`,
+    { cure: "leave source.slot_failover out: after a failover the rows are then read anew" },
+  );
+}
+
+/** The first version whose slots can be kept on standbys, too. */
+const FAILOVER_VERSION = 170_000;
 
 /** Drops the slot, with the log that it keeps. */
 export async function dropSlot(session: Session, name: string): Promise<void> {

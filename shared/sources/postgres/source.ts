@@ -62,6 +62,7 @@ import {
   findPublication,
   findSlot,
   refuseOtherSlot,
+  refuseWithoutFailover,
   removeObjects,
   wantedTables,
 } from "./slot.ts";
@@ -377,9 +378,10 @@ export class PostgresSource implements Source {
       slot = undefined;
     }
     if (slot === undefined) {
+      if (options.slot_failover) await refuseWithoutFailover(session, options);
       const made = progress === undefined
-        ? { start: await createSlot(session, names.slot, options.plugin) }
-        : await createExportingSlot(client, names.slot, options.plugin);
+        ? { start: await createSlot(session, names.slot, options) }
+        : await createExportingSlot(client, names.slot, options);
       const lsn = formatLsn(made.start);
       log.info("slot_created", { slot: names.slot, plugin: options.plugin, lsn });
       return made;
@@ -464,7 +466,8 @@ export class PostgresSource implements Source {
           stream.sendStatus(true);
         }
         const soon = to_end || incremental.active;
-        const wait = soon ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
+        const left_ms = Math.max(0, PROGRESS_INTERVAL_MS - idle_ms);
+        const wait = soon ? PING_INTERVAL_MS : moved ? left_ms : undefined;
         await stream.arrival(wait);
       }
     } finally {
