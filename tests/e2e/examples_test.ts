@@ -112,6 +112,25 @@ Deno.test("the consume examples write files that the verify examples find equal 
   assert.deepEqual(results.map(({ verified }) => verified), [true, true], JSON.stringify(results));
 });
 
+Deno.test("the same jobs go on as threads of one process", async () => {
+  const threads = (...args: string[]) => task("list-sync", ...args);
+  const seeds = ["jobs/seed-pg.yaml", "jobs/seed-mysql.yaml"];
+  await threads("seed", "--json", "--rows", String(ROWS), ...seeds);
+  const captured = await threads("capture", "--mode", "batch", "--json", ...CAPTURES);
+  for (const { changes } of captured as { changes: Record<string, number> }[]) {
+    assert.equal(changes.c! + changes.u! + changes.d!, ROWS, JSON.stringify(captured));
+  }
+  const consumers = ["jobs/consume-csv.yaml", "jobs/consume-csv-one-file.toml"];
+  await threads("consume", "--mode", "batch", ...consumers);
+  const results = await threads(
+    "verify",
+    "--json",
+    "jobs/verify-pg.yaml",
+    "jobs/verify-mysql.yaml",
+  );
+  assert.deepEqual(results.map(({ verified }) => verified), [true, true], JSON.stringify(results));
+});
+
 Deno.test("remove drops what the capture examples made", async () => {
   for (const path of CAPTURES) await task("remove", "--topics", "--yes", path);
   await postgres("DROP PUBLICATION list_sync_orders", "DROP TABLE public.list");

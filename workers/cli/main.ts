@@ -1,5 +1,6 @@
 /** Where a command begins and ends. */
 import { ConfigError, describe } from "../../shared/errors.ts";
+import { host } from "./host.ts";
 
 /** The work is done, and what was asked holds. */
 export const EXIT_DONE = 0;
@@ -9,7 +10,7 @@ export const EXIT_FAILED = 1;
 export const EXIT_CONFIG = 2;
 
 /**
- * Runs a command and ends the process: with the exit code that `main` answers, with 2 when it throws
+ * Runs a command and ends its process or thread: with the exit code that `main` answers, with 2 when it throws
  * a ConfigError and with 1 for any other error, which is told on stderr.
  */
 export async function run(main: () => Promise<number>): Promise<never> {
@@ -20,5 +21,5 @@ export async function run(main: () => Promise<number>): Promise<never> {
     console.error(describe(error));
     code = error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
   }
-  Deno.exit(code);
+  return host().exit(code);
 }

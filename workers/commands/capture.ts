@@ -1,4 +1,5 @@
 /** `deno task capture JOB…`. */
 import { launch } from "../launcher/launcher.ts";
+import { processes } from "../launcher/processes.ts";
 
-if (import.meta.main) await launch("capture");
+if (import.meta.main) await launch("capture", processes);

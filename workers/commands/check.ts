@@ -2,6 +2,7 @@
 import type { Finding } from "../../shared/sources/source.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import { allFindings, inspectJob } from "../runtime/inspect.ts";
@@ -18,8 +19,8 @@ const SPEC: CommandSpec = {
   positionals: { name: "JOB", help: "The job file: .yaml or .toml.", min: 1, max: 1 },
 };
 
-async function main(): Promise<number> {
-  const parsed = parseCommand(SPEC, Deno.args);
+export async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, host().args);
   if (parsed === "help") return EXIT_DONE;
   const { kind, job, secrets } = readJob(parsed.positionals[0]!);
   const log = commandLog(job, secrets);

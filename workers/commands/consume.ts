@@ -1,4 +1,5 @@
 /** `deno task consume JOB…`. */
 import { launch } from "../launcher/launcher.ts";
+import { processes } from "../launcher/processes.ts";
 
-if (import.meta.main) await launch("consume");
+if (import.meta.main) await launch("consume", processes);

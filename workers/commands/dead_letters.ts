@@ -16,6 +16,7 @@ import { deadLetterIds, deadLetterTopic } from "../../shared/pipeline/poison.ts"
 import { SchemaReader } from "../../shared/pipeline/schemas.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import type { JobOf } from "../jobs.ts";
@@ -39,8 +40,8 @@ const SPEC: CommandSpec = {
 
 const ACTIONS = ["list", "show", "replay"] as const;
 
-async function main(): Promise<number> {
-  const parsed = parseCommand(SPEC, Deno.args);
+export async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, host().args);
   if (parsed === "help") return EXIT_DONE;
   const { options, positionals: [action, path] } = parsed;
   const filter = filterOf(options);

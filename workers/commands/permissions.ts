@@ -2,7 +2,8 @@
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { readJob } from "../runtime/environment.ts";
-import { askBrokers, cacheModules, grantsOf, workerArguments } from "../launcher/grants.ts";
+import { askBrokers, grantsOf } from "../launcher/grants.ts";
+import { cacheModules, processes, workerArguments } from "../launcher/processes.ts";
 
 const SPEC: CommandSpec = {
   name: "permissions",
@@ -25,7 +26,7 @@ async function main(): Promise<number> {
   const path = parsed.positionals[0]!;
   const file = { path, loaded: readJob(path) };
   await cacheModules([file]);
-  const advertised = parsed.options.offline ? [] : await askBrokers(file);
+  const advertised = parsed.options.offline ? [] : await askBrokers(file, processes);
   const permissions = grantsOf(file, advertised);
   const command = ["deno", ...workerArguments(file, permissions)];
   if (parsed.options.json) {

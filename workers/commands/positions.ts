@@ -9,6 +9,7 @@ import { readPosition, type StoredPosition } from "../../shared/pipeline/positio
 import type { Source } from "../../shared/sources/source.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { host } from "../cli/host.ts";
 import type { JobOf } from "../jobs.ts";
 import { captureStanding, captureText } from "../positions/capture.ts";
 import { consumerStanding, consumerText } from "../positions/consumer.ts";
@@ -43,8 +44,8 @@ const SPEC: CommandSpec = {
   },
 };
 
-async function main(): Promise<number> {
-  const parsed = parseCommand(SPEC, Deno.args);
+export async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, host().args);
   if (parsed === "help") return EXIT_DONE;
   const { options, positionals } = parsed;
   const action = readAction(positionals[0]!, options.to);

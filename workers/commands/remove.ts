@@ -5,6 +5,7 @@ import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
 import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import { isCapture, sourceMaker } from "../runtime/sources.ts";
@@ -23,8 +24,8 @@ const SPEC: CommandSpec = {
   positionals: { name: "JOB", help: "The job file of a capture: .yaml or .toml.", min: 1, max: 1 },
 };
 
-async function main(): Promise<number> {
-  const parsed = parseCommand(SPEC, Deno.args);
+export async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, host().args);
   if (parsed === "help") return EXIT_DONE;
   const { options, positionals } = parsed;
   const { kind, job, secrets, where } = readJob(positionals[0]!);

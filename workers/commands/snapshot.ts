@@ -2,6 +2,7 @@
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
 import { isCapture, sourceMaker } from "../runtime/sources.ts";
@@ -24,8 +25,8 @@ const SPEC: CommandSpec = {
   },
 };
 
-async function main(): Promise<number> {
-  const parsed = parseCommand(SPEC, Deno.args);
+export async function main(): Promise<number> {
+  const parsed = parseCommand(SPEC, host().args);
   if (parsed === "help") return EXIT_DONE;
   const [path, ...tables] = parsed.positionals;
   const { kind, job, secrets, where } = readJob(path!);

@@ -1,4 +1,5 @@
 /** `deno task verify JOB…`. */
 import { launch } from "../launcher/launcher.ts";
+import { processes } from "../launcher/processes.ts";
 
-if (import.meta.main) await launch("verify");
+if (import.meta.main) await launch("verify", processes);

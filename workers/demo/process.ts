@@ -2,7 +2,8 @@
 import { basename, join } from "node:path";
 import { tailOf } from "../../compose/native/processes.ts";
 import { readJob } from "../runtime/environment.ts";
-import { grantsOf, workerArguments, workerEnvironment } from "../launcher/grants.ts";
+import { grantsOf } from "../launcher/grants.ts";
+import { workerArguments, workerEnvironment } from "../launcher/processes.ts";
 
 /** What is shown of the log of a worker that failed. */
 const LOG_LINES = 8;

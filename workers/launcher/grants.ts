@@ -1,10 +1,9 @@
 /** From a job to the command line of its worker. */
-import { fileURLToPath } from "node:url";
 import { ConfigError, RetryableError } from "../../shared/errors.ts";
-import { denoFlags, type Permissions, permissionsOf } from "../../shared/jobs/permissions.ts";
+import { type Permissions, permissionsOf } from "../../shared/jobs/permissions.ts";
 import type { AnyJob } from "../../shared/jobs/reader.ts";
-import { EXIT_CONFIG } from "../cli/main.ts";
 import { jobKind, type jobKinds } from "../jobs.ts";
+import type { Workers } from "./workers.ts";
 
 /** A job and the file that it was read from. */
 export interface JobFile {
@@ -27,85 +26,38 @@ export function grantsOf({ path, loaded }: JobFile, advertised: readonly string[
   });
 }
 
-function workerFile(name: string): string {
-  return fileURLToPath(new URL(`../${name}`, import.meta.url));
+/** What is granted to find out where the brokers are: names that are not known yet, so all of them. */
+export function askingGrants(file: JobFile): Permissions {
+  const { read } = jobKind(file.loaded.kind).needs(file.loaded.job);
+  return {
+    net: [],
+    read: [file.path, ...file.loaded.files, ...read.map((grant) => grant.value)],
+    write: [],
+    env: file.loaded.environment,
+  };
 }
 
-/** Arguments of `deno` that run the job's worker with these permissions and nothing more. */
-export function workerArguments(file: JobFile, permissions: Permissions): string[] {
-  const { worker, v8_flags = [] } = jobKind(file.loaded.kind);
-  return [
-    "run",
-    // Modules come before, by `cacheModules`: a worker downloads nothing.
-    "--cached-only",
-    ...denoFlags(permissions),
-    ...v8_flags.length > 0 ? [`--v8-flags=${v8_flags.join(",")}`] : [],
-    workerFile(worker),
-    file.path,
-  ];
-}
+/** What `brokers.ts` answers, as JSON: addresses, or why there are none and whether the job is to blame. */
+export type BrokersAnswer = { readonly addresses: string[] } | {
+  readonly error: string;
+  readonly refused: boolean;
+};
 
 /**
- * Asks the bootstrap brokers which addresses they advertise, in a process of its own: a Kafka client
- * in this one would hold its memory as long as the workers run. Throws, with its words, ConfigError
+ * Asks the bootstrap brokers which addresses they advertise, in a worker of its own: a Kafka client
+ * here would hold its memory as long as the workers run. Throws, with its words, ConfigError
  * for what the job must mend and RetryableError for brokers that do not answer.
  */
-export async function askBrokers(file: JobFile): Promise<string[]> {
-  const { brokers, read } = jobKind(file.loaded.kind).needs(file.loaded.job);
+export async function askBrokers(file: JobFile, workers: Workers): Promise<string[]> {
+  const { brokers } = jobKind(file.loaded.kind).needs(file.loaded.job);
   if (brokers.length === 0) return [];
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      // Names that are not known yet are what it is sent to find out.
-      "--allow-net",
-      ...denoFlags({
-        net: [],
-        read: [file.path, ...file.loaded.files, ...read.map((grant) => grant.value)],
-        write: [],
-        env: [],
-      }),
-      fileURLToPath(new URL("brokers.ts", import.meta.url)),
-      file.path,
-    ],
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
-  if (code === 0) return JSON.parse(text(stdout)) as string[];
-  if (code === EXIT_CONFIG) throw new ConfigError(`${file.path}: ${text(stderr)}`);
+  const answer = await workers.askBrokers(file);
+  if ("addresses" in answer) return answer.addresses;
+  if (answer.refused) throw new ConfigError(`${file.path}: ${answer.error}`);
   throw new RetryableError(
     `${file.loaded.where(["kafka", "brokers"])} kafka.brokers: none of ${
       brokers.map((broker) => broker.value).join(", ")
-    } told the cluster's addresses: ${text(stderr)}`,
+    } told the cluster's addresses: ${answer.error}`,
     { cure: "start the brokers, or mend the addresses" },
   );
-}
-
-/** Has Deno fetch what the workers import, where that has not been done before. */
-export async function cacheModules(files: readonly JobFile[]): Promise<void> {
-  const modules = new Set(files.map((file) => jobKind(file.loaded.kind).worker));
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "cache",
-      "--quiet",
-      ...[...modules].map(workerFile),
-    ],
-    stdin: "null",
-  }).spawn().status;
-  if (!success) throw new Error("The modules of the workers cannot be fetched; see above.");
-}
-
-/** Names of the environment that Deno itself reads to find its module cache. */
-const DENO_NAMES = ["DENO_DIR", "HOME", "XDG_CACHE_HOME"];
-
-/** The environment of a worker: what its job names, and where Deno keeps modules. */
-export function workerEnvironment(permissions: Permissions): Record<string, string> {
-  const names = [...DENO_NAMES, ...permissions.env];
-  const found = names.map((name) => [name, Deno.env.get(name)] as const);
-  return {
-    // Deno asks its maker for a newer version otherwise: a connection that no job names.
-    DENO_NO_UPDATE_CHECK: "1",
-    ...Object.fromEntries(
-      found.filter((entry): entry is [string, string] => entry[1] !== undefined),
-    ),
-  };
 }

@@ -2,25 +2,20 @@
 import { ConfigError } from "../../shared/errors.ts";
 import { createLog, type Log } from "../../shared/observe/log.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
+import { host } from "../cli/host.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { readJob } from "../runtime/environment.ts";
-import {
-  askBrokers,
-  cacheModules,
-  grantsOf,
-  type JobFile,
-  workerArguments,
-  workerEnvironment,
-} from "./grants.ts";
+import { askBrokers, grantsOf, type JobFile } from "./grants.ts";
 import { type JobKind, jobKind, jobKinds, type JobKindSpec } from "../jobs.ts";
 import { readOverrides } from "../runtime/overrides.ts";
 import { logFormat, workerSpec } from "../runtime/command_line.ts";
+import type { Started, Workers } from "./workers.ts";
 
 /** A worker that is ready to be started. */
 interface Prepared {
   readonly path: string;
   readonly name: string;
-  readonly command: Deno.Command;
+  start(): Started;
 }
 
 /**
@@ -29,12 +24,12 @@ interface Prepared {
  * one kills. Exit code: 130 or 143 after a clean stop by a signal, else the first worker's that is
  * not 0, else 0.
  */
-export function launch(name: JobKindSpec["command"]): Promise<never> {
+export function launch(name: JobKindSpec["command"], workers: Workers): Promise<never> {
   return run(async () => {
     const kinds = (Object.keys(jobKinds) as JobKind[])
       .filter((kind) => jobKind(kind).command === name);
-    const spec = launchSpec(name, kinds);
-    const parsed = parseCommand(spec, Deno.args);
+    const spec = launchSpec(name, kinds, workers.place);
+    const parsed = parseCommand(spec, host().args);
     if (parsed === "help") return EXIT_DONE;
     const { options, positionals } = parsed;
     const log = createLog({
@@ -46,19 +41,19 @@ export function launch(name: JobKindSpec["command"]): Promise<never> {
     const overrides = Object.assign({}, ...kinds.map((kind) => readOverrides(kind, options)));
     const files = positionals.map((path) => checkedFile(name, path, overrides));
     const passed = passedOn(spec, options);
-    await cacheModules(files);
-    const prepared = await Promise.all(files.map((file) => prepare(file, passed, log)));
+    await workers.prepare(files);
+    const prepared = await Promise.all(files.map((file) => prepare(file, workers, passed, log)));
     return await runTogether(prepared, log);
   });
 }
 
 /** The launcher's command line: a worker's, with the fields of all kinds that the command starts. */
-function launchSpec(name: string, kinds: readonly JobKind[]): CommandSpec {
+function launchSpec(name: string, kinds: readonly JobKind[], place: string): CommandSpec {
   const specs = kinds.map(workerSpec);
   return {
     name,
     summary: `${specs.map((spec) => spec.summary).join(" ")} Several jobs run side by side,\n` +
-      "each in a process of its own with just the permissions that it needs.",
+      `each ${place} with just the permissions that it needs.`,
     usage: `deno task ${name} [options] JOB…`,
     example: specs[0]!.example,
     options: Object.assign({}, ...specs.map((spec) => spec.options)),
@@ -89,10 +84,15 @@ function passedOn(spec: CommandSpec, options: Record<string, OptionValue>): stri
   });
 }
 
-async function prepare(file: JobFile, passed: readonly string[], log: Log): Promise<Prepared> {
+async function prepare(
+  file: JobFile,
+  workers: Workers,
+  passed: readonly string[],
+  log: Log,
+): Promise<Prepared> {
   const { path, loaded } = file;
   const name = loaded.job.name;
-  const advertised = await askBrokers(file).catch((error) => {
+  const advertised = await askBrokers(file, workers).catch((error) => {
     if (error instanceof ConfigError) throw error;
     // The worker tries again until they answer; it may then connect to the listed ones alone.
     log.warn("brokers_unanswered", { of: name, error });
@@ -100,43 +100,28 @@ async function prepare(file: JobFile, passed: readonly string[], log: Log): Prom
   });
   const permissions = grantsOf(file, advertised);
   log.debug("permissions", { of: name, ...permissions });
-  const command = new Deno.Command(Deno.execPath(), {
-    args: [...workerArguments(file, permissions), ...passed],
-    clearEnv: true,
-    env: workerEnvironment(permissions),
-    stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-    // Out of the terminal's group: Ctrl-C comes once, through the launcher, and not twice.
-    detached: true,
-  });
-  return { path, name, command };
+  return { path, name, start: () => workers.start(file, permissions, passed) };
 }
 
 /** Starts all, waits for all, answers the exit code. */
 async function runTogether(prepared: readonly Prepared[], log: Log): Promise<number> {
-  const running = new Set<Deno.ChildProcess>();
-  const tell = (signal: Deno.Signal) => {
-    for (const child of running) child.kill(signal);
-  };
+  const running = new Set<Started>();
   let stopping = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      tell(stopping ? "SIGKILL" : signal);
-      stopping = true;
-    });
-  }
-  const codes = await Promise.all(prepared.map(async ({ path, name, command }) => {
-    const child = command.spawn();
-    running.add(child);
-    log.info("worker_started", { of: name, file: path, worker_pid: child.pid });
-    const { code } = await child.status;
-    running.delete(child);
+  host().on_stop((signal) => {
+    for (const worker of running) stopping ? worker.kill() : worker.stop(signal);
+    stopping = true;
+  });
+  const codes = await Promise.all(prepared.map(async ({ path, name, start }) => {
+    const worker = start();
+    running.add(worker);
+    log.info("worker_started", { of: name, file: path, worker_pid: worker.pid });
+    const code = await worker.ended;
+    running.delete(worker);
     const isFailure = code !== EXIT_DONE && !stopping;
     log[isFailure ? "error" : "info"]("worker_ended", { of: name, exit_code: code });
     if (isFailure) {
       stopping = true;
-      tell("SIGTERM");
+      for (const other of running) other.stop("SIGTERM");
     }
     return { code, isFailure };
   }));

@@ -15,6 +15,7 @@ import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { readJob } from "./environment.ts";
 import { type JobKind, jobKind, type JobOf } from "../jobs.ts";
 import { logFormat, workerSpec } from "./command_line.ts";
+import { host, type StopSignal } from "../cli/host.ts";
 import { readOverrides } from "./overrides.ts";
 import { VERSION } from "./version.ts";
 
@@ -49,20 +50,20 @@ const ERROR_KINDS = [
 ];
 
 /** Exit codes after a clean drain, as shells number signals. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+const SIGNALS: Record<StopSignal, number> = { SIGINT: 130, SIGTERM: 143 };
 
 /**
- * Runs a worker of one kind with the job named on the command line, and ends the process. `work`
+ * Runs a worker of one kind with the job named on the command line, and ends its process or thread. `work`
  * answers the exit code; when it returns 0 after a signal the code says which signal it was. Errors
  * it throws are logged; a ConfigError gives exit code 2, any other 1. When a drain takes longer than
- * `shutdown_timeout_ms`, and at a second signal, the process ends at once with 1.
+ * `shutdown_timeout_ms`, and at a second signal, the worker ends at once with 1.
  */
 export function runWorker<Kind extends JobKind>(
   kind: Kind,
   work: (context: WorkerContext<Kind>) => Promise<number>,
 ): Promise<never> {
   return run(async () => {
-    const parsed = parseCommand(workerSpec(kind), Deno.args);
+    const parsed = parseCommand(workerSpec(kind), host().args);
     if (parsed === "help") return EXIT_DONE;
     const loaded = load(kind, parsed.positionals[0]!, parsed.options);
     const { job, where } = loaded;
@@ -100,7 +101,9 @@ export function runWorker<Kind extends JobKind>(
         where,
         mayConnect,
       });
-      const ended = code === EXIT_DONE && signal.aborted ? SIGNALS[stoppedBy(signal)] : code;
+      const ended = code === EXIT_DONE && signal.aborted
+        ? SIGNALS[signal.reason as StopSignal]
+        : code;
       log.info("ended", { exit_code: ended });
       return ended;
     } catch (error) {
@@ -133,25 +136,19 @@ function stopAtSignals(log: Log, shutdown_timeout_ms: number): AbortSignal {
   const controller = new AbortController();
   const endNow = (event: string, fields: Record<string, unknown>) => {
     log.error(event, fields);
-    Deno.exit(EXIT_FAILED);
+    host().exit(EXIT_FAILED);
   };
-  for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
-    Deno.addSignalListener(name, () => {
-      if (controller.signal.aborted) return endNow("stopped_by_second_signal", { signal: name });
-      log.info("stopping", { signal: name, shutdown_timeout_ms });
-      controller.abort(name);
-      const timer = setTimeout(
-        () => endNow("shutdown_timeout", { shutdown_timeout_ms }),
-        shutdown_timeout_ms,
-      );
-      Deno.unrefTimer(timer);
-    });
-  }
+  host().on_stop((signal) => {
+    if (controller.signal.aborted) return endNow("stopped_by_second_signal", { signal });
+    log.info("stopping", { signal, shutdown_timeout_ms });
+    controller.abort(signal);
+    const timer = setTimeout(
+      () => endNow("shutdown_timeout", { shutdown_timeout_ms }),
+      shutdown_timeout_ms,
+    );
+    Deno.unrefTimer(timer);
+  });
   return controller.signal;
-}
-
-function stoppedBy(signal: AbortSignal): keyof typeof SIGNALS {
-  return signal.reason as keyof typeof SIGNALS;
 }
 
 /** Errors that nobody awaits, in libraries too, end the worker with a log line of its form. */
@@ -159,12 +156,12 @@ function tellStrayErrors(log: Log): void {
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     log.error("failed", { error: event.reason, stack: stackOf(event.reason) });
-    Deno.exit(EXIT_FAILED);
+    host().exit(EXIT_FAILED);
   });
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
     log.error("failed", { error: event.error, stack: stackOf(event.error) });
-    Deno.exit(EXIT_FAILED);
+    host().exit(EXIT_FAILED);
   });
 }
 

@@ -62,14 +62,18 @@ class Running {
 }
 
 const run = (args: string[], env?: Record<string, string>) => new Running(args, env).ended;
-const LAUNCHER = [
-  "run",
-  "--no-prompt",
-  "--allow-read",
-  "--allow-env",
-  "--allow-run",
-  "workers/commands/seed.ts",
-];
+
+/** Both launchers, as `deno.json` starts them. */
+const LAUNCHERS = {
+  processes: ["--allow-run", "workers/commands/seed.ts"],
+  threads: [
+    "--allow-write",
+    "--allow-net",
+    "--unstable-worker-options",
+    "workers/list_sync.ts",
+    "seed",
+  ],
+};
 
 /** A folder for jobs, and a port that takes connections and says nothing. */
 async function withSilentServer(
@@ -119,15 +123,81 @@ ${more}`,
   return path;
 }
 
-Deno.test("a bad job ends with exit code 2 before anything starts, and shows no password", async () => {
-  await withSilentServer(async (folder, port) => {
-    const path = writeJob(folder, "bad", port, "roes: 5\n");
-    const { code, stderr } = await run([...LAUNCHER, path]);
-    assert.equal(code, 2, stderr);
-    assert.match(stderr, /bad\.yaml:12:1 roes: unknown key; nearest is "rows"/);
-    assert.doesNotMatch(stderr, /worker_started|hunter2/);
+for (const [way, how] of Object.entries(LAUNCHERS)) {
+  const LAUNCHER = ["run", "--no-prompt", "--allow-read", "--allow-env", ...how];
+
+  Deno.test(`${way}: a bad job ends with exit code 2 before anything starts, and shows no password`, async () => {
+    await withSilentServer(async (folder, port) => {
+      const path = writeJob(folder, "bad", port, "roes: 5\n");
+      const { code, stderr } = await run([...LAUNCHER, path]);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /bad\.yaml:12:1 roes: unknown key; nearest is "rows"/);
+      assert.doesNotMatch(stderr, /worker_started|hunter2/);
+    });
   });
-});
+
+  Deno.test(`${way}: a target that does not answer delays the end by shutdown_timeout_ms, and the code says so`, async () => {
+    await withSilentServer(async (folder, port, accepted) => {
+      const launcher = new Running([...LAUNCHER, writeJob(folder, "hung", port)]);
+      await accepted();
+      launcher.kill("SIGTERM");
+      const { code, stderr } = await launcher.ended;
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /"event":"stopping","signal":"SIGTERM","shutdown_timeout_ms":300/);
+      assert.match(stderr, /"event":"shutdown_timeout"/);
+    });
+  });
+
+  Deno.test(`${way}: a second signal ends the workers at once`, async () => {
+    await withSilentServer(async (folder, port, accepted) => {
+      const path = writeJob(folder, "stubborn", port);
+      Deno.writeTextFileSync(
+        path,
+        Deno.readTextFileSync(path).replace(
+          "shutdown_timeout_ms: 300",
+          "shutdown_timeout_ms: 600000",
+        ),
+      );
+      const launcher = new Running([...LAUNCHER, path]);
+      await accepted();
+      launcher.kill("SIGINT");
+      await launcher.says('"event":"stopping"');
+      launcher.kill("SIGINT");
+      const { code, stderr } = await launcher.ended;
+      assert.notEqual(code, 0);
+      assert.match(stderr, /"event":"worker_ended"/);
+    });
+  });
+
+  Deno.test(`${way}: when one job fails the others are stopped, and its exit code is the launcher's`, async () => {
+    await withSilentServer(async (folder, port) => {
+      const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const refused = closed.addr.port;
+      closed.close();
+      const jobs = [writeJob(folder, "hung", port), writeJob(folder, "failing", refused)];
+      const { code, stderr } = await run([...LAUNCHER, ...jobs]);
+      assert.equal(code, 1, stderr);
+      const lines = stderr.trim().split("\n").filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line));
+      const ended = lines.filter(({ event }) => event === "worker_ended");
+      assert.deepEqual(ended.map(({ of }) => of), ["failing", "hung"], stderr);
+    });
+  });
+
+  Deno.test(`${way}: a worker serves metrics and health on its port while it runs`, async () => {
+    await withSilentServer(async (folder, port, accepted) => {
+      const path = writeJob(folder, "seen", port, "observe:\n  metrics_port: 0\n");
+      const launcher = new Running([...LAUNCHER, path]);
+      await accepted();
+      await launcher.says('"event":"listening"');
+      const metrics_port = /"event":"listening".*?"port":(\d+)/.exec(launcher.stderr)![1];
+      const live = await fetch(`http://127.0.0.1:${metrics_port}/health/live`);
+      assert.deepEqual([live.status, await live.json()], [200, { live: true }]);
+      launcher.kill("SIGTERM");
+      await launcher.ended;
+    });
+  });
+}
 
 Deno.test("a worker without a grant that its job needs names the job's line and the flag", async () => {
   await withSilentServer(async (folder, port) => {
@@ -145,54 +215,6 @@ Deno.test("a worker without a grant that its job needs names the job's line and 
   });
 });
 
-Deno.test("a target that does not answer delays the end by shutdown_timeout_ms, and the code says so", async () => {
-  await withSilentServer(async (folder, port, accepted) => {
-    const launcher = new Running([...LAUNCHER, writeJob(folder, "hung", port)]);
-    await accepted();
-    launcher.kill("SIGTERM");
-    const { code, stderr } = await launcher.ended;
-    assert.equal(code, 1, stderr);
-    assert.match(stderr, /"event":"stopping","signal":"SIGTERM","shutdown_timeout_ms":300/);
-    assert.match(stderr, /"event":"shutdown_timeout"/);
-  });
-});
-
-Deno.test("a second signal ends the workers at once", async () => {
-  await withSilentServer(async (folder, port, accepted) => {
-    const path = writeJob(folder, "stubborn", port);
-    Deno.writeTextFileSync(
-      path,
-      Deno.readTextFileSync(path).replace(
-        "shutdown_timeout_ms: 300",
-        "shutdown_timeout_ms: 600000",
-      ),
-    );
-    const launcher = new Running([...LAUNCHER, path]);
-    await accepted();
-    launcher.kill("SIGINT");
-    await launcher.says('"event":"stopping"');
-    launcher.kill("SIGINT");
-    const { code, stderr } = await launcher.ended;
-    assert.notEqual(code, 0);
-    assert.match(stderr, /"event":"worker_ended"/);
-  });
-});
-
-Deno.test("when one job fails the others are stopped, and its exit code is the launcher's", async () => {
-  await withSilentServer(async (folder, port) => {
-    const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const refused = closed.addr.port;
-    closed.close();
-    const jobs = [writeJob(folder, "hung", port), writeJob(folder, "failing", refused)];
-    const { code, stderr } = await run([...LAUNCHER, ...jobs]);
-    assert.equal(code, 1, stderr);
-    const lines = stderr.trim().split("\n").filter((line) => line.startsWith("{"))
-      .map((line) => JSON.parse(line));
-    const ended = lines.filter(({ event }) => event === "worker_ended");
-    assert.deepEqual(ended.map(({ of }) => of), ["failing", "hung"], stderr);
-  });
-});
-
 Deno.test("a worker sees of the environment only what its job names", async () => {
   await withSilentServer(async (folder, port) => {
     const path = writeJob(folder, "private", port);
@@ -200,7 +222,8 @@ Deno.test("a worker sees of the environment only what its job names", async () =
     Deno.writeTextFileSync(path, text);
     const probe = `
       import { readJob } from "${TOP}workers/runtime/environment.ts";
-      import { grantsOf, workerEnvironment } from "${TOP}workers/launcher/grants.ts";
+      import { grantsOf } from "${TOP}workers/launcher/grants.ts";
+      import { workerEnvironment } from "${TOP}workers/launcher/processes.ts";
       const path = ${JSON.stringify(path)};
       console.log(JSON.stringify(workerEnvironment(grantsOf({ path, loaded: readJob(path) }, []))));
     `;
@@ -215,16 +238,29 @@ Deno.test("a worker sees of the environment only what its job names", async () =
   });
 });
 
-Deno.test("a worker serves metrics and health on its port while it runs", async () => {
-  await withSilentServer(async (folder, port, accepted) => {
-    const path = writeJob(folder, "seen", port, "observe:\n  metrics_port: 0\n");
-    const launcher = new Running([...LAUNCHER, path]);
-    await accepted();
-    await launcher.says('"event":"listening"');
-    const metrics_port = /"event":"listening".*?"port":(\d+)/.exec(launcher.stderr)![1];
-    const live = await fetch(`http://127.0.0.1:${metrics_port}/health/live`);
-    assert.deepEqual([live.status, await live.json()], [200, { live: true }]);
-    launcher.kill("SIGTERM");
-    await launcher.ended;
+Deno.test("a thread may do what it is granted, whatever its maker may, and sees no other's environment", async () => {
+  await withSilentServer(async (folder, port) => {
+    const path = writeJob(folder, "narrow", port);
+    const script = `${folder}/probe.ts`;
+    Deno.writeTextFileSync(
+      script,
+      `
+      import { readJob } from "${TOP}workers/runtime/environment.ts";
+      import { threads } from "${TOP}workers/launcher/threads.ts";
+      const path = ${JSON.stringify(path)};
+      const file = { path, loaded: readJob(path) };
+      const grants = { net: [], read: [path], write: [], env: [] };
+      const refused = await threads.start(file, grants, []).ended;
+      Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replace("writer", "\${env:HOME}"));
+      const unnamed = await threads.start(file, { ...grants, net: ["127.0.0.1"] }, []).ended;
+      console.log(JSON.stringify([refused, unnamed]));
+    `,
+    );
+    const { stdout, stderr } = await run(
+      ["run", "-A", "--unstable-worker-options", "--config=deno.json", script],
+    );
+    assert.equal(stdout.trim(), "[2,2]", stderr);
+    assert.match(stderr, /database\.host: this process may not connect to 127\.0\.0\.1:\d+/);
+    assert.match(stderr, /the environment variable HOME is not set/);
   });
 });

@@ -24,6 +24,12 @@ Deno.test("the commands that the README names are there", () => {
   }
 });
 
+Deno.test("what is compiled is what the task list-sync runs, with its permissions and its threads", () => {
+  const run = config.tasks["list-sync"].replace("deno run ", "");
+  const parts = "--include workers/runtime/thread.ts --output list-sync ";
+  assert.equal(config.tasks.compile, `deno compile ${run.replace("workers/", `${parts}workers/`)}`);
+});
+
 for (const name of TASKS) {
   Deno.test(`deno task ${name} --help shows usage and an example; a mistyped option is refused`, async () => {
     const help = await task(name, "--help");

@@ -1,0 +1,42 @@
+/** What a worker runs in: a process of its own, or a thread beside others. */
+
+/** The signals that ask a worker to drain and end. */
+export type StopSignal = "SIGINT" | "SIGTERM";
+
+/** What reaches a worker from outside, and how it ends. */
+export interface Host {
+  /** The words behind the worker's name. */
+  readonly args: readonly string[];
+  /** A variable of the environment. */
+  env(name: string): string | undefined;
+  /** Calls `listener` each time that the worker is asked to stop. */
+  on_stop(listener: (signal: StopSignal) => void): void;
+  /** Hands a text to whoever started the worker. */
+  answer(text: string): void;
+  /** Ends the worker at once. */
+  exit(code: number): never;
+}
+
+const processHost: Host = {
+  args: Deno.args,
+  env: (name) => Deno.env.get(name),
+  on_stop(listener) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(signal, () => listener(signal));
+    }
+  },
+  answer: (text) => console.log(text),
+  exit: (code) => Deno.exit(code),
+};
+
+let current = processHost;
+
+/** The host of this program: the process, unless a thread has set another. */
+export function host(): Host {
+  return current;
+}
+
+/** Sets the host; before any module of a worker is loaded. */
+export function setHost(host: Host): void {
+  current = host;
+}

@@ -1,0 +1,93 @@
+/** Workers as processes: what one may touch, and what becomes of it, is nothing to the others. */
+import { fileURLToPath } from "node:url";
+import { denoFlags, type Permissions } from "../../shared/jobs/permissions.ts";
+import { EXIT_DONE } from "../cli/main.ts";
+import { jobKind } from "../jobs.ts";
+import { askingGrants, type BrokersAnswer, type JobFile } from "./grants.ts";
+import type { Started, Workers } from "./workers.ts";
+
+export const processes: Workers = {
+  place: "in a process of its own",
+  prepare: cacheModules,
+  askBrokers,
+  start,
+};
+
+function start(file: JobFile, permissions: Permissions, passed: readonly string[]): Started {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...workerArguments(file, permissions), ...passed],
+    clearEnv: true,
+    env: workerEnvironment(permissions),
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+    // Out of the terminal's group: Ctrl-C comes once, through the launcher, and not twice.
+    detached: true,
+  }).spawn();
+  return {
+    pid: child.pid,
+    ended: child.status.then(({ code }) => code),
+    stop: (signal) => child.kill(signal),
+    kill: () => child.kill("SIGKILL"),
+  };
+}
+
+/** Arguments of `deno` that run the job's worker with these permissions and nothing more. */
+export function workerArguments(file: JobFile, permissions: Permissions): string[] {
+  const { worker, v8_flags = [] } = jobKind(file.loaded.kind);
+  return [
+    "run",
+    // Modules come before, by `cacheModules`: a worker downloads nothing.
+    "--cached-only",
+    ...denoFlags(permissions),
+    ...v8_flags.length > 0 ? [`--v8-flags=${v8_flags.join(",")}`] : [],
+    workerFile(worker),
+    file.path,
+  ];
+}
+
+/** Has Deno fetch what the workers import, where that has not been done before. */
+export async function cacheModules(files: readonly JobFile[]): Promise<void> {
+  const modules = new Set(files.map((file) => jobKind(file.loaded.kind).worker));
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["cache", "--quiet", ...[...modules].map(workerFile)],
+    stdin: "null",
+  }).spawn().status;
+  if (!success) throw new Error("The modules of the workers cannot be fetched; see above.");
+}
+
+async function askBrokers(file: JobFile): Promise<BrokersAnswer> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-net",
+      ...denoFlags(askingGrants(file)),
+      workerFile("launcher/brokers.ts"),
+      file.path,
+    ],
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
+  if (code === EXIT_DONE) return JSON.parse(text(stdout)) as BrokersAnswer;
+  return { error: text(stderr), refused: false };
+}
+
+function workerFile(name: string): string {
+  return fileURLToPath(new URL(`../${name}`, import.meta.url));
+}
+
+/** Names of the environment that Deno itself reads to find its module cache. */
+const DENO_NAMES = ["DENO_DIR", "HOME", "XDG_CACHE_HOME"];
+
+/** The environment of a worker: what its job names, and where Deno keeps modules. */
+export function workerEnvironment(permissions: Permissions): Record<string, string> {
+  const names = [...DENO_NAMES, ...permissions.env];
+  const found = names.map((name) => [name, Deno.env.get(name)] as const);
+  return {
+    // Deno asks its maker for a newer version otherwise: a connection that no job names.
+    DENO_NO_UPDATE_CHECK: "1",
+    ...Object.fromEntries(
+      found.filter((entry): entry is [string, string] => entry[1] !== undefined),
+    ),
+  };
+}

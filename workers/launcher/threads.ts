@@ -1,0 +1,80 @@
+/** Workers as threads of this process: less memory for each, and one crash of the engine ends all. */
+import type { Permissions } from "../../shared/jobs/permissions.ts";
+import { EXIT_FAILED } from "../cli/main.ts";
+import { jobKind } from "../jobs.ts";
+import type { ThreadStart, ThreadStop, ThreadTold } from "../runtime/thread.ts";
+import { askingGrants, type BrokersAnswer, type JobFile } from "./grants.ts";
+import type { Started, Workers } from "./workers.ts";
+
+/** As a shell numbers SIGKILL. */
+const EXIT_KILLED = 137;
+
+/** A thread with a worker in it, and what it tells. */
+interface Thread extends Started {
+  readonly answer: Promise<string>;
+}
+
+export const threads: Workers = {
+  place: "in a thread",
+  prepare: async () => {},
+  async askBrokers(file) {
+    const grants = optionsOf(askingGrants(file));
+    const thread = startThread("launcher/brokers.ts", file, { ...grants, net: true }, []);
+    const answer = await Promise.race([thread.answer, thread.ended]);
+    if (typeof answer === "string") return JSON.parse(answer) as BrokersAnswer;
+    return { error: `the thread that asks them ended with ${answer}`, refused: false };
+  },
+  start: (file, permissions, passed) =>
+    startThread(jobKind(file.loaded.kind).worker, file, optionsOf(permissions), passed),
+};
+
+/** Nothing is allowed that is not named: a thread without a word about it has what its maker has. */
+function optionsOf({ net, read, write }: Permissions): Deno.PermissionOptionsObject {
+  return {
+    net: [...net],
+    read: [...read],
+    write: [...write],
+    env: false,
+    run: false,
+    ffi: false,
+    sys: false,
+    import: false,
+  };
+}
+
+function startThread(
+  module: string,
+  file: JobFile,
+  permissions: Deno.PermissionOptionsObject,
+  passed: readonly string[],
+): Thread {
+  const answer = Promise.withResolvers<string>();
+  const ended = Promise.withResolvers<number>();
+  const thread = new Worker(new URL("../runtime/thread.ts", import.meta.url), {
+    type: "module",
+    name: file.loaded.job.name,
+    deno: { permissions },
+  });
+  thread.onmessage = ({ data }: MessageEvent<ThreadTold>) =>
+    "answer" in data ? answer.resolve(data.answer) : ended.resolve(data.exit_code);
+  thread.onerror = (event) => {
+    event.preventDefault();
+    console.error(event.message);
+    ended.resolve(EXIT_FAILED);
+  };
+  const env = Object.fromEntries(
+    file.loaded.environment.map((name) => [name, Deno.env.get(name)] as const)
+      .filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+  thread.postMessage({ module, args: [...passed, file.path], env } satisfies ThreadStart);
+  return {
+    pid: Deno.pid,
+    answer: answer.promise,
+    ended: ended.promise,
+    stop: (stop) => thread.postMessage({ stop } satisfies ThreadStop),
+    kill() {
+      thread.terminate();
+      ended.resolve(EXIT_KILLED);
+    },
+  };
+}
