@@ -86,9 +86,14 @@ Deno.test("MySQL: a capture goes on with a replica that was promoted, and not wi
       await lab.start({ ...STREAM, mode: "batch" }).done;
       const { generation } = (await lab.stored())!;
 
+      await using forgetful = await SnapshotLab.open(way, { keyed: KEYED }, first.info);
+      await forgetful.start({ ...STREAM, mode: "batch" }).done;
+
       // Killed in the middle of a transaction, which then comes from the other server.
       await insert(lab, 1_001, LARGE_ROWS);
       await killedAfter(lab, SENDS);
+      await insert(forgetful, 1_001, LARGE_ROWS);
+      await killedAfter(forgetful, SENDS);
       await insert(lab, 11, 10);
       const held = (await lab.changes("keyed")).length;
       assert.ok(held > 10 && held < LARGE_ROWS, `the topic holds ${held} changes`);
@@ -105,6 +110,14 @@ Deno.test("MySQL: a capture goes on with a replica that was promoted, and not wi
       const generations = await onceEach(lab, LARGE_ROWS + 40);
       assert.equal(generations.size, 2);
       assert.equal((await lab.stored())!.generation, generation + 1);
+
+      // A capture that does not look for what the topics hold is seen to repeat it.
+      await forgetful.moveTo(second.info);
+      const sabotage: RunChanges["sabotage"] = (source) => {
+        source.awaited = () => Promise.resolve(new Set());
+      };
+      await forgetful.start({ ...STREAM, mode: "batch", sabotage }).done;
+      await assert.rejects(onceEach(forgetful, LARGE_ROWS));
 
       // Back, to a server that never got what was captured last.
       await replicate(first, second);
@@ -208,7 +221,8 @@ Deno.test("PostgreSQL 18: a capture goes on with a standby that keeps its slot, 
   await lab.run("ALTER SYSTEM SET synchronized_standby_slots = 'follower'");
   await lab.run("SELECT pg_reload_conf()");
 
-  await lab.start({ ...changes, mode: "batch" }).done;
+  // The slot is made without, and changed when the job asks for it.
+  await lab.start({ ...STREAM, mode: "batch" }).done;
   await insert(lab, 1, 10);
   await keepSlot(lab, first, follower, changes);
   await insert(lab, 1_001, LARGE_ROWS);

@@ -65,6 +65,8 @@ export interface RunChanges {
   readonly mode?: "stream" | "batch";
   readonly on_history_lost?: "fail" | "resync";
   readonly source?: SourceChanges;
+  /** Breaks the source on purpose. */
+  readonly sabotage?: (source: Source) => void;
   /** Called before each send of rows; the send waits for it. */
   readonly sending?: (running: Running) => Promise<void> | void;
 }
@@ -98,7 +100,11 @@ export class Running {
       on_oversize: "fail",
       source: { snapshot: (source["snapshot"] ?? "initial") as "initial" },
     }, {
-      source: () => lab.source(log, source),
+      source: () => {
+        const made = lab.source(log, source);
+        changes.sabotage?.(made);
+        return made;
+      },
       kafka: this.#watched(kafka, lab, changes),
       version: "0",
       log,

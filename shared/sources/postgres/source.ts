@@ -54,6 +54,7 @@ import type { PluginContext, PluginReader } from "./plugin.ts";
 import { locate, readStanding } from "./positions.ts";
 import { ReplicationStream } from "./replication_stream.ts";
 import {
+  allowFailover,
   awaitRelease,
   checkSlot,
   createSlot,
@@ -377,8 +378,8 @@ export class PostgresSource implements Source {
       log.info("slot_dropped", { slot: names.slot, lsn: formatLsn(slot.confirmed_lsn) });
       slot = undefined;
     }
+    if (options.slot_failover) await refuseWithoutFailover(session, options);
     if (slot === undefined) {
-      if (options.slot_failover) await refuseWithoutFailover(session, options);
       const made = progress === undefined
         ? { start: await createSlot(session, names.slot, options) }
         : await createExportingSlot(client, names.slot, options);
@@ -388,6 +389,7 @@ export class PostgresSource implements Source {
     }
     checkSlot(slot, options);
     await awaitRelease(session, names.slot);
+    if (options.slot_failover && !slot.failover) await allowFailover(client, slot);
     // Read again: the predecessor may have confirmed more before it let go.
     const { confirmed_lsn } = await findSlot(session, names.slot) ?? slot;
     if (resume !== undefined && confirmed_lsn > stored) {
