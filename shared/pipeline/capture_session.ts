@@ -253,9 +253,8 @@ export class CaptureSession {
     for (const { partitions } of Object.values(this.#stored!.topics)) {
       for (const state of partitions) this.#uncovered.add(state);
     }
-    const handover = await Handover.read(
-      ...[this.#admin!, this.#stored!, this.#format, this.#identity] as const,
-    );
+    const stored = this.#stored!;
+    const handover = await Handover.read(this.#admin!, stored, this.#format, this.#identity);
     if (handover.done) return;
     handover.keep(await this.#source.awaited!(handover.transactions));
     this.#deps.log.info("handover", { transactions: handover.transactions.size });

@@ -124,6 +124,7 @@ Deno.test("PostgreSQL: a chunk waits for a commit that is in the log and not yet
       // Its commit is written, streamed, and waits for a standby that there is not.
       await using hidden = await lab.connect();
       const committed = hidden.run(`UPDATE ${lab.quoted("keyed")} SET v = 'new' WHERE id = 1`);
+      committed.catch(() => {}); // told below
       await until(
         "the change has come",
         async () => (await lab.changes("keyed")).some(({ op }) => op === "u"),

@@ -135,6 +135,7 @@ await capture({
   on_history_lost: "fail",
   source: { snapshot: "never" },
   columns: [],
+  on_oversize: "fail",
 }, {
   source: createSource,
   kafka: SABOTAGES[sabotage!]!(await openKafka(kafkaOptions.parse(job.kafka), "produce", log)),
