@@ -59,7 +59,7 @@ export type SnapshotMark =
   | "incremental";
 
 /** The kind of database a change comes from. */
-export type Connector = "mysql" | "postgresql";
+export type Connector = "mariadb" | "mysql" | "postgresql";
 
 /** The source as a whole; shared by all its changes. */
 export interface SourceIdentity {

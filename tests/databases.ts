@@ -1,10 +1,12 @@
 /** The databases of the test stack, for tests that hold on each of them. */
 import { type DatabaseOptions, databaseOptions } from "../shared/database/options.ts";
-import { type TestStack, testStack } from "./stack.ts";
+import { type DatabaseInfo, type TestStack, testStack } from "./stack.ts";
 
 /** A database under test. */
 export interface TestDatabase {
-  readonly name: "PostgreSQL" | "MySQL";
+  readonly name: "PostgreSQL" | "MySQL" | "MariaDB";
+  /** The kind of job that captures it. */
+  readonly capture: "capture-pg" | "capture-mysql" | "capture-mariadb";
   /** The user that may make and write tables. */
   readonly database: DatabaseOptions;
   /** The user that captures, and reads tables. */
@@ -16,23 +18,39 @@ export interface TestDatabase {
 /** PostgreSQL and MySQL of a stack. */
 export function databases(stack: Pick<TestStack, "pg" | "mysql"> = testStack()): TestDatabase[] {
   const { pg, mysql } = stack;
-  const reach = (
-    kind: DatabaseOptions["kind"],
-    { host, port, database, users }: typeof pg,
-    user: "writer" | "replicator",
-  ) => databaseOptions.parse({ kind, host, port, database, ...users[user] });
   return [
     {
       name: "PostgreSQL",
+      capture: "capture-pg",
       database: reach("postgresql", pg, "writer"),
       reader: reach("postgresql", pg, "replicator"),
       qualified: (table) => `public.${table}`,
     },
     {
       name: "MySQL",
+      capture: "capture-mysql",
       database: reach("mysql", mysql, "writer"),
       reader: reach("mysql", mysql, "replicator"),
       qualified: (table) => table,
     },
   ];
+}
+
+/** MariaDB on a server of the test's own. */
+export function mariadbDatabase(info: DatabaseInfo): TestDatabase {
+  return {
+    name: "MariaDB",
+    capture: "capture-mariadb",
+    database: reach("mysql", info, "writer"),
+    reader: reach("mysql", info, "replicator"),
+    qualified: (table) => table,
+  };
+}
+
+function reach(
+  kind: DatabaseOptions["kind"],
+  { host, port, database, users }: DatabaseInfo,
+  user: "writer" | "replicator",
+): DatabaseOptions {
+  return databaseOptions.parse({ kind, host, port, database, ...users[user] });
 }

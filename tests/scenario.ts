@@ -60,7 +60,7 @@ export class Scenario {
     this.folder = `${this.#stack.dir}/logs/${this.name}`;
     this.output = `${this.#stack.dir}/${this.name}`;
     Deno.mkdirSync(this.folder);
-    const schema = db.name === "MySQL" ? db.database.database : "public";
+    const schema = db.database.kind === "mysql" ? db.database.database : "public";
     this.topic = `${this.name}.${schema}.${this.name}`;
   }
 
@@ -97,12 +97,11 @@ export class Scenario {
   /** The capture's job. */
   captureJob(): { name: string; job: string } & Record<string, unknown> {
     const { host, port, database, user, password } = this.#db.reader;
-    const isMysql = this.#db.name === "MySQL";
-    const source = isMysql
+    const source = this.#db.database.kind === "mysql"
       ? { host, port, user, password, tables: [`${database}.${this.name}`] }
       : { host, port, database, user, password, tables: [`public.${this.name}`] };
     return {
-      job: isMysql ? "capture-mysql" : "capture-pg",
+      job: this.#db.capture,
       name: this.name,
       source: {
         snapshot: this.#options.snapshot ?? "never",

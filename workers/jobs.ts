@@ -88,6 +88,13 @@ const captureMysqlJob = z.strictObject({
   ...captureOptions,
 }).superRefine((job, context) => refine(captureProblem(job), context));
 
+const captureMariadbJob = z.strictObject({
+  ...everyJob("capture-mariadb"),
+  source: mysqlOptions.describe("The MariaDB server and what is captured of it."),
+  kafka: captureKafka,
+  ...captureOptions,
+}).superRefine((job, context) => refine(captureProblem(job), context));
+
 const seedJob = z.strictObject({ ...everyJob("seed"), ...seedOptions.shape });
 
 const consumeCsvJob = z.strictObject({
@@ -111,39 +118,44 @@ const PASSING_ON = ["--max-semi-space-size=16", "--heap-growing-percent=20"];
 /** Makes few objects a row: with half of that a backlog takes the same time, with a quarter more. */
 const COPYING = ["--max-semi-space-size=8", "--heap-growing-percent=20"];
 
+/** What all captures have in common. */
+const CAPTURE = {
+  command: "capture",
+  v8_flags: PASSING_ON,
+  checked_at_start: true,
+  overrides: ["mode"],
+  needs: (
+    { source, kafka }: { source: { host: string; port: number }; kafka: { brokers: string[] } },
+  ): Needs => ({
+    net: [server(source, ["source", "host"])],
+    brokers: brokerGrants(kafka),
+    read: kafkaFiles(),
+    write: [],
+  }),
+} as const;
+
 /** All kinds by the name that stands in `job:`. Adding one is an entry here. */
 export const jobKinds = {
   "capture-pg": {
     summary: "Captures the changes of PostgreSQL tables into Kafka topics.",
     schema: capturePgJob,
-    command: "capture",
     example: "jobs/capture-pg.yaml",
     worker: "capture-pg.ts",
-    v8_flags: PASSING_ON,
-    checked_at_start: true,
-    overrides: ["mode"],
-    needs: ({ source, kafka }: z.infer<typeof capturePgJob>): Needs => ({
-      net: [server(source, ["source", "host"])],
-      brokers: brokerGrants(kafka),
-      read: kafkaFiles(),
-      write: [],
-    }),
+    ...CAPTURE,
   },
   "capture-mysql": {
     summary: "Captures the changes of MySQL tables into Kafka topics.",
     schema: captureMysqlJob,
-    command: "capture",
     example: "jobs/capture-mysql.yaml",
     worker: "capture-mysql.ts",
-    v8_flags: PASSING_ON,
-    checked_at_start: true,
-    overrides: ["mode"],
-    needs: ({ source, kafka }: z.infer<typeof captureMysqlJob>): Needs => ({
-      net: [server(source, ["source", "host"])],
-      brokers: brokerGrants(kafka),
-      read: kafkaFiles(),
-      write: [],
-    }),
+    ...CAPTURE,
+  },
+  "capture-mariadb": {
+    summary: "Captures the changes of MariaDB tables into Kafka topics.",
+    schema: captureMariadbJob,
+    example: "jobs/capture-mariadb.yaml",
+    worker: "capture-mariadb.ts",
+    ...CAPTURE,
   },
   "consume-csv": {
     summary: "Writes the changes of Kafka topics into CSV files.",

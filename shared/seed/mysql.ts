@@ -90,10 +90,9 @@ class MysqlWriter implements SeedWriter {
    */
   async delete(ids: readonly number[]): Promise<number> {
     const result = await this.#execute(
-      `DELETE /*+ INDEX(old PRIMARY) */ FROM ${this.#table} AS old WHERE old.id IN (${
-        places(ids, "?")
-      })`,
-      ids,
+      `DELETE old FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) AS gone
+       STRAIGHT_JOIN ${this.#table} AS old ON old.id = gone.id`,
+      [JSON.stringify(ids)],
     );
     return result.affectedRows;
   }

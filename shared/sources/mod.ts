@@ -2,6 +2,7 @@
 
 /** Loads a source's class. */
 export const sources = {
+  mariadb: async () => (await import("./mysql/source.ts")).MariadbSource,
   mysql: async () => (await import("./mysql/source.ts")).MysqlSource,
   postgresql: async () => (await import("./postgres/source.ts")).PostgresSource,
 };

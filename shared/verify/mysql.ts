@@ -142,6 +142,7 @@ function readingOf(name: string, type: string, bits: number): Reading {
     case "multilinestring":
     case "multipolygon":
     case "geomcollection":
+    case "geometrycollection":
     case "vector":
       return { expression: column, text: (field) => bytesText(field.buffer()) };
     default:

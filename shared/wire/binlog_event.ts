@@ -1,9 +1,9 @@
-/** The events of MySQL's binary log, but for those about rows: bytes → plain objects. */
-import { crc32 } from "node:zlib";
+/** The events of MySQL's and MariaDB's binary logs, but for those about rows: bytes → plain objects. */
+import { crc32, inflateRawSync, inflateSync } from "node:zlib";
 import { RecordError } from "../errors.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 
-/** Type codes, as in the server's `Log_event_type`. */
+/** Type codes, as in the servers' `Log_event_type`; from 160 on they are MariaDB's own. */
 export const EventType = {
   QUERY: 2,
   STOP: 3,
@@ -36,6 +36,18 @@ export const EventType = {
   TRANSACTION_PAYLOAD: 40,
   HEARTBEAT_V2: 41,
   GTID_TAGGED: 42,
+  ANNOTATE_ROWS: 160,
+  BINLOG_CHECKPOINT: 161,
+  MARIADB_GTID: 162,
+  GTID_LIST: 163,
+  START_ENCRYPTION: 164,
+  QUERY_COMPRESSED: 165,
+  WRITE_ROWS_COMPRESSED_V1: 166,
+  UPDATE_ROWS_COMPRESSED_V1: 167,
+  DELETE_ROWS_COMPRESSED_V1: 168,
+  WRITE_ROWS_COMPRESSED: 169,
+  UPDATE_ROWS_COMPRESSED: 170,
+  DELETE_ROWS_COMPRESSED: 171,
 } as const;
 
 const NAMES = new Map<number, string>(
@@ -179,7 +191,7 @@ export function readHeartbeatV2(body: BinlogReader): Rotation {
 
 /** A transaction's first event. */
 export interface GtidEvent {
-  /** `uuid` or `uuid:tag`; undefined for an anonymous transaction. */
+  /** `uuid` or `uuid:tag`, MariaDB: `domain-server`; undefined for an anonymous transaction. */
   readonly source: string | undefined;
   readonly number: number;
   /** When it was committed on the server where it began, microseconds since the Unix epoch. */
@@ -219,6 +231,83 @@ export function readGtid(event: BinlogEvent): GtidEvent {
     immediate_commit_us,
     transaction_length,
   };
+}
+
+/** A MariaDB transaction's first event; it stands for the BEGIN that MySQL writes behind its own. */
+export interface MariadbGtidEvent extends GtidEvent {
+  /** One statement follows, and nothing that ends it. */
+  readonly standalone: boolean;
+  /** The rows are of an XA transaction that is prepared: its end comes later. */
+  readonly xa: boolean;
+}
+
+// Flags of MARIADB_GTID, from "GTID_EVENT" in MariaDB's description of its replication protocol.
+const STANDALONE = 1;
+const PREPARED_XA = 64;
+
+/** MARIADB_GTID. The server tells whole seconds only. */
+export function readMariadbGtid(event: BinlogEvent): MariadbGtidEvent {
+  const { body } = event;
+  const number = body.size64();
+  const domain = body.u32();
+  const flags = body.u8();
+  const commit_us = event.timestamp_s * 1_000_000;
+  return {
+    source: `${domain}-${event.server_id}`,
+    number,
+    original_commit_us: commit_us,
+    immediate_commit_us: commit_us,
+    transaction_length: 0,
+    standalone: (flags & STANDALONE) !== 0,
+    xa: (flags & PREPARED_XA) !== 0,
+  };
+}
+
+/** The count's upper four bits are flags. */
+const GTID_LIST_COUNT = 0x0fff_ffff;
+
+/** GTID_LIST: the last transactions before a file, in the text form; of each domain the last entry counts. */
+export function readGtidList(body: BinlogReader): string {
+  let left = body.u32() & GTID_LIST_COUNT;
+  const gtids: string[] = [];
+  while (left-- > 0) gtids.push(`${body.u32()}-${body.u32()}-${body.size64()}`);
+  return gtids.join(",");
+}
+
+const ZLIB_MARK = 0x80;
+
+/**
+ * The rest of a body as it was before MariaDB compressed it: a byte of mark and length of the length,
+ * the length before compression, highest byte first, and a zlib stream. Throws RecordError when it
+ * is not.
+ */
+export function inflateRest(body: BinlogReader): BinlogReader {
+  const head = body.u8();
+  const length_bytes = head & 7;
+  if ((head & 0xf0) !== ZLIB_MARK || length_bytes < 1 || length_bytes > 4) {
+    throw new RecordError(
+      `A compressed event begins with 0x${head.toString(16)}, which is not known`,
+      {
+        cure: "SET GLOBAL log_bin_compress = OFF",
+      },
+    );
+  }
+  const length = body.beUint(length_bytes);
+  const bytes = inflated(body.view(body.left), length, true);
+  return new BinlogReader(bytes);
+}
+
+/** `packed` through zlib, or through raw deflate. Throws RecordError unless just `length` bytes come. */
+export function inflated(packed: Uint8Array, length: number, wrapped: boolean): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    const inflate = wrapped ? inflateSync : inflateRawSync;
+    bytes = inflate(packed, { maxOutputLength: Math.max(1, length) });
+  } catch (cause) {
+    throw new RecordError(`Cannot decompress ${packed.length} bytes into ${length}`, { cause });
+  }
+  if (bytes.length === length) return bytes;
+  throw new RecordError(`Compressed bytes hold ${bytes.length} where ${length} are told`);
 }
 
 function timestamp55(body: BinlogReader): number {
@@ -262,7 +351,8 @@ function zigzag(value: number): number {
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }
 
-function uuidText(bytes: Uint8Array): string {
+/** 16 bytes as the servers write a UUID. */
+export function uuidText(bytes: Uint8Array): string {
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
@@ -274,15 +364,16 @@ export interface QueryEvent {
   readonly text: string;
 }
 
-/** QUERY. */
-export function readQuery(body: BinlogReader): QueryEvent {
+/** QUERY; `compressed`: QUERY_COMPRESSED, whose text alone is. */
+export function readQuery(body: BinlogReader, compressed = false): QueryEvent {
   body.take(8); // thread id, execution time
   const database_bytes = body.u8();
   body.take(2); // error code
   body.take(body.u16()); // status variables
   const database = body.utf8(database_bytes);
   body.take(1); // terminating zero
-  return { database, text: lossyText(body.view(body.left)) };
+  const text = compressed ? inflateRest(body) : body;
+  return { database, text: lossyText(text.view(text.left)) };
 }
 
 // A statement is in its client's character set; only its first words and names matter here.

@@ -1,7 +1,7 @@
 /** WRITE_ROWS, UPDATE_ROWS and DELETE_ROWS: the images of changed rows. */
 import type { Value } from "../change.ts";
 import { RecordError } from "../errors.ts";
-import { type BinlogEvent, EventType } from "./binlog_event.ts";
+import { type BinlogEvent, EventType, inflateRest } from "./binlog_event.ts";
 import type { BinlogReader } from "./binlog_reader.ts";
 import type { ValueReader } from "./mysql_column.ts";
 
@@ -16,7 +16,28 @@ export const ROWS_EVENTS: ReadonlyMap<number, RowsOp> = new Map([
   [EventType.UPDATE_ROWS, "u"],
   [EventType.DELETE_ROWS_V1, "d"],
   [EventType.DELETE_ROWS, "d"],
+  [EventType.WRITE_ROWS_COMPRESSED_V1, "c"],
+  [EventType.WRITE_ROWS_COMPRESSED, "c"],
+  [EventType.UPDATE_ROWS_COMPRESSED_V1, "u"],
+  [EventType.UPDATE_ROWS_COMPRESSED, "u"],
+  [EventType.DELETE_ROWS_COMPRESSED_V1, "d"],
+  [EventType.DELETE_ROWS_COMPRESSED, "d"],
 ]);
+
+/** Rows events of version 2, which have room for extra data. */
+const WITH_EXTRA: ReadonlySet<number> = new Set([
+  EventType.WRITE_ROWS,
+  EventType.UPDATE_ROWS,
+  EventType.DELETE_ROWS,
+  EventType.WRITE_ROWS_COMPRESSED,
+  EventType.UPDATE_ROWS_COMPRESSED,
+  EventType.DELETE_ROWS_COMPRESSED,
+]);
+
+/** Whether the images of a rows event of this type are compressed. */
+export function isCompressed(type: number): boolean {
+  return type >= EventType.WRITE_ROWS_COMPRESSED_V1 && type <= EventType.DELETE_ROWS_COMPRESSED;
+}
 
 /** The start of a rows event. */
 export interface RowsHead {
@@ -32,7 +53,7 @@ export function readRowsHead(event: BinlogEvent): RowsHead {
   const { body } = event;
   const table_id = body.u48();
   const flags = body.u16();
-  if (event.type >= EventType.WRITE_ROWS) {
+  if (WITH_EXTRA.has(event.type)) {
     const extra = body.u16(); // its own two bytes included
     if (extra < 2) throw new RecordError(`A rows event has extra data of ${extra} bytes`);
     body.take(extra - 2);
@@ -53,20 +74,24 @@ export interface RowLayout {
 /** A row image; `undefined` where the log carries no value. */
 export type RowImage = (Value | undefined)[];
 
+/** Takes a row; `before_at` and `after_at` are the images' places in the event's bytes. */
+export type RowVisitor = (
+  before: RowImage | null,
+  after: RowImage | null,
+  before_at: number,
+  after_at: number,
+) => void;
+
 /**
- * Calls `visit` for each row in the order of the event. `before_at` and `after_at` are the images'
- * places in the event's bytes. Throws RecordError when the event does not fit the layout.
+ * Calls `visit` for each row in the order of the event. `compressed`: the images are. Throws
+ * RecordError when the event does not fit the layout.
  */
 export function readRows(
   body: BinlogReader,
   op: RowsOp,
   layout: RowLayout,
-  visit: (
-    before: RowImage | null,
-    after: RowImage | null,
-    before_at: number,
-    after_at: number,
-  ) => void,
+  visit: RowVisitor,
+  compressed = false,
 ): void {
   const count = body.lenenc();
   if (count !== layout.readers.length) {
@@ -76,16 +101,17 @@ export function readRows(
   }
   const first = presentColumns(body, count);
   const second = op === "u" ? presentColumns(body, count) : first;
-  while (body.left > 0) {
-    const at = body.at;
-    const image = readImage(body, layout, first);
+  const images = compressed ? inflateRest(body) : body;
+  while (images.left > 0) {
+    const at = images.at;
+    const image = readImage(images, layout, first);
     if (op === "c") visit(null, image, at, at);
     else if (op === "d") visit(image, null, at, at);
     else {
-      const after_at = body.at;
-      visit(image, readImage(body, layout, second), at, after_at);
+      const after_at = images.at;
+      visit(image, readImage(images, layout, second), at, after_at);
     }
-    if (body.at === at) throw new RecordError("A row image has no bytes");
+    if (images.at === at) throw new RecordError("A row image has no bytes");
   }
 }
 

@@ -3,7 +3,7 @@ import { RecordError } from "../errors.ts";
 import type { BinlogEvent } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 
-/** Column type codes, as in the server's `enum_field_types`. */
+/** Column type codes, as in the servers' `enum_field_types`; the compressed ones are MariaDB's. */
 export const ColumnType = {
   TINY: 1,
   SHORT: 2,
@@ -20,6 +20,8 @@ export const ColumnType = {
   TIMESTAMP2: 17,
   DATETIME2: 18,
   TIME2: 19,
+  BLOB_COMPRESSED: 140,
+  VARCHAR_COMPRESSED: 141,
   VECTOR: 242,
   JSON: 245,
   NEWDECIMAL: 246,
@@ -36,7 +38,7 @@ export interface MappedColumn {
   /** Code of ColumnType; ENUM and SET stand for themselves, not for STRING. */
   readonly type: number;
   /**
-   * VARCHAR, STRING: bytes declared. BLOB, JSON, GEOMETRY, VECTOR: bytes of the length prefix.
+   * VARCHAR, STRING: bytes declared, compressed one more. BLOB, JSON, GEOMETRY, VECTOR: bytes of the length prefix.
    * NEWDECIMAL: precision. BIT: bits. Temporal types: fraction digits. ENUM, SET: bytes.
    */
   readonly size: number;
@@ -86,8 +88,11 @@ export function readTableName(body: BinlogReader): { db: string; table: string }
   return { db, table };
 }
 
-/** The definition. Throws RecordError for types that are not known and for damaged bytes. */
-export function readTableMap(body: BinlogReader): TableMap {
+/**
+ * The definition. `mariadb`: as that server writes it. Throws RecordError for types that are not known
+ * and for damaged bytes.
+ */
+export function readTableMap(body: BinlogReader, mariadb = false): TableMap {
   const { db, table } = readTableName(body);
   const count = body.lenenc();
   if (count < 1 || count > MAX_COLUMNS) {
@@ -99,7 +104,7 @@ export function readTableMap(body: BinlogReader): TableMap {
   const metadata = new BinlogReader(body.bytes, metadata_at, metadata_at + metadata_bytes);
   const sizes = Array.from(types, (type) => readColumnSize(type, metadata));
   const nullable = body.copy((count + 7) >> 3);
-  const optional = readOptional(body, sizes);
+  const optional = readOptional(body, sizes, mariadb ? MARIADB_CHARACTER : CHARACTER);
   const columns = sizes.map((column, i): MappedColumn => ({
     ...column,
     nullable: (nullable[i >> 3]! & (1 << (i & 7))) !== 0,
@@ -139,11 +144,13 @@ function readColumnSize(type: number, metadata: BinlogReader): Sized {
     case T.DATETIME2:
     case T.TIME2:
     case T.BLOB:
+    case T.BLOB_COMPRESSED:
     case T.JSON:
     case T.GEOMETRY:
     case T.VECTOR:
       return { type, size: checkedSize(type, metadata.u8()), scale: 0 };
     case T.VARCHAR:
+    case T.VARCHAR_COMPRESSED:
       return { type, size: metadata.u16(), scale: 0 };
     case T.BIT: {
       const rest = metadata.u8();
@@ -160,7 +167,9 @@ function readColumnSize(type: number, metadata: BinlogReader): Sized {
       return readStringSize(type, metadata.u8(), metadata.u8());
   }
   throw new RecordError(`A table has a column of type code ${type}, which is not known`, {
-    cure: "rebuild columns from before MySQL 5.6 with ALTER TABLE … FORCE, or exclude the table",
+    cure:
+      "rebuild columns of times from before MySQL 5.6, or made with mysql56_temporal_format = OFF," +
+      " with ALTER TABLE … FORCE; or exclude the table",
   });
 }
 
@@ -171,6 +180,7 @@ const TEMPORAL: ReadonlySet<number> = new Set([
 ]);
 const PREFIXED: ReadonlySet<number> = new Set([
   ColumnType.BLOB,
+  ColumnType.BLOB_COMPRESSED,
   ColumnType.JSON,
   ColumnType.GEOMETRY,
   ColumnType.VECTOR,
@@ -222,6 +232,10 @@ const CHARACTER: ReadonlySet<number> = new Set([
   ColumnType.BLOB,
   ColumnType.VECTOR,
 ]);
+const MARIADB_CHARACTER: ReadonlySet<number> = new Set([
+  ...[ColumnType.STRING, ColumnType.VAR_STRING, ColumnType.VARCHAR, ColumnType.BLOB],
+  ...[ColumnType.VARCHAR_COMPRESSED, ColumnType.BLOB_COMPRESSED, ColumnType.GEOMETRY],
+]);
 
 interface Optional {
   names?: string[];
@@ -235,7 +249,11 @@ interface Optional {
 }
 
 /** The optional metadata: type, length, value. Unknown types are passed over: they only add. */
-function readOptional(body: BinlogReader, columns: readonly Sized[]): Optional {
+function readOptional(
+  body: BinlogReader,
+  columns: readonly Sized[],
+  character: ReadonlySet<number>,
+): Optional {
   const found: Optional = {
     unsigned: new Map(),
     collations: new Map(),
@@ -249,7 +267,8 @@ function readOptional(body: BinlogReader, columns: readonly Sized[]): Optional {
     const type = body.u8();
     const length = body.lenenc();
     const from = body.take(length);
-    FIELDS.get(type)?.(found, new BinlogReader(body.bytes, from, from + length), of);
+    const field = new BinlogReader(body.bytes, from, from + length);
+    FIELDS.get(type)?.(found, field, of, character);
   }
   return found;
 }
@@ -261,11 +280,15 @@ const LISTED: ReadonlySet<number> = new Set([ColumnType.ENUM, ColumnType.SET]);
 const GEOMETRIC: ReadonlySet<number> = new Set([ColumnType.GEOMETRY]);
 const VECTORS: ReadonlySet<number> = new Set([ColumnType.VECTOR]);
 
-/** `of` answers the indexes of the columns of those types: a field tells of these alone, in order. */
+/**
+ * `of` answers the indexes of the columns of those types: a field tells of these alone, in order.
+ * `character`: the types that have a collation.
+ */
 type FieldReader = (
   found: Optional,
   field: BinlogReader,
   of: (types: ReadonlySet<number>) => number[],
+  character: ReadonlySet<number>,
 ) => void;
 
 /** By the codes of `Optional_metadata_field_type` in the server's rows_event.h. */
@@ -274,11 +297,14 @@ const FIELDS: ReadonlyMap<number, FieldReader> = new Map<number, FieldReader>([
     const numeric = of(NUMERIC);
     bits(field, numeric.length).forEach((bit, i) => found.unsigned.set(numeric[i]!, bit));
   }],
-  [2, (found, field, of) => defaultCharset(field, of(CHARACTER), found.collations)],
+  [
+    2,
+    (found, field, of, character) => defaultCharset(field, of(character), found.collations),
+  ],
   [
     3,
-    (found, field, of) =>
-      each(field, of(CHARACTER), (i) => found.collations.set(i, field.lenenc())),
+    (found, field, of, character) =>
+      each(field, of(character), (i) => found.collations.set(i, field.lenenc())),
   ],
   [4, (found, field, of) => {
     const names: string[] = [];

@@ -56,6 +56,11 @@ export class GtidSet {
     return new GtidSet().union(this);
   }
 
+  /** The GTID of a transaction. */
+  name(source: string, number: number): string {
+    return `${source}:${number}`;
+  }
+
   /** Adds one transaction; `source` is `uuid` or `uuid:tag`. */
   add(source: string, number: number): this {
     const intervals = this.#sources.get(source);

@@ -144,7 +144,11 @@ const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read?: () =
 export const READABLE_CHARSETS: readonly string[] = Object.entries(CHARSETS)
   .filter(([, [, read]]) => read !== undefined).map(([name]) => name);
 
-/** First and last id of the collations of each character set; from information_schema.COLLATIONS. */
+/**
+ * First and last id of the collations of each character set; from information_schema.COLLATIONS of
+ * MySQL, and from COLLATION_CHARACTER_SET_APPLICABILITY of MariaDB, whose own are 576 to 738 and the
+ * blocks of 256 from 2048 on.
+ */
 const COLLATIONS: Readonly<Record<string, readonly (number | readonly [number, number])[]>> = {
   armscii8: [32, 64],
   ascii: [11, 65],
@@ -180,14 +184,19 @@ const COLLATIONS: Readonly<Record<string, readonly (number | readonly [number, n
   sjis: [13, 88],
   swe7: [10, 82],
   tis620: [18, 89],
-  ucs2: [35, 90, [128, 151], 159],
+  ucs2: [35, 90, [128, 151], 159, [640, 642], [2560, 2815]],
   ujis: [12, 91],
-  utf16: [[54, 55], [101, 124]],
+  utf16: [[54, 55], [101, 124], [672, 674], [2816, 3071]],
   utf16le: [56, 62],
-  utf32: [[60, 61], [160, 183]],
-  utf8mb3: [33, 76, 83, [192, 215], 223],
-  utf8mb4: [[45, 46], [224, 247], [255, 271], [273, 275], [277, 294], [296, 298], 300, [303, 323]],
+  utf32: [[60, 61], [160, 183], [736, 738], [3072, 3327]],
+  utf8mb3: [33, 76, 83, [192, 215], 223, [576, 578], [2048, 2303]],
+  utf8mb4: [
+    ...[[45, 46], [224, 247], [255, 271], [273, 275], [277, 294], [296, 298], 300, [303, 323]],
+    ...[[608, 610], [2304, 2559]],
+  ] as const,
 };
+
+const NOPAD = 1024;
 
 /** The collation id of the pseudo character set `binary`. */
 export const BINARY_COLLATION = 63;
@@ -208,12 +217,13 @@ export function charsetByName(name: string): Charset {
 /** The character set that a collation id belongs to; throws RecordError for an unknown id. */
 export function charsetOf(collation: number): Charset {
   const name = collationCharset.get(collation);
-  if (name === undefined) {
-    throw new RecordError(`No collation with id ${collation} is known`, {
-      cure: "give the column a collation that information_schema.COLLATIONS of MySQL 9.7 lists",
-    });
-  }
-  return charsetByName(name);
+  if (name !== undefined) return charsetByName(name);
+  // MariaDB's collations that do not pad have the padding ones' ids and this more.
+  if (collation > NOPAD && collation < 2 * NOPAD) return charsetOf(collation - NOPAD);
+  throw new RecordError(`No collation with id ${collation} is known`, {
+    cure:
+      "give the column one that information_schema.COLLATIONS of MySQL 9.7 or MariaDB 10.11 has",
+  });
 }
 
 const collationCharset = new Map<number, string>();

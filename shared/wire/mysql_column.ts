@@ -1,11 +1,13 @@
 /** A MySQL column: its type as text, and how one value is read from a row image. */
 import type { Kind, Value } from "../change.ts";
 import { RecordError } from "../errors.ts";
+import { inflated, uuidText } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 import { ColumnType as T, type MappedColumn } from "./binlog_table_map.ts";
 import { BINARY_COLLATION, charsetOf, type TextReader } from "./mysql_charset.ts";
 import { readDecimal } from "./mysql_decimal.ts";
 import { readJson } from "./mysql_json.ts";
+import { inet6Text } from "./inet6.ts";
 import { readDate, readDatetime, readTime, readTimestamp, readYear } from "./mysql_temporal.ts";
 
 /** Reads one value that is not null. */
@@ -17,6 +19,15 @@ export interface TypeOfColumn {
   readonly type: string;
   readonly kind: Kind;
 }
+
+/** MariaDB's types that its log shows as BINARY: that type, and how the bytes become the server's text. */
+export const SHOWN_AS_BINARY: Readonly<
+  Record<string, { readonly shown: string; readonly text: (bytes: Uint8Array) => string }>
+> = {
+  inet4: { shown: "binary(4)", text: (bytes) => bytes.join(".") },
+  inet6: { shown: "binary(16)", text: inet6Text },
+  uuid: { shown: "binary(16)", text: uuidText },
+};
 
 const INTEGERS = new Map<number, string>([
   [T.TINY, "tinyint"],
@@ -46,7 +57,10 @@ const GEOMETRIES = [
 export function typeOfColumn(column: MappedColumn): TypeOfColumn {
   const sign = column.unsigned === true ? " unsigned" : "";
   const integer = INTEGERS.get(column.type);
-  if (integer !== undefined) return { type: integer + sign, kind: "integer" };
+  if (integer !== undefined) {
+    if (column.unsigned !== undefined) return { type: integer + sign, kind: "integer" };
+    throw new RecordError("The binlog does not tell its sign", { cure: FULL_METADATA });
+  }
   const temporal = TEMPORALS.get(column.type);
   if (temporal !== undefined) {
     return { type: column.size === 0 ? temporal : `${temporal}(${column.size})`, kind: "string" };
@@ -83,12 +97,13 @@ function stringType(column: MappedColumn): TypeOfColumn {
   const collation = collationOf(column);
   const binary = collation === BINARY_COLLATION;
   const kind = binary ? "bytes" : "string";
-  if (column.type === T.BLOB) {
+  if (column.type === T.BLOB || column.type === T.BLOB_COMPRESSED) {
     return { type: BLOBS[column.size - 1] + (binary ? "blob" : "text"), kind };
   }
   const fixed = column.type === T.STRING;
   const name = binary ? (fixed ? "binary" : "varbinary") : (fixed ? "char" : "varchar");
-  const length = Math.floor(column.size / (binary ? 1 : charsetOf(collation).max_bytes));
+  const bytes = column.type === T.VARCHAR_COMPRESSED ? column.size - 1 : column.size;
+  const length = Math.floor(bytes / (binary ? 1 : charsetOf(collation).max_bytes));
   return { type: `${name}(${length})`, kind };
 }
 
@@ -105,9 +120,12 @@ export function memberLabels(column: MappedColumn): string[] {
 }
 
 function collationOf(column: MappedColumn): number {
-  if (column.collation === undefined) throw new RecordError("Its character set is missing");
-  return column.collation;
+  if (column.collation !== undefined) return column.collation;
+  throw new RecordError("The binlog does not tell its character set", { cure: FULL_METADATA });
 }
+
+const FULL_METADATA =
+  "SET GLOBAL binlog_row_metadata = FULL, and start a new generation with a snapshot";
 
 function textReader(collation: number): TextReader {
   const charset = charsetOf(collation);
@@ -164,6 +182,9 @@ export function valueReader(column: MappedColumn): ValueReader {
     case T.VAR_STRING:
     case T.STRING:
       return stringReader(column);
+    case T.BLOB_COMPRESSED:
+    case T.VARCHAR_COMPRESSED:
+      return compressedReader(column);
   }
   throw new RecordError(`Its type code ${column.type} is not known`);
 }
@@ -185,6 +206,31 @@ function stringReader(column: MappedColumn): ValueReader {
     padded.set(value);
     return padded;
   };
+}
+
+const ZLIB = 8;
+
+/** MariaDB's compressed columns: method and length of the length in a byte, the length, the packed bytes. */
+function compressedReader(column: MappedColumn): ValueReader {
+  const { size } = column;
+  const prefix = column.type === T.BLOB_COMPRESSED ? size : size > 255 ? 2 : 1;
+  const collation = collationOf(column);
+  const read = collation === BINARY_COLLATION ? undefined : textReader(collation);
+  return (r) => {
+    const bytes = unpacked(r.view(r.leUint(prefix)));
+    return read === undefined ? new Uint8Array(bytes) : read(new BinlogReader(bytes), bytes.length);
+  };
+}
+
+function unpacked(value: Uint8Array): Uint8Array {
+  if (value.length === 0) return value;
+  const reader = new BinlogReader(value);
+  const head = reader.u8();
+  const method = head >> 4;
+  if (method === 0) return value.subarray(1);
+  if (method !== ZLIB) throw new RecordError(`A value is compressed by unknown method ${method}`);
+  const length = reader.beUint(head & 7);
+  return inflated(reader.view(reader.left), length, (head & 8) === 0);
 }
 
 function readBits(reader: BinlogReader, size: number): string {

@@ -29,15 +29,20 @@ const DML = new Set([
   "DO",
   "TABLE",
   "VALUES",
+  "SELECT", // a call of a function that writes
 ]);
 
 /** Characters of a statement that are looked at: what tells its kind stands at its start. */
 const LOOKED_AT = 65_536;
 
+/** MariaDB's settings for one statement, which stands behind them. */
+const SET_STATEMENT =
+  /^\s*SET\s+STATEMENT\s(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"])*?\sFOR\s/is;
+
 /** Reads a statement that ran in database `db`. */
 export function readStatement(text: string, db: string): Statement {
   if (text === "BEGIN") return { kind: "begin" }; // nearly every transaction
-  const bare = stripComments(text.slice(0, LOOKED_AT));
+  const bare = stripComments(text.slice(0, LOOKED_AT)).replace(SET_STATEMENT, "");
   const [, verb = "", second = ""] =
     /^[\s(]*([a-z]+)\s*([a-z]*)/i.exec(bare)?.map((word) => word.toUpperCase()) ?? [];
   switch (verb) {
@@ -68,14 +73,15 @@ export function readStatement(text: string, db: string): Statement {
 }
 
 function created(text: string, whole: string): Statement {
-  if (!/^\s*CREATE\s+(TEMPORARY\s+)?TABLE\b/i.test(text)) return { kind: "ddl", table: false };
+  const table = /^\s*CREATE\s+(OR\s+REPLACE\s+)?(TEMPORARY\s+)?TABLE\b/i.exec(text);
+  if (table === null) return { kind: "ddl", table: false };
   if (/\bSTART\s+TRANSACTION\s*;?\s*$/i.test(whole.slice(-100))) {
     return { kind: "create_with_rows" };
   }
   const unquoted = text.replace(/'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`/gs, " ");
   return /\bSELECT\b/i.test(unquoted)
     ? { kind: "dml", verb: "CREATE TABLE … SELECT" }
-    : { kind: "ddl", table: false };
+    : { kind: "ddl", table: table[1] !== undefined };
 }
 
 const NAME = String.raw`(\`(?:[^\`]|\`\`)+\`|"(?:[^"]|"")+"|[0-9A-Za-z$_\u0080-\uffff]+)`;
@@ -103,10 +109,10 @@ function unquote(name: string): string {
   return name.slice(1, -1).replaceAll(sign + sign, sign);
 }
 
-/** The text without comments outside of quotes; what stands in `/*!` comments is kept, the server runs it. */
+/** The text without comments outside of quotes; what stands in `/*!` and `/*M!` comments is kept, the server runs it. */
 function stripComments(text: string): string {
   return text.replace(
-    /('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`)|\/\*!\d*|\/\*.*?\*\/|\*\/|--[\s].*?(?:\n|$)|#.*?(?:\n|$)/gs,
+    /('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`)|\/\*M?!\d*|\/\*.*?\*\/|\*\/|--[\s].*?(?:\n|$)|#.*?(?:\n|$)/gs,
     (_all, quoted: string | undefined) => quoted ?? " ",
   );
 }

@@ -14,7 +14,7 @@ export type CellReader = (reader: BinlogReader, count: number) => Value;
  * Throws RecordError for a character set that cannot be decoded.
  */
 export function cellReader(type: string, charset: string | undefined): CellReader {
-  const name = /^[a-z]+/.exec(type)?.[0] ?? "";
+  const name = /^[a-z]+\d?/.exec(type)?.[0] ?? "";
   switch (name) {
     case "tinyint":
     case "smallint":
@@ -31,6 +31,9 @@ export function cellReader(type: string, charset: string | undefined): CellReade
     case "date":
     case "time":
     case "year":
+    case "inet4":
+    case "inet6":
+    case "uuid":
       return ascii;
     case "datetime":
       return (reader, count) => isoText(ascii(reader, count));

@@ -16,7 +16,7 @@ import { positionBatch, POSITIONS_TOPIC, readPosition } from "../../shared/pipel
 import { SchemaReader, SCHEMAS_TOPIC } from "../../shared/pipeline/schemas.ts";
 import { Random } from "../../shared/seed/random.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
-import { MysqlSource } from "../../shared/sources/mysql/source.ts";
+import { MariadbSource, MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { Source } from "../../shared/sources/source.ts";
@@ -25,7 +25,8 @@ import { until } from "../until.ts";
 
 /** What captures the tables, and how. */
 export interface Way {
-  readonly kind: "PostgreSQL" | "MySQL";
+  /** No stack has a MariaDB: a lab of it is given a server. */
+  readonly kind: "PostgreSQL" | "MySQL" | "MariaDB";
   readonly plugin?: "pgoutput" | "wal2json";
   /** The account that captures: MySQL's `replicator` may not lock. */
   readonly account?: "admin" | "replicator";
@@ -171,7 +172,7 @@ interface Database {
 
 async function connect(kind: Way["kind"], at: DatabaseInfo): Promise<Database> {
   const { host, port, database, users } = at;
-  if (kind === "MySQL") {
+  if (kind !== "PostgreSQL") {
     const options = { kind: "mysql", host, port, database, ...users.admin, tls: false } as const;
     const client = await connectMysql({ ...options, connect_timeout_ms: 5_000 });
     return {
@@ -241,7 +242,7 @@ export class SnapshotLab implements AsyncDisposable {
   async create(table: string, spec: TableSpec): Promise<void> {
     this.#tables.set(table, spec);
     await this.run(`CREATE TABLE ${this.quoted(table)} (${spec.columns})`);
-    if (this.way.kind === "MySQL") return;
+    if (this.way.kind !== "PostgreSQL") return;
     await this.run(`ALTER TABLE ${this.quoted(table)} REPLICA IDENTITY FULL`);
   }
 
@@ -267,15 +268,16 @@ export class SnapshotLab implements AsyncDisposable {
   /** The table's name as jobs and signals write it. */
   qualified(table: string): string {
     const { database } = this.#server;
-    return `${this.way.kind === "MySQL" ? database : "public"}.${this.quoted(table)}`;
+    return `${this.way.kind === "PostgreSQL" ? "public" : database}.${this.quoted(table)}`;
   }
 
   source(log: Log, changes: SourceChanges = {}): Source {
     const context = { name: this.name, version: "0", log, now: Date.now };
     const options = this.#sourceOptions(changes);
-    return this.way.kind === "MySQL"
-      ? new MysqlSource(mysqlOptions.parse(options), context)
-      : new PostgresSource(postgresOptions.parse(options), context);
+    const { kind } = this.way;
+    if (kind === "PostgreSQL") return new PostgresSource(postgresOptions.parse(options), context);
+    const Source = kind === "MySQL" ? MysqlSource : MariadbSource;
+    return new Source(mysqlOptions.parse(options), context);
   }
 
   #sourceOptions(changes: SourceChanges) {
@@ -285,7 +287,9 @@ export class SnapshotLab implements AsyncDisposable {
       ...{ host, port, ...account, heartbeat_interval_ms: 500 },
       ...{ snapshot_chunk_rows: 37, batch_changes: 50, ...changes },
     };
-    if (this.way.kind === "MySQL") return { ...common, tables: [`${database}.${this.name}_*`] };
+    if (this.way.kind !== "PostgreSQL") {
+      return { ...common, tables: [`${database}.${this.name}_*`] };
+    }
     const more = { database, tables: [`public.${this.name}_*`], plugin: this.way.plugin };
     return { ...common, ...more, status_interval_ms: 100 };
   }
@@ -293,7 +297,9 @@ export class SnapshotLab implements AsyncDisposable {
   /** The job of the same capture, for commands. */
   job(source: SourceChanges = {}): { job: string; name: string } {
     const job = {
-      job: this.way.kind === "MySQL" ? "capture-mysql" : "capture-pg",
+      job: { MySQL: "capture-mysql", MariaDB: "capture-mariadb", PostgreSQL: "capture-pg" }[
+        this.way.kind
+      ],
       name: this.name,
       source: this.#sourceOptions(source),
       kafka: { brokers: testStack().kafka.brokers, topic: "{name}.{table}" },
@@ -312,8 +318,7 @@ export class SnapshotLab implements AsyncDisposable {
   }
 
   get #identity() {
-    const connector = this.way.kind === "MySQL" ? "mysql" : "postgresql";
-    return { connector, name: this.name } as const;
+    return { connector: this.source(SILENT).connector, name: this.name };
   }
 
   /** As `deno task remove` does. */
@@ -505,5 +510,5 @@ export async function fill(lab: SnapshotLab, table: "keyed" | "paired" | "keyles
 
 function literal({ way }: SnapshotLab, text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
-  return way.kind === "MySQL" ? quoted.replaceAll("\\", "\\\\") : quoted;
+  return way.kind !== "PostgreSQL" ? quoted.replaceAll("\\", "\\\\") : quoted;
 }

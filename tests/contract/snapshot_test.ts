@@ -1,6 +1,7 @@
 /** Snapshots of both databases while their tables are written: topics fold to the tables, whatever ends in between. */
 import assert from "node:assert/strict";
 import { ConfigError, describe, HistoryLostError } from "../../shared/errors.ts";
+import { withOwnMariadb } from "../own_mariadb.ts";
 import { withOwnMysql } from "../own_mysql.ts";
 import { until } from "../until.ts";
 import {
@@ -243,6 +244,50 @@ Deno.test("MySQL: a binlog that was purged or reset is lost history, healed by a
     await run("RESET BINARY LOGS AND GTIDS");
     await run(`DELETE FROM ${lab.quoted("keyed")} WHERE id < 3`);
     await resynced(lab, /has never executed/);
+  });
+});
+
+Deno.test("MariaDB: without a lock, killed, and with its binlog purged or reset, topics come to the tables", async () => {
+  await withOwnMariadb(async ({ info, run }) => {
+    const way: Way = { kind: "MariaDB", account: "replicator" };
+    await using lab = await SnapshotLab.open(way, { keyed: KEYED, paired: PAIRED }, info);
+    await fill(lab, "keyed", ROWS);
+    await fill(lab, "paired", ROWS / 3);
+    {
+      await using writer = new Writer(lab, 4);
+      const killed = lab.start({
+        sending: async (running) => {
+          if (running.sent >= 12) return void running.cut();
+          await writer.more(1);
+        },
+      });
+      await until(() => `an end; told: ${told(killed)}`, () => killed.ended);
+      const last = lab.start();
+      await last.event("snapshot_finished");
+      await writer.more(20);
+      await last.cut();
+    }
+    await lab.settle();
+
+    const purge = async () => {
+      await run("FLUSH BINARY LOGS");
+      const file = (await run("SHOW BINARY LOGS")).at(-1)![0];
+      // A file goes once the engine has made its transactions durable.
+      await until(`the files before ${file} are purged`, async () => {
+        await run(`PURGE BINARY LOGS TO '${file}'`);
+        return (await run("SHOW BINARY LOGS")).length === 1;
+      });
+    };
+    await purge();
+    await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (-1, 'captured', NULL)`);
+    await lab.settle(); // what was purged had been captured
+    await changeUnseen(lab);
+    await purge();
+    await resynced(lab, /what lies between is purged/);
+    await lab.run(`DELETE FROM ${lab.quoted("keyed")} WHERE id = -3`);
+    await run("RESET MASTER");
+    await lab.run(`DELETE FROM ${lab.quoted("keyed")} WHERE id < 3`);
+    await resynced(lab, /the binlog was reset/);
   });
 });
 

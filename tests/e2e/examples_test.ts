@@ -3,16 +3,17 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { createConnection } from "mysql2/promise";
 import pg from "pg";
-import { testStack } from "../stack.ts";
+import { withOwnMariadb } from "../own_mariadb.ts";
+import { type DatabaseInfo, testStack } from "../stack.ts";
 
 const TOP = fileURLToPath(new URL("../../", import.meta.url));
 const STACK = testStack();
 const OUTPUT = Deno.makeTempDirSync({ prefix: "list-sync-examples-" });
 const ROWS = 400;
 
-/** What `deno task stack env` exports, and a folder for the files. */
-function environment(): Record<string, string> {
-  const of = (prefix: string, { host, port, database, users }: typeof STACK.pg) => ({
+/** How jobs reach a database whose variables begin with `prefix`. */
+function variables(prefix: string, { host, port, database, users }: DatabaseInfo) {
+  return {
     [`${prefix}_HOST`]: host,
     [`${prefix}_PORT`]: String(port),
     [`${prefix}_DATABASE`]: database,
@@ -20,21 +21,23 @@ function environment(): Record<string, string> {
     [`${prefix}_PASSWORD`]: users.replicator.password,
     [`${prefix}_WRITER_USER`]: users.writer.user,
     [`${prefix}_WRITER_PASSWORD`]: users.writer.password,
-  });
-  return {
-    ...of("PG", STACK.pg),
-    ...of("MYSQL", STACK.mysql),
-    KAFKA_BROKERS: STACK.kafka.brokers.join(","),
-    CSV_OUTPUT: OUTPUT,
   };
 }
+
+/** What `deno task stack env` exports, and a folder for the files. */
+const environment: Record<string, string> = {
+  ...variables("PG", STACK.pg),
+  ...variables("MYSQL", STACK.mysql),
+  KAFKA_BROKERS: STACK.kafka.brokers.join(","),
+  CSV_OUTPUT: OUTPUT,
+};
 
 /** Runs `deno task NAME JOB…` to its end, and answers the JSON objects on stdout. */
 async function task(name: string, ...args: string[]): Promise<Record<string, unknown>[]> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", name, ...args],
     cwd: TOP,
-    env: environment(),
+    env: environment,
     stdin: "null",
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -129,6 +132,24 @@ Deno.test("the same jobs go on as threads of one process", async () => {
     "jobs/verify-mysql.yaml",
   );
   assert.deepEqual(results.map(({ verified }) => verified), [true, true], JSON.stringify(results));
+});
+
+Deno.test("the MariaDB example captures rows of a server that no stack has", async () => {
+  await withOwnMariadb(async ({ info, run }) => {
+    Object.assign(environment, variables("MARIADB", info));
+    const example = "jobs/capture-mariadb.yaml";
+    await run("CREATE TABLE list (id INT PRIMARY KEY)");
+    await run("INSERT INTO list VALUES (1), (2)");
+    await task("check", example);
+    const [first] = await task("capture", "--mode", "batch", "--json", example);
+    await run("DELETE FROM list WHERE id = 1");
+    const [second] = await task("capture", "--mode", "batch", "--json", example);
+    await task("remove", "--topics", "--yes", example);
+    const changes = [first, second].map((summary) =>
+      summary!["changes"] as { r: number; d: number }
+    );
+    assert.deepEqual(changes.map(({ r, d }) => [r, d]), [[2, 0], [0, 1]]);
+  });
 });
 
 Deno.test("remove drops what the capture examples made", async () => {

@@ -2,8 +2,8 @@
  * Reads golden files: SQL statements, each followed by the changes that it must produce.
  *
  * A line `-> op key before after` is an expected change, in the text of the format `json`. A line
- * that begins with `@mysql` or `@postgresql` counts for that database alone. Statements end with a
- * semicolon at the end of a line; `--` begins a comment line.
+ * that begins with `@mysql` or `@postgresql` counts for that database alone; MariaDB is taken for
+ * MySQL. Statements end with a semicolon at the end of a line; `--` begins a comment line.
  */
 
 /** The databases that golden files know. */

@@ -1,4 +1,4 @@
-/** The golden files on both databases and both PostgreSQL plugins, through the real sources. */
+/** The golden files on all databases and both PostgreSQL plugins, through the real sources. */
 import assert from "node:assert/strict";
 import mysql from "mysql2/promise";
 import pg from "pg";
@@ -7,12 +7,13 @@ import { keyText } from "../../shared/formats/key.ts";
 import { rowWriter } from "../../shared/wire/value_text.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
-import { MysqlSource } from "../../shared/sources/mysql/source.ts";
+import { MariadbSource, MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { Source } from "../../shared/sources/source.ts";
 import { captured, lastRows } from "../source_rows.ts";
-import { testStack } from "../stack.ts";
+import { withOwnMariadb } from "../own_mariadb.ts";
+import { type DatabaseInfo, testStack } from "../stack.ts";
 import { type Dialect, type GoldenFile, readGoldenFiles } from "./golden_file.ts";
 
 const FOLDER = new URL("./", import.meta.url);
@@ -89,8 +90,7 @@ async function runFiles(
   return found;
 }
 
-async function onMysql(): Promise<Found> {
-  const { host, port, users } = testStack().mysql;
+async function onMysql({ host, port, users }: DatabaseInfo, Source: typeof MysqlSource) {
   const options = { host, port, ...users.admin, charset: "utf8mb4" };
   const admin = await mysql.createConnection(options);
   await admin.query(`CREATE DATABASE ${DATABASE} CHARACTER SET utf8mb4`);
@@ -102,12 +102,19 @@ async function onMysql(): Promise<Found> {
   const context = { name: DATABASE, version: "0", log: SILENT, now: Date.now };
   try {
     return await runFiles("mysql", open, {
-      mysql: (snapshot) => new MysqlSource(mysqlOptions.parse({ ...at, snapshot }), context),
+      [Source.name]: (snapshot) => new Source(mysqlOptions.parse({ ...at, snapshot }), context),
     });
   } finally {
     await admin.query(`DROP DATABASE ${DATABASE}`);
     await admin.end();
   }
+}
+
+/** A server of MariaDB is the test's own: no stack has one. */
+async function onMariadb(): Promise<Found> {
+  let found: Found | undefined;
+  await withOwnMariadb(async ({ info }) => void (found = await onMysql(info, MariadbSource)));
+  return found!;
 }
 
 async function onPostgres(): Promise<Found> {
@@ -144,18 +151,25 @@ async function onPostgres(): Promise<Found> {
   }
 }
 
-const runs = { mysql: onMysql, postgresql: onPostgres };
-const done: Partial<Record<Dialect, Promise<Found>>> = {};
-const capturedOn = (dialect: Dialect) => done[dialect] ??= runs[dialect]();
+/** The databases with their dialects. */
+const RUNS = {
+  mysql: { dialect: "mysql", run: () => onMysql(testStack().mysql, MysqlSource) },
+  mariadb: { dialect: "mysql", run: onMariadb },
+  postgresql: { dialect: "postgresql", run: onPostgres },
+} as const;
+type Name = keyof typeof RUNS;
+const NAMES = Object.keys(RUNS) as Name[];
+const done: Partial<Record<Name, Promise<Found>>> = {};
+const capturedOn = (name: Name) => done[name] ??= RUNS[name].run();
 
-for (const dialect of ["mysql", "postgresql"] as const) {
-  for (const file of readGoldenFiles(FOLDER, dialect)) {
+for (const database of NAMES) {
+  for (const file of readGoldenFiles(FOLDER, RUNS[database].dialect)) {
     Deno.test({
-      name: `golden: ${file.name} gives the changes it says on ${dialect}`,
+      name: `golden: ${file.name} gives the changes it says on ${database}`,
       sanitizeResources: false, // one capture serves all files of a dialect
       sanitizeOps: false,
       async fn() {
-        for (const [source, changes] of (await capturedOn(dialect)).streams) {
+        for (const [source, changes] of (await capturedOn(database)).streams) {
           const prefix = file.name.split(".")[0]!;
           const own = changes.filter(({ table }) => table.table.startsWith(`${prefix}_`));
           assert.deepStrictEqual(own.map(goldenText), file.expected, `captured by ${source}`);
@@ -165,13 +179,13 @@ for (const dialect of ["mysql", "postgresql"] as const) {
   }
 }
 
-for (const dialect of ["mysql", "postgresql"] as const) {
+for (const database of NAMES) {
   Deno.test({
-    name: `golden: a snapshot on ${dialect} gives the rows that the stream comes to, to the byte`,
+    name: `golden: a snapshot on ${database} gives the rows that the stream comes to, to the byte`,
     sanitizeResources: false,
     sanitizeOps: false,
     async fn() {
-      const { streams, snapshots } = await capturedOn(dialect);
+      const { streams, snapshots } = await capturedOn(database);
       for (const [source, stream] of streams) {
         // A row from before its table was altered is told under the columns of then.
         const definitions = Map.groupBy(stream, ({ table }) => table.table);

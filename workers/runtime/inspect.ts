@@ -10,7 +10,7 @@ import { topicOf } from "../../shared/pipeline/routing.ts";
 import { topicMatcher } from "../../shared/pipeline/topics.ts";
 import type { Finding } from "../../shared/sources/source.ts";
 import type { JobKind, JobOf } from "../jobs.ts";
-import { type CaptureKind, isCapture, sourceMaker } from "./sources.ts";
+import { type CaptureKind, connectorOf, isCapture, sourceMaker } from "./sources.ts";
 
 /** What looking needs besides the job. */
 export interface InspectDeps {
@@ -100,9 +100,8 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
 
 /** What the brokers must allow; of the tables those count that are named without a pattern. */
 function rightsOfCapture(kind: CaptureKind, job: JobOf<CaptureKind>): WantedRight[] {
-  const { connector, database } = kind === "capture-pg"
-    ? { connector: "postgresql", database: (job as JobOf<"capture-pg">).source.database } as const
-    : { connector: "mysql", database: undefined } as const;
+  const connector = connectorOf(kind);
+  const database = kind === "capture-pg" ? (job as JobOf<"capture-pg">).source.database : undefined;
   const topics = job.source.tables.filter((name) => !/[*?]/.test(name)).map((name) => {
     const dot = name.indexOf(".");
     const [first, table] = [name.slice(0, dot), name.slice(dot + 1)];

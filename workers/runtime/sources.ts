@@ -1,4 +1,5 @@
 /** From a capture job to its source. */
+import type { Connector } from "../../shared/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { resyncs } from "../../shared/pipeline/capture.ts";
 import { sources } from "../../shared/sources/mod.ts";
@@ -14,10 +15,19 @@ export interface SourceDeps {
 }
 
 /** The source that each capturing kind reads. */
-const SOURCES = { "capture-pg": "postgresql", "capture-mysql": "mysql" } as const;
+const SOURCES = {
+  "capture-pg": "postgresql",
+  "capture-mysql": "mysql",
+  "capture-mariadb": "mariadb",
+} as const;
 
 /** A kind that captures. */
 export type CaptureKind = keyof typeof SOURCES;
+
+/** The connector of a kind that captures. */
+export function connectorOf(kind: CaptureKind): Connector {
+  return SOURCES[kind];
+}
 
 /** Whether a job of this kind has a source. */
 export function isCapture(kind: JobKind): kind is CaptureKind {

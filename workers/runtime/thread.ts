@@ -4,6 +4,7 @@ import { setHost, type StopSignal } from "../cli/host.ts";
 
 /** The modules that may run in a thread; literal, so that no right to read code is needed. */
 const MODULES = {
+  "capture-mariadb.ts": () => import("../capture-mariadb.ts"),
   "capture-mysql.ts": () => import("../capture-mysql.ts"),
   "capture-pg.ts": () => import("../capture-pg.ts"),
   "consume-csv.ts": () => import("../consume-csv.ts"),

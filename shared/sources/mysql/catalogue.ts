@@ -17,6 +17,8 @@ export interface CatalogueTable {
   readonly columns: readonly CatalogueColumn[];
   /** Names of the primary key's columns, in the key's order. */
   readonly key: readonly string[];
+  /** MariaDB's tables that keep a history: the column that tells when a row ended. */
+  readonly row_end?: string | undefined;
 }
 
 /** Asks for tables, one at a time. */
@@ -26,7 +28,7 @@ export interface Catalogue {
 }
 
 const COLUMNS = `
-  SELECT COLUMN_NAME, COLUMN_TYPE, EXTRA, CHARACTER_SET_NAME
+  SELECT COLUMN_NAME, COLUMN_TYPE, EXTRA, CHARACTER_SET_NAME, GENERATION_EXPRESSION
   FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?
   ORDER BY ORDINAL_POSITION`;
 
@@ -34,6 +36,12 @@ const KEY = `
   SELECT COLUMN_NAME FROM information_schema.STATISTICS
   WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY'
   ORDER BY SEQ_IN_INDEX`;
+
+const TYPE = `
+  SELECT TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?`;
+
+/** Its name where the table's definition does not give it one. */
+const HIDDEN_ROW_END = "row_end";
 
 /** The catalogue behind a connection. */
 export class ServerCatalogue implements Catalogue {
@@ -47,6 +55,9 @@ export class ServerCatalogue implements Catalogue {
     const rows = await this.#session.query(COLUMNS, [db, table]);
     if (rows.length === 0) return undefined;
     const key = await this.#session.query(KEY, [db, table]);
+    const isVersioned = await this.#session.value(TYPE, [db, table]) === "SYSTEM VERSIONED";
+    const end = rows.find(([, , , , expression]) => expression === "ROW END");
+    const row_end = isVersioned ? end?.[0] ?? HIDDEN_ROW_END : undefined;
     return {
       columns: rows.map(([name, type, extra, charset]) => ({
         name: name ?? "",
@@ -54,7 +65,8 @@ export class ServerCatalogue implements Catalogue {
         generated: /\b(VIRTUAL|STORED) GENERATED\b/.test(extra ?? ""),
         charset: charset ?? undefined,
       })),
-      key: key.map(([name]) => name ?? ""),
+      key: key.map(([name]) => name ?? "").filter((name) => name !== row_end),
+      row_end,
     };
   }
 }

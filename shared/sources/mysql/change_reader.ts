@@ -16,9 +16,11 @@ import {
   readEvent,
   readFormatDescription,
   readGtid,
+  readGtidList,
   readHeartbeat,
   readHeartbeatV2,
   readIncident,
+  readMariadbGtid,
   readQuery,
   readRotate,
   readTaggedGtid,
@@ -26,19 +28,23 @@ import {
   type Rotation,
 } from "../../wire/binlog_event.ts";
 import {
+  isCompressed,
   readRows,
   readRowsHead,
   type RowImage,
   ROWS_EVENTS,
   type RowsOp,
+  type RowVisitor,
 } from "../../wire/binlog_rows.ts";
 import { readTableId, readTableMap, readTableName } from "../../wire/binlog_table_map.ts";
-import type { GtidSet } from "../../wire/gtid_set.ts";
+import { GtidPosition } from "../../wire/mariadb_gtid.ts";
 import { readStatement } from "../../wire/mysql_statement.ts";
 import type { ResumePoint } from "../source.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { defineTable, type Definition, schemaOfCatalogue } from "./definition.ts";
+import { defineTable, type Definition, isSequence, schemaOfCatalogue } from "./definition.ts";
 import type { RawEvent } from "./dump.ts";
+import type { Gtids } from "./flavour.ts";
+import { changeOfNow } from "./row_history.ts";
 import type { TableSelection } from "./tables.ts";
 
 /** What the reader is made with. */
@@ -47,8 +53,9 @@ export interface ChangeReaderOptions {
   readonly generation: number;
   readonly selection: TableSelection;
   readonly catalogue: Catalogue;
-  readonly start: { readonly gtid_set: GtidSet; readonly file: string; readonly offset: number };
-  readonly server_uuid: string;
+  readonly start: { readonly gtid_set: Gtids; readonly file: string; readonly offset: number };
+  /** What stands in a resume point for the server itself. */
+  readonly server: ResumePoint;
   /** Names are stored in lower case: `lower_case_table_names = 1`. */
   readonly lower_case: boolean;
   readonly table_cache: number;
@@ -66,7 +73,7 @@ interface MappedTable {
 
 interface OpenTransaction {
   readonly shared: Transaction;
-  /** `uuid` or `uuid:tag`; undefined: the transaction is anonymous. */
+  /** As the GTID has it; undefined: the transaction is anonymous. */
   readonly source: string | undefined;
   readonly number: number;
   /** BEGIN has been seen: rows and an end follow. */
@@ -105,7 +112,7 @@ export class ChangeReader {
   changes: Change[] = [];
 
   readonly #options: ChangeReaderOptions;
-  readonly #gtids: GtidSet;
+  #gtids: Gtids;
   readonly #tables = new Map<number, MappedTable>();
   readonly #definitions = new Map<string, Definition>();
   readonly #schemas = new Map<string, TableSchema>();
@@ -131,7 +138,7 @@ export class ChangeReader {
       gtid_set: this.#gtids.toString(),
       file: this.#resume_file,
       offset: this.#resume_offset,
-      server_uuid: this.#options.server_uuid,
+      ...this.#options.server,
     };
   }
 
@@ -147,9 +154,9 @@ export class ChangeReader {
     return number > 0 || (number === 0 && this.#resume_offset >= offset);
   }
 
-  /** Whether every transaction of `set` has been read. */
-  has(set: GtidSet): boolean {
-    return this.#gtids.contains(set);
+  /** The transactions that have been read. */
+  get gtids(): Gtids {
+    return this.#gtids;
   }
 
   /** Whether the event is a compressed transaction: then `payload` reads it, else `read`. */
@@ -230,7 +237,12 @@ export class ChangeReader {
         return this.#begin(readGtid(event));
       case EventType.GTID_TAGGED:
         return this.#begin(readTaggedGtid(event.body));
+      case EventType.MARIADB_GTID: {
+        const { standalone, xa, ...gtid } = readMariadbGtid(event);
+        return this.#begin(gtid, { begun: !standalone, xa });
+      }
       case EventType.QUERY:
+      case EventType.QUERY_COMPRESSED:
         return this.#query(event);
       case EventType.XID:
         return this.#commit();
@@ -245,8 +257,13 @@ export class ChangeReader {
       case EventType.FORMAT_DESCRIPTION:
       case EventType.PREVIOUS_GTIDS:
       case EventType.STOP:
+      case EventType.BINLOG_CHECKPOINT:
+      case EventType.START_ENCRYPTION: // the server itself decrypts what stands behind it
         if (this.#transaction === undefined) this.#moved();
         return;
+      case EventType.GTID_LIST:
+        return this.#gtidList(event);
+      case EventType.ANNOTATE_ROWS:
       case EventType.ROWS_QUERY:
       case EventType.IGNORABLE:
       case EventType.INTVAR: // these three come before a statement, which will be seen
@@ -288,25 +305,24 @@ export class ChangeReader {
     if ((event.flags & IGNORABLE_FLAG) !== 0) return;
     throw new RecordError(
       `${this.#where()}: ${name} is not known, and skipping it may lose changes`,
-      { cure: "use a list-sync that supports this server's version (MariaDB is not supported)" },
+      { cure: "use a list-sync that supports this server's version" },
     );
   }
 
-  #begin(gtid: GtidEvent): void {
+  #begin(gtid: GtidEvent, { begun, xa } = { begun: false, xa: false }): void {
     // A transaction that the server cut off (it crashed) ends where the next one begins.
     if (this.#transaction !== undefined) this.#commit();
     const { source, number, original_commit_us } = gtid;
-    this.#transaction = {
-      shared: {
-        id: source === undefined ? this.#where() : `${source}:${number}`,
-        ts_us: original_commit_us,
-      },
-      source,
-      number,
-      begun: false,
-      xa: false,
-      order: 0,
-    };
+    const id = source === undefined ? this.#where() : this.#gtids.name(source, number);
+    const shared = { id, ts_us: original_commit_us };
+    this.#transaction = { shared, source, number, begun, xa, order: 0 };
+  }
+
+  /** As each file of MariaDB's begins: the transactions before it, without domains that were given up. */
+  #gtidList(event: BinlogEvent): void {
+    if (this.#transaction !== undefined || (event.flags & ARTIFICIAL) !== 0) return;
+    this.#gtids = GtidPosition.parse(readGtidList(event.body));
+    this.#moved();
   }
 
   #commit(): void {
@@ -339,7 +355,7 @@ export class ChangeReader {
   }
 
   #query(event: BinlogEvent): void | Promise<void> {
-    const { database, text } = readQuery(event.body);
+    const { database, text } = readQuery(event.body, event.type === EventType.QUERY_COMPRESSED);
     const statement = readStatement(text, database);
     const transaction = this.#transaction;
     switch (statement.kind) {
@@ -380,7 +396,9 @@ export class ChangeReader {
       `${this.#where()}: the binlog holds a statement (${verb}) instead of the rows that it changed`,
       {
         cure: "SET GLOBAL binlog_format = ROW, let sessions that set their own connect anew, and" +
-          " start a new generation with a snapshot",
+          " start a new generation with a snapshot. MariaDB logs every statement so that changes a" +
+          " table with a history by transactions (GENERATED ALWAYS AS ROW START of type BIGINT): give" +
+          " that TIMESTAMP(6)",
       },
     );
   }
@@ -419,9 +437,10 @@ export class ChangeReader {
 
   async #define(id: number, event: BinlogEvent, bytes: Buffer, text: string): Promise<void> {
     const { catalogue, tinyint1_as_boolean, table_cache, log } = this.#options;
-    const map = readTableMap(event.body);
+    const map = readTableMap(event.body, this.#options.identity.connector === "mariadb");
     const now = await catalogue.table(map.db, map.table);
     const definition = defineTable(map, now, tinyint1_as_boolean);
+    if (isSequence(definition.schema)) return this.#remember(id, { bytes, definition: undefined });
     if (this.#definitions.size >= table_cache) {
       this.#definitions.clear();
       this.#schemas.clear();
@@ -459,20 +478,27 @@ export class ChangeReader {
       throw new RecordError(`${this.#where()}: rows outside a transaction`);
     }
     if (transaction.xa) throw this.#xaRefused(definition.schema);
-    const { schema, layout } = definition;
+    const { schema, layout, versioned } = definition;
     const now_ms = this.#options.now();
     const base = this.#place.payload_base;
     let row = 0;
     // Inside a compressed transaction an image's place in the payload tells it apart: that holds
     // whichever tables are captured.
     const number = (at: number) => base === undefined ? row++ : base + at;
+    const take = (op: RowsOp, ...[before, after, before_at, after_at]: Parameters<RowVisitor>) => {
+      if (op === "u" && keyChanged(schema.key, before!, after!)) {
+        this.#emit("d", schema, before, null, number(before_at), now_ms);
+        this.#emit("c", schema, null, after, number(after_at), now_ms);
+      } else this.#emit(op, schema, before, after, number(after_at), now_ms);
+    };
+    const visit: RowVisitor = versioned
+      ? (before, after, before_at, after_at) => {
+        const now = changeOfNow(before, after);
+        if (now !== undefined) take(now.op, now.before, now.after, before_at, after_at);
+      }
+      : (before, after, before_at, after_at) => take(op, before, after, before_at, after_at);
     try {
-      readRows(event.body, op, layout, (before, after, before_at, after_at) => {
-        if (op === "u" && keyChanged(schema.key, before!, after!)) {
-          this.#emit("d", schema, before, null, number(before_at), now_ms);
-          this.#emit("c", schema, null, after, number(after_at), now_ms);
-        } else this.#emit(op, schema, before, after, number(after_at), now_ms);
-      });
+      readRows(event.body, op, layout, visit, isCompressed(event.type));
     } catch (cause) {
       if (!(cause instanceof RecordError)) throw cause;
       throw new RecordError(

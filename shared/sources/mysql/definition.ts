@@ -4,6 +4,7 @@ import { ConfigError, RecordError } from "../../errors.ts";
 import type { RowLayout } from "../../wire/binlog_rows.ts";
 import { ColumnType, type MappedColumn, type TableMap } from "../../wire/binlog_table_map.ts";
 import {
+  SHOWN_AS_BINARY,
   type TypeOfColumn,
   typeOfColumn,
   type ValueReader,
@@ -16,19 +17,26 @@ import type { CatalogueColumn, CatalogueTable } from "./catalogue.ts";
 export interface Definition {
   readonly schema: TableSchema;
   readonly layout: RowLayout;
+  /** The table keeps its rows' history: behind an image's columns stands when the row ended. */
+  readonly versioned: boolean;
 }
 
 /** The functional indexes' columns, which the server computes and hides under such names. */
 const HIDDEN = /^!hidden!/;
+
+/** When a row began, where a table with a history does not give the column a name. */
+const HIDDEN_ROW_START = "row_start";
 
 /** utf8mb4: what names from information_schema are in. */
 const UTF8MB4_COLLATION = 45;
 
 /**
  * The definition for `map`. `catalogue` is the same table as information_schema describes it now:
- * it tells which columns are generated (left out, unless the key needs them) and which are
- * TINYINT(1), and it supplies the names when the binlog has minimal metadata. A column of the map is
- * held to be the catalogue's of the same name and type; one that is not there any more is kept.
+ * it tells which columns are generated (left out, unless the key needs them), which are TINYINT(1),
+ * INET6 and the like, and which say when a row of a history begins and ends (left out, for such a
+ * table is taken as a SELECT shows it). It supplies the names when the binlog has minimal metadata. A
+ * column of the map is held to be the catalogue's of the same name and type; one that is not there any
+ * more is kept.
  * Throws ConfigError or RecordError naming the table where values cannot be told apart for sure.
  */
 export function defineTable(
@@ -38,24 +46,28 @@ export function defineTable(
 ): Definition {
   const { db, table } = map;
   const mapped = map.full ? map.columns : named(map, catalogue);
-  const key = map.key ??
-    (catalogue?.key ?? []).map((name) => mapped.findIndex((column) => column.name === name));
+  const indexOf = (name: string | undefined) => mapped.findIndex((column) => column.name === name);
+  const row_end = catalogue?.row_end === undefined ? -1 : indexOf(catalogue.row_end);
+  const versioned = row_end >= 0;
+  const key = (map.key ?? (catalogue?.key ?? []).map(indexOf)).filter((i) => i !== row_end);
   const known = new Map(catalogue?.columns.map((column) => [column.name, column]));
   const columns: Column[] = [];
   const targets: number[] = [];
   const readers: ValueReader[] = [];
   mapped.forEach((column, i) => {
     const name = column.name ?? "";
-    const { type, reader } = describe(db, table, column);
+    const shown = describe(db, table, column);
     const now = known.get(name);
-    const same = now !== undefined && plainType(now.type) === type.type;
-    const left_out = !key.includes(i) && (HIDDEN.test(name) || (same && now.generated));
+    const same = now !== undefined && shownType(now.type) === shown.type.type;
+    const period = versioned && (i === row_end || (!now && name === HIDDEN_ROW_START));
+    const left_out = period ||
+      (!key.includes(i) && (HIDDEN.test(name) || (same && now.generated)));
+    const { type, reader } = same ? asMeant(shown, now, tinyint1_as_boolean) : shown;
     targets.push(left_out ? -1 : columns.length);
-    const boolean = tinyint1_as_boolean && same && now.type === "tinyint(1)";
-    readers.push(boolean ? readBoolean : reader);
-    if (left_out) return;
-    columns.push(boolean ? { name, type: now.type, kind: "boolean" } : { name, ...type });
+    readers.push(reader);
+    if (!left_out) columns.push({ name, ...type });
   });
+  if (versioned) targets[row_end] = columns.length;
   const key_targets = key.map((i) => targets[i]!);
   const schema: TableSchema = {
     id: schemaFingerprint(columns, key_targets),
@@ -66,7 +78,8 @@ export function defineTable(
     key: key_targets,
   };
   const names = mapped.map((column) => column.name ?? "");
-  return { schema, layout: { readers, targets, width: columns.length, names } };
+  const width = columns.length + (versioned ? 1 : 0);
+  return { schema, layout: { readers, targets, width, names }, versioned };
 }
 
 /** The schema of a table that only the catalogue describes, for a TRUNCATE before any row. */
@@ -88,30 +101,63 @@ export function schemaOfCatalogue(
   return { id: schemaFingerprint(columns, key), db, schema: null, table, columns, key };
 }
 
+/** A sequence of MariaDB is a table in the log, of one row without a key. */
+const SEQUENCE =
+  "next_not_cached_value minimum_value maximum_value start_value increment cache_size" +
+  " cycle_option cycle_count";
+
+/** Whether the log shows a sequence: it is no table that can be read. */
+export function isSequence({ columns, key }: TableSchema): boolean {
+  return key.length === 0 && columns.map(({ name }) => name).join(" ") === SEQUENCE;
+}
+
 function kindOf(type: string, charset: string | undefined): Column["kind"] {
   if (/^(tiny|small|medium|big)?int\b/.test(type)) return "integer";
   if (/^float\b/.test(type)) return "float32";
   if (/^double\b/.test(type)) return "float64";
-  if (/^(decimal|date|datetime|timestamp|time|year|bit|json|enum|set)\b/.test(type)) {
+  if (/^(decimal|date|datetime|timestamp|time|year|bit|json|enum|set|inet[46]|uuid)\b/.test(type)) {
     return "string";
   }
   return charset === undefined ? "bytes" : "string";
 }
 
-/** COLUMN_TYPE without what the binlog does not hold: display widths and ZEROFILL. */
+/**
+ * COLUMN_TYPE without what the binlog does not hold: display widths, ZEROFILL and MariaDB's other name
+ * for a collection of geometries; and without COMPRESSED, which is no matter of the value.
+ */
 export function plainType(type: string): string {
   if (/^(enum|set)\(/.test(type)) return type;
   return type
     .replace(/^((?:tiny|small|medium|big)?int|year)\(\d+\)/, "$1")
     .replace(/^(float|double)\(\d+,\d+\)/, "$1")
-    .replace(/ zerofill\b/, "");
+    .replace(/ zerofill\b/, "")
+    .replace(/ \/\*M?!\d+ COMPRESSED\*\//, "")
+    .replace(/^geometrycollection\b/, "geomcollection");
 }
 
-function describe(
-  db: string,
-  table: string,
-  column: MappedColumn,
-): { type: TypeOfColumn; reader: ValueReader } {
+/** The type that the log has for a column of COLUMN_TYPE `type`. */
+function shownType(type: string): string {
+  return SHOWN_AS_BINARY[type]?.shown ?? plainType(type);
+}
+
+/** A column as the log shows it. */
+interface Shown {
+  readonly type: TypeOfColumn;
+  readonly reader: ValueReader;
+}
+
+/** What the catalogue knows better than the log. */
+function asMeant(shown: Shown, { type }: CatalogueColumn, tinyint1_as_boolean: boolean): Shown {
+  if (tinyint1_as_boolean && type === "tinyint(1)") {
+    return { type: { type, kind: "boolean" }, reader: readBoolean };
+  }
+  const binary = SHOWN_AS_BINARY[type];
+  if (binary === undefined) return shown;
+  const reader: ValueReader = (r) => binary.text(shown.reader(r) as Uint8Array);
+  return { type: { type, kind: "string" }, reader };
+}
+
+function describe(db: string, table: string, column: MappedColumn): Shown {
   try {
     return { type: typeOfColumn(column), reader: valueReader(column) };
   } catch (cause) {
@@ -154,7 +200,7 @@ function named(map: TableMap, catalogue: CatalogueTable | undefined): MappedColu
     const now = catalogue.columns[i]!;
     const whole = { ...column, name: now.name, ...membersOf(column, now) };
     const { type } = describe(map.db, map.table, whole).type;
-    if (type === plainType(now.type)) return whole;
+    if (type === shownType(now.type)) return whole;
     throw new ConfigError(
       `Column ${i + 1} of ${place} is ${type} in the binlog, which does not name it, and` +
         ` information_schema has ${JSON.stringify(now.name)} ${now.type} there`,

@@ -4,6 +4,7 @@ import type { Connection } from "mysql2";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import { connectCore } from "./connection.ts";
+import type { Flavour } from "./flavour.ts";
 import type { CaptureIdentity } from "./identity.ts";
 import { MISSED_HEARTBEATS, type MysqlOptions } from "./options.ts";
 import {
@@ -21,15 +22,20 @@ export type DumpStart =
   | { readonly gtid_set: GtidSet }
   | { readonly file: string; readonly offset: number };
 
+/** Whose log is read, and as whom. */
+export interface DumpParts {
+  readonly flavour: Flavour;
+  readonly identity: CaptureIdentity;
+  /** Name under which the connection appears on the server. */
+  readonly program: string;
+}
+
 /** One event as it came: valid for as long as it is kept. */
 export interface RawEvent {
   readonly bytes: Uint8Array;
   readonly at: number;
   readonly end: number;
 }
-
-/** The server may make up heartbeats with 64-bit positions (8.0.26 and later; others ignore it). */
-const USE_HEARTBEAT_V2 = 2;
 
 /** Slots of the queue that are given back at once. */
 const COMPACT_AT = 1_024;
@@ -58,14 +64,14 @@ export class BinlogDump {
   /** Connects, registers as a replica and asks for the events. Throws the connection's errors. */
   static async start(
     options: MysqlOptions,
-    identity: CaptureIdentity,
-    program: string,
+    { flavour, identity, program }: DumpParts,
     start: DumpStart,
   ): Promise<BinlogDump> {
     const connection = await connectCore(options, program);
     const dump = new BinlogDump(connection, options);
     try {
-      await dump.#prepare(options, identity);
+      const heartbeat_ns = options.heartbeat_interval_ms * 1_000_000;
+      await dump.#prepare(flavour.dumpSettings(identity, heartbeat_ns));
     } catch (error) {
       dump.stop();
       throw error;
@@ -78,7 +84,10 @@ export class BinlogDump {
       }),
     );
     core.addCommand(
-      new RawCommand(dumpPacket(identity.server_id, start), (packet) => dump.#receive(packet)),
+      new RawCommand(
+        dumpPacket(identity.server_id, start, flavour.dump_flags),
+        (packet) => dump.#receive(packet),
+      ),
     );
     return dump;
   }
@@ -115,7 +124,7 @@ export class BinlogDump {
       this.#wake = resolve;
       timer = setTimeout(() => {
         this.#fail(
-          new RetryableError(`The MySQL server has sent nothing for ${this.#silence_ms} ms`),
+          new RetryableError(`The server has sent nothing for ${this.#silence_ms} ms`),
         );
       }, this.#silence_ms);
     });
@@ -141,17 +150,9 @@ export class BinlogDump {
     this.#head = 0;
   }
 
-  async #prepare(options: MysqlOptions, identity: CaptureIdentity): Promise<void> {
-    const heartbeat_ns = options.heartbeat_interval_ms * 1_000_000;
-    // Both spellings: the server renamed them in 8.0.26 and looks at the new ones first.
-    for (
-      const statement of [
-        `SET @source_binlog_checksum = 'CRC32', @master_binlog_checksum = 'CRC32'`,
-        `SET @source_heartbeat_period = ${heartbeat_ns}, @master_heartbeat_period = ${heartbeat_ns}`,
-        `SET @replica_uuid = '${identity.uuid}', @slave_uuid = '${identity.uuid}'`,
-        `SET SESSION net_write_timeout = 3600`, // backpressure must not look like a dead reader
-      ]
-    ) {
+  async #prepare(settings: readonly string[]): Promise<void> {
+    const patience = "SET SESSION net_write_timeout = 3600"; // backpressure must not look like a dead reader
+    for (const statement of [...settings, patience]) {
       await new Promise<void>((resolve, reject) =>
         this.#connection.query(statement, (error) => error ? reject(error) : resolve())
       );
@@ -172,9 +173,9 @@ export class BinlogDump {
       return false;
     }
     if (status === ERROR) this.#fail(explain(serverError(packet)));
-    else if (status === END) this.#fail(new RetryableError("The MySQL server ended the dump"));
+    else if (status === END) this.#fail(new RetryableError("The server ended the dump"));
     else {this.#fail(
-        new RetryableError(`The MySQL server sent a packet that begins with ${status}`),
+        new RetryableError(`The server sent a packet that begins with ${status}`),
       );}
     return true;
   }
@@ -199,13 +200,13 @@ function registerPacket(identity: CaptureIdentity, program: string): Uint8Array 
   return packet;
 }
 
-function dumpPacket(server_id: number, start: DumpStart): Uint8Array {
+function dumpPacket(server_id: number, start: DumpStart, flags: number): Uint8Array {
   if ("file" in start) {
     const file = Buffer.from(start.file);
     const packet = Buffer.alloc(11 + file.length);
     packet[0] = COM_BINLOG_DUMP;
     packet.writeUInt32LE(start.offset, 1);
-    packet.writeUInt16LE(USE_HEARTBEAT_V2, 5);
+    packet.writeUInt16LE(flags, 5);
     packet.writeUInt32LE(server_id, 7);
     packet.set(file, 11);
     return packet;
@@ -213,7 +214,7 @@ function dumpPacket(server_id: number, start: DumpStart): Uint8Array {
   const set = start.gtid_set.encode();
   const packet = Buffer.alloc(23 + set.length);
   packet[0] = COM_BINLOG_DUMP_GTID;
-  packet.writeUInt16LE(USE_HEARTBEAT_V2, 1);
+  packet.writeUInt16LE(flags, 1);
   packet.writeUInt32LE(server_id, 3);
   packet.writeUInt32LE(0, 7); // no file name: the server finds the first file by the set
   packet.writeBigUInt64LE(4n, 11); // behind the magic bytes at the start of every file
@@ -227,7 +228,7 @@ function explain(error: Error): Error {
   const { message } = error;
   if (/same server_uuid|same server_id/.test(message)) {
     return new ConfigError(
-      `Another replica took over this capture's identity on the MySQL server: ${message}`,
+      `Another replica took over this capture's identity on the server: ${message}`,
       {
         cure:
           "stop the other capture of this job, or give one of the two its own `server_id` and name",
@@ -238,7 +239,7 @@ function explain(error: Error): Error {
     /purged|Could not find first log file|could not find next log|has more GTIDs/i.test(message)
   ) {
     return new HistoryLostError(
-      `The MySQL server no longer has the binlog from where this capture goes on: ${message}`,
+      `The server no longer has the binlog from where this capture goes on: ${message}`,
       { cure: "start a new generation with a snapshot, and raise binlog_expire_logs_seconds" },
     );
   }

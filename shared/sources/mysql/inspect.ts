@@ -1,15 +1,14 @@
-/** What `check` finds on a MySQL server: each finding with a statement that mends it. */
+/** What `check` finds on a server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
 import { READABLE_CHARSETS } from "../../wire/mysql_charset.ts";
 import type { Finding } from "../source.ts";
 import type { MysqlSession } from "./connection.ts";
+import type { Flavour } from "./flavour.ts";
 import type { MysqlOptions } from "./options.ts";
 import { readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
-import { grantOf } from "./snapshot.ts";
+import { ok } from "./settings.ts";
+import { grantOf, TABLE_TYPES } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
-
-/** Below this a capture that stands still over a weekend has lost its place. */
-const SHORT_RETENTION_S = 3 * 86_400;
 
 /** Names in one finding. */
 const MOST_NAMES = 10;
@@ -25,126 +24,40 @@ interface Table {
 /** Looks at settings, privileges and tables; changes nothing. */
 export async function inspectServer(
   session: MysqlSession,
+  flavour: Flavour,
   options: MysqlOptions,
   selection: TableSelection,
 ): Promise<Finding[]> {
   let facts: ServerFacts;
   try {
-    facts = await readServerFacts(session);
+    facts = await readServerFacts(session, flavour);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return [{ level: "error", subject: "server", found: error.message, cure: error.cure }];
   }
   const findings: Finding[] = [
-    { level: "ok", subject: "server", found: `MySQL ${facts.version}, ${facts.uuid}` },
+    {
+      level: "ok",
+      subject: "server",
+      found: `${flavour.product} ${facts.version}, ${flavour.server_key} ${facts.server}`,
+    },
     ...settings(facts),
     ...await privileges(session, options, facts),
   ];
   const tables = await capturedTables(session, selection);
   findings.push(...patterns(options, tables), ...existingRows(tables, options));
-  if (options.snapshot !== "never") findings.push(...await snapshotLock(session, options));
+  if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour, options));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
-  findings.push(...await charsets(session, tables));
+  findings.push(...await charsets(session, tables), ...await loggedAsStatements(session));
   return findings;
 }
 
-type Check = (value: string, facts: ServerFacts) => Finding;
-
-/** Settings in the order of their weight. A variable that the server does not have is as it should be. */
+/** A variable that the server does not have is as it should be. */
 function settings(facts: ServerFacts): Finding[] {
-  return Object.entries(SETTINGS).flatMap(([name, check]) => {
+  return Object.entries(facts.flavour.settings).flatMap(([name, check]) => {
     const value = facts.variables.get(name);
     return value === undefined ? [] : [check(value, facts)];
   });
-}
-
-const SETTINGS: Readonly<Record<string, Check>> = {
-  log_bin: must(
-    "log_bin",
-    "ON",
-    "error",
-    "no binlog is written",
-    "start mysqld with --log-bin=binlog",
-  ),
-  binlog_format: must(
-    "binlog_format",
-    "ROW",
-    "error",
-    "statements are logged instead of the rows that they change",
-    "SET PERSIST binlog_format = ROW;",
-  ),
-  server_id: (value) =>
-    Number(value) > 0
-      ? ok("server_id", value)
-      : bad("error", "server_id", value, "no replica can connect", "SET PERSIST server_id = 1;"),
-  binlog_row_image: must(
-    "binlog_row_image",
-    "FULL",
-    "warning",
-    "changes leave out columns: sinks keep what they have, and a list of inserts and deletes cannot be made",
-    "SET PERSIST binlog_row_image = FULL;",
-  ),
-  binlog_row_metadata: must(
-    "binlog_row_metadata",
-    "FULL",
-    "warning",
-    "the binlog does not name columns: an ALTER TABLE that is not captured yet stops the capture",
-    "SET PERSIST binlog_row_metadata = FULL;",
-  ),
-  gtid_mode: must(
-    "gtid_mode",
-    "ON",
-    "warning",
-    "the capture goes on by file and offset, and a reset of the binlog may be taken for its continuation",
-    "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE;" +
-      " SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;",
-  ),
-  binlog_row_value_options: must(
-    "binlog_row_value_options",
-    "",
-    "error",
-    "updates of JSON columns hold parts of values only; the capture stops at the first",
-    "SET PERSIST binlog_row_value_options = '';",
-  ),
-  binlog_transaction_compression: (value) =>
-    ok("binlog_transaction_compression", `${value}: compressed transactions are read`),
-  binlog_expire_logs_seconds: (value) =>
-    Number(value) === 0 || Number(value) >= SHORT_RETENTION_S
-      ? ok("binlog_expire_logs_seconds", value)
-      : bad(
-        "warning",
-        "binlog_expire_logs_seconds",
-        value,
-        "a capture that stands still for longer has lost its place",
-        `SET PERSIST binlog_expire_logs_seconds = ${SHORT_RETENTION_S};`,
-      ),
-};
-
-function must(
-  subject: string,
-  wanted: string,
-  level: "error" | "warning",
-  consequence: string,
-  cure: string,
-): Check {
-  return (value) =>
-    value.toUpperCase() === wanted
-      ? ok(subject, value === "" ? "empty" : value)
-      : bad(level, subject, value, consequence, cure);
-}
-
-function ok(subject: string, found: string): Finding {
-  return { level: "ok", subject, found };
-}
-
-function bad(
-  level: "error" | "warning",
-  subject: string,
-  value: string,
-  consequence: string,
-  cure: string,
-): Finding {
-  return { level, subject, found: `${value}: ${consequence}`, cure };
 }
 
 /** Privileges are tried where trying is harmless, and read where it is not. */
@@ -161,7 +74,8 @@ async function privileges(
       const list = /^GRANT (.*) ON \*\.\* TO /s.exec(grant)?.[1]?.split(", ") ?? [];
       return list.includes(privilege) || list.includes("ALL PRIVILEGES");
     });
-  const findings = ["REPLICATION SLAVE", "REPLICATION CLIENT"].map((privilege): Finding =>
+  const needed = facts.flavour.privileges;
+  const findings = needed.map((privilege): Finding =>
     has(privilege) ? ok(`privilege ${privilege}`, `granted to ${user}`) : {
       level: "error",
       subject: `privilege ${privilege}`,
@@ -173,7 +87,7 @@ async function privileges(
       cure: `GRANT ${privilege} ON *.* TO ${account};`,
     }
   );
-  if (!has("REPLICATION CLIENT")) return findings;
+  if (!needed.every(has)) return findings;
   try {
     const { file, offset } = await readLogEnd(session, facts);
     findings.push(ok("binlog", `ends at ${file}:${offset}`));
@@ -185,10 +99,9 @@ async function privileges(
 }
 
 async function capturedTables(session: MysqlSession, selection: TableSelection): Promise<Table[]> {
-  await session.query("SET SESSION information_schema_stats_expiry = 0"); // a day old by default
   const rows = await session.query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES
-     WHERE TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_SCHEMA, TABLE_NAME`,
+     WHERE TABLE_TYPE IN (${TABLE_TYPES}) ORDER BY TABLE_SCHEMA, TABLE_NAME`,
   );
   return rows
     .map(([db, name, count]) => ({ db: db ?? "", name: name ?? "", rows: Number(count ?? 0) }))
@@ -232,10 +145,15 @@ function existingRows(tables: readonly Table[], { snapshot }: MysqlOptions): Fin
 /** Privileges with which a user may stop commits for a moment. */
 const LOCKING = ["RELOAD", "FLUSH_TABLES", "ALL PRIVILEGES"];
 
-async function snapshotLock(session: MysqlSession, options: MysqlOptions): Promise<Finding[]> {
+async function snapshotLock(
+  session: MysqlSession,
+  flavour: Flavour,
+  options: MysqlOptions,
+): Promise<Finding[]> {
+  const subject = "snapshot";
+  if (flavour.snapshot_place !== undefined) return [ok(subject, "needs no lock")];
   const granted = (await session.query("SHOW GRANTS")).map(([grant]) => grant ?? "");
   const lists = granted.map((grant) => /^GRANT (.*) ON \*\.\* TO /s.exec(grant)?.[1] ?? "");
-  const subject = "snapshot";
   if (lists.some((list) => list.split(/, ?/).some((name) => LOCKING.includes(name)))) {
     return [ok(subject, "may lock for the moment in which the log's position is read")];
   }
@@ -267,14 +185,14 @@ async function withoutKey(session: MysqlSession, tables: readonly Table[]): Prom
   }));
 }
 
-/** Servers before 9.6 carry out cascades below the binlog. */
+/** Foreign keys that are carried out below the binlog. */
 async function cascades(
   session: MysqlSession,
   tables: readonly Table[],
   facts: ServerFacts,
 ): Promise<Finding[]> {
-  const [, major = 0, minor = 0] = /^(\d+)\.(\d+)/.exec(facts.version)?.map(Number) ?? [];
-  if (major > 9 || (major === 9 && minor >= 6)) return [];
+  const { flavour, version } = facts;
+  if (flavour.logsCascades(version)) return [];
   const captured = new Set(tables.map(({ db, name }) => `${db}.${name}`));
   const rows = await session.query(
     `SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, REFERENCED_TABLE_NAME
@@ -287,10 +205,26 @@ async function cascades(
       subject: `table ${db}.${table}`,
       found:
         `foreign key ${name} (ON DELETE ${on_delete}, ON UPDATE ${on_update}) changes rows when` +
-        ` ${parent} changes, and MySQL ${facts.version} does not log them`,
+        ` ${parent} changes, and ${flavour.product} ${version} does not log them`,
       cure: `ALTER TABLE ${quoted(db!)}.${quoted(table!)} DROP FOREIGN KEY ${quoted(name!)};`,
     }),
   );
+}
+
+/** MariaDB's tables with a history by transactions: captured or not, their statements stop every capture. */
+async function loggedAsStatements(session: MysqlSession): Promise<Finding[]> {
+  const rows = await session.query(
+    `SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS
+     WHERE GENERATION_EXPRESSION = 'ROW END' AND DATA_TYPE = 'bigint'`,
+  );
+  return rows.map(([db, table]): Finding => ({
+    level: "error",
+    subject: `table ${db}.${table}`,
+    found:
+      "its history is by transactions: whatever binlog_format is, statements are logged instead" +
+      " of the rows that they change, and the capture stops at the first",
+    cure: "give its columns of ROW START and ROW END the type TIMESTAMP(6)",
+  }));
 }
 
 async function charsets(session: MysqlSession, tables: readonly Table[]): Promise<Finding[]> {

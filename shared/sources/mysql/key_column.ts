@@ -33,6 +33,9 @@ export function keyColumn(
     case "datetime":
     case "timestamp":
     case "time":
+    case "inet4":
+    case "inet6":
+    case "uuid":
       return { name, selected: name, literal: (text) => `'${text}'` };
     case "char":
     case "varchar":

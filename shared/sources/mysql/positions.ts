@@ -1,10 +1,10 @@
-/** Places in MySQL's binlog, as people name them: where the log stands, and where a start can go on. */
+/** Places in a binlog, as people name them: where the log stands, and where a start can go on. */
 import { ConfigError, describe, HistoryLostError } from "../../errors.ts";
-import { GtidSet } from "../../wire/gtid_set.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { fileNumber } from "./change_reader.ts";
 import type { MysqlSession } from "./connection.ts";
-import { checkHistory, readResume, type Resume } from "./history.ts";
+import type { Flavour, Gtids } from "./flavour.ts";
+import { checkHistory, FIRST_EVENT, readResume, type Resume, resumePoint } from "./history.ts";
 import {
   type LogEnd,
   type LogFile,
@@ -20,23 +20,24 @@ const PAGE_EVENTS = 10_000;
 /** Enough to see what a file begins with. */
 const HEAD_EVENTS = 3;
 
-/** Behind the magic bytes at the start of every file. */
-const FILE_START = 4;
-
 /** Event types that stand between transactions. */
-const BETWEEN = ["Format_desc", "Previous_gtids", "Rotate", "Stop"];
+const BETWEEN = [
+  ...["Format_desc", "Previous_gtids", "Rotate", "Stop"],
+  ...["Gtid_list", "Binlog_checkpoint", "Start_encryption"],
+];
 
 /** Where the log stands, beside `resume` where there is one. */
 export async function readStanding(
   session: MysqlSession,
+  flavour: Flavour,
   resume: ResumePoint | undefined,
 ): Promise<LogStanding> {
-  const facts = await readServerFacts(session);
+  const facts = await readServerFacts(session, flavour);
   const end = await readLogEnd(session, facts);
   const files = await readLogFiles(session);
-  const stored = resume && readResume(resume);
+  const stored = resume && readResume(resume, flavour);
   const log = {
-    server_uuid: facts.uuid,
+    [flavour.server_key]: facts.server,
     log_end: `${end.file}:${end.offset}`,
     gtid_executed: end.gtid_executed.toString(),
     files: files.map(({ file, bytes }) => ({ file, bytes })),
@@ -47,7 +48,7 @@ export async function readStanding(
   const gtid_missing = end.gtid_executed.without(stored.gtid_set).toString();
   return {
     // The place in another server's files tells nothing of these.
-    lag_bytes: stored.server_uuid === facts.uuid ? bytesBehind(files, stored) : undefined,
+    lag_bytes: stored.server === facts.server ? bytesBehind(files, stored) : undefined,
     lost,
     log: facts.gtid ? { ...log, gtid_missing } : log,
   };
@@ -86,26 +87,26 @@ export function bytesBehind(
  */
 export async function locate(
   session: MysqlSession,
+  flavour: Flavour,
   to: string,
   resume: ResumePoint,
 ): Promise<Move> {
-  const facts = await readServerFacts(session);
+  const facts = await readServerFacts(session, flavour);
   const end = await readLogEnd(session, facts);
-  const stored = readResume(resume);
+  const stored = readResume(resume, flavour);
   const place = /^(\S+\.\d+):(\d+)$/.exec(to);
   const found = place === null
     ? await placeOf(session, facts, end, to)
-    : await gtidsAt(session, end, place[1]!, Number(place[2]));
-  const lost = await lostBehind(session, facts, end, { ...found, server_uuid: facts.uuid });
+    : await gtidsAt(session, flavour, end, { file: place[1]!, offset: Number(place[2]) });
+  const lost = await lostBehind(session, facts, end, { ...found, server: facts.server });
   if (lost !== undefined) throw new ConfigError(`The capture cannot go on from ${to}. ${lost}`);
-  const { gtid_set, file, offset } = found;
   return {
-    resume: { gtid_set: gtid_set.toString(), file, offset, server_uuid: facts.uuid },
-    back: facts.gtid ? !gtid_set.contains(stored.gtid_set) : isBefore(found, stored),
+    resume: resumePoint(found, facts),
+    back: facts.gtid ? !found.gtid_set.contains(stored.gtid_set) : isBefore(found, stored),
   };
 }
 
-type Place = Omit<Resume, "server_uuid">;
+type Place = Omit<Resume, "server">;
 
 function isBefore(one: Place, other: Place): boolean {
   const files = fileNumber(one.file) - fileNumber(other.file);
@@ -115,9 +116,9 @@ function isBefore(one: Place, other: Place): boolean {
 /** The transactions before a place: those of earlier files, and those of the file up to there. */
 async function gtidsAt(
   session: MysqlSession,
+  flavour: Flavour,
   end: LogEnd,
-  file: string,
-  offset: number,
+  { file, offset }: Omit<Place, "gtid_set">,
 ): Promise<Place> {
   const files = await readLogFiles(session);
   const there = files.find((one) => one.file === file);
@@ -127,8 +128,8 @@ async function gtidsAt(
     });
   }
   const size = file === end.file ? end.offset : there.bytes;
-  const gtid_set = new GtidSet();
-  let begun = FILE_START;
+  const gtid_set = flavour.parseGtids("");
+  let begun = FIRST_EVENT;
   let isBoundary = offset === size;
   for await (const event of events(session, file)) {
     if (event.at > offset) break;
@@ -138,8 +139,8 @@ async function gtidsAt(
       if (event.gtid !== undefined) break;
     }
     if (isBetween) begun = event.at;
-    if (event.type === "Previous_gtids") gtid_set.union(GtidSet.parse(event.info));
-    else if (event.gtid) gtid_set.union(GtidSet.parse(event.gtid));
+    const gtids = before(flavour, event) ?? (event.gtid && flavour.parseGtids(event.gtid));
+    if (gtids) gtid_set.union(gtids);
   }
   if (isBoundary) return { gtid_set, file, offset };
   throw new ConfigError(
@@ -156,51 +157,64 @@ async function placeOf(
   end: LogEnd,
   text: string,
 ): Promise<Place> {
-  const gtid_set = readSet(text);
+  const { flavour } = facts;
+  const gtid_set = flavour.parseGtids(text);
+  if (gtid_set.empty) {
+    throw new ConfigError("--to names no place", { cure: "--to binlog.000003:1547" });
+  }
   const form = "binlog.000003:1547, a place from `deno task positions show JOB`";
   if (!facts.gtid) {
     throw new ConfigError(`${text} is a set of GTIDs, and the server has none: gtid_mode is off`, {
       cure: `--to ${form}`,
     });
   }
-  return await placeBehind(session, end, gtid_set);
+  return await placeBehind(session, flavour, end, gtid_set);
 }
 
 /** The place of the first transaction that is not in the set. Throws ConfigError where it is purged. */
 export async function placeBehind(
   session: MysqlSession,
+  flavour: Flavour,
   end: LogEnd,
-  gtid_set: GtidSet,
+  gtid_set: Gtids,
 ): Promise<Place> {
   const files = await readLogFiles(session);
   for (const { file } of files.toReversed()) {
-    if (!gtid_set.contains(await previousGtids(session, file))) continue;
+    if (!gtid_set.contains(await previousGtids(session, flavour, file))) continue;
     for await (const { gtid, at } of events(session, file)) {
-      if (gtid !== undefined && !gtid_set.contains(GtidSet.parse(gtid))) {
+      if (gtid !== undefined && !gtid_set.contains(flavour.parseGtids(gtid))) {
         return { gtid_set, file, offset: at };
       }
     }
     return { gtid_set, file: end.file, offset: end.offset };
   }
   const oldest = files[0]!.file;
-  const before = (await previousGtids(session, oldest)).without(gtid_set);
+  const missing = (await previousGtids(session, flavour, oldest)).without(gtid_set);
   throw new ConfigError(
-    `The server no longer has ${before}, which ${gtid_set} leaves out: its oldest file is ${oldest}`,
-    { cure: `--to ${oldest}:${FILE_START}, or \`deno task positions reset JOB\` to read all rows` },
+    `The server no longer has ${missing}, which ${gtid_set} leaves out: its oldest file is ${oldest}`,
+    {
+      cure: `--to ${oldest}:${FIRST_EVENT}, or \`deno task positions reset JOB\` to read all rows`,
+    },
   );
 }
 
-function readSet(text: string): GtidSet {
-  const set = GtidSet.parse(text);
-  if (!set.empty) return set;
-  throw new ConfigError("--to names no place", { cure: "--to binlog.000003:1547" });
+async function previousGtids(
+  session: MysqlSession,
+  flavour: Flavour,
+  file: string,
+): Promise<Gtids> {
+  for await (const event of events(session, file, HEAD_EVENTS)) {
+    const gtids = before(flavour, event);
+    if (gtids !== undefined) return gtids;
+  }
+  return flavour.parseGtids("");
 }
 
-async function previousGtids(session: MysqlSession, file: string): Promise<GtidSet> {
-  for await (const { type, info } of events(session, file, HEAD_EVENTS)) {
-    if (type === "Previous_gtids") return GtidSet.parse(info);
-  }
-  return new GtidSet();
+/** The transactions of earlier files, where the event tells them. */
+function before(flavour: Flavour, { type, info }: ShownEvent): Gtids | undefined {
+  if (type === "Previous_gtids") return flavour.parseGtids(info);
+  if (type === "Gtid_list") return flavour.parseGtids(info.replace(/^\[|\]$/g, ""));
+  return undefined;
 }
 
 /** One event of a file as the server describes it. */
@@ -222,7 +236,7 @@ async function* events(
   page_events = PAGE_EVENTS,
 ): AsyncGenerator<ShownEvent> {
   const name = file.replaceAll("'", "''");
-  let from = FILE_START;
+  let from = FIRST_EVENT;
   let skipped = 0;
   for (;;) {
     const rows = await session.query(
@@ -240,7 +254,9 @@ async function* events(
 }
 
 function shown(at: number, type: string, info: string): ShownEvent {
-  if (!/gtid/i.test(type) || type === "Previous_gtids") return { at, type, info, gtid: undefined };
-  const [, name = ""] = /GTID_NEXT= '([^']+)'/.exec(info) ?? [];
+  const begins = /gtid/i.test(type) && type !== "Previous_gtids" && type !== "Gtid_list";
+  if (!begins) return { at, type, info, gtid: undefined };
+  const [, mysql, mariadb] = /GTID_NEXT= '([^']+)'|\bGTID (\d+-\d+-\d+)/.exec(info) ?? [];
+  const name = mysql ?? mariadb ?? "";
   return { at, type, info, gtid: name === "ANONYMOUS" ? "" : name };
 }

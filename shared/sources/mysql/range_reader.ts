@@ -61,7 +61,8 @@ export class MysqlRangeReader implements RangeReader<MysqlTable> {
     this.#part = "header";
     const sql = `SELECT ${table.expressions.join(", ")} FROM ${tableOf(table)}` +
       condition(table.cut_by, range);
-    const command = new RawCommand(queryPacket(sql), (packet) => this.#receive(packet));
+    const request = queryPacket(sql, this.#core.serverCapabilityFlags);
+    const command = new RawCommand(request, (packet) => this.#receive(packet));
     this.#core.addCommand(command);
   }
 
@@ -139,11 +140,14 @@ export class MysqlRangeReader implements RangeReader<MysqlTable> {
 
 const COM_QUERY = 0x03;
 
+/** The capability to take attributes of a query (CLIENT_QUERY_ATTRIBUTES), which MariaDB lacks. */
+const QUERY_ATTRIBUTES = 1 << 27;
 /** No query attributes: their number, and how often they are set. */
 const NO_ATTRIBUTES = [0, 1];
 
-function queryPacket(sql: string): Uint8Array {
-  return Buffer.concat([Uint8Array.of(COM_QUERY, ...NO_ATTRIBUTES), Buffer.from(sql)]);
+function queryPacket(sql: string, capabilities: number): Uint8Array {
+  const attributes = (capabilities & QUERY_ATTRIBUTES) === 0 ? [] : NO_ATTRIBUTES;
+  return Buffer.concat([Uint8Array.of(COM_QUERY, ...attributes), Buffer.from(sql)]);
 }
 
 /** The table in `FROM`; by its key alone where it is cut: another index or none would read all rows for each chunk. */

@@ -14,6 +14,8 @@ export interface Packet {
 export interface CommandConnection {
   writePacket(packet: unknown): void;
   _resetSequenceId(): void;
+  /** What the server said that it can do. */
+  readonly serverCapabilityFlags: number;
   addCommand(command: unknown): void;
   readonly stream: { pause(): void; resume(): void; destroy(): void };
 }

@@ -1,17 +1,15 @@
-/** What a MySQL server says of itself. */
+/** What a server says of itself. */
 import { ConfigError } from "../../errors.ts";
-import { GtidSet } from "../../wire/gtid_set.ts";
 import type { MysqlSession } from "./connection.ts";
-
-/** First version with full row metadata, commit times and transaction lengths in the log. */
-const FIRST_VERSION = [8, 0] as const;
-/** From here on SHOW BINARY LOG STATUS is the name. */
-const BINARY_LOG_STATUS = [8, 2] as const;
+import type { Flavour, Gtids } from "./flavour.ts";
 
 /** A server's settings, as far as a capture cares. */
 export interface ServerFacts {
+  readonly flavour: Flavour;
   readonly version: string;
-  readonly uuid: string;
+  /** What its log is known by: the value of the flavour's `server_key`. */
+  readonly server: string;
+  /** Whether transactions have GTIDs. */
   readonly gtid: boolean;
   readonly lower_case: boolean;
   /** Lower-case names of system variables and their values. */
@@ -22,7 +20,7 @@ export interface ServerFacts {
 export interface LogEnd {
   readonly file: string;
   readonly offset: number;
-  readonly gtid_executed: GtidSet;
+  readonly gtid_executed: Gtids;
 }
 
 /** A binlog file. */
@@ -40,58 +38,59 @@ const VARIABLES = [
   "binlog_transaction_compression",
   "gtid_mode",
   "log_bin",
+  "log_bin_compress",
   "lower_case_table_names",
+  "mysql56_temporal_format",
   "server_id",
   "server_uuid",
   "version",
   "version_comment",
 ];
 
-/** Asks the server for its settings. Throws ConfigError for servers that cannot be captured. */
-export async function readServerFacts(session: MysqlSession): Promise<ServerFacts> {
+/** Asks the server for its settings. Throws ConfigError for servers that cannot be captured so. */
+export async function readServerFacts(
+  session: MysqlSession,
+  flavour: Flavour,
+): Promise<ServerFacts> {
   const rows = await session.query(
     `SHOW GLOBAL VARIABLES WHERE Variable_name IN (${VARIABLES.map(() => "?").join(", ")})`,
     VARIABLES,
   );
   const variables = new Map(rows.map(([name, value]) => [name!.toLowerCase(), value ?? ""]));
   const version = variables.get("version") ?? "";
-  if (/mariadb/i.test(version + variables.get("version_comment"))) {
-    throw new ConfigError(`The server is MariaDB ${version}, whose binlog has its own events`, {
-      cure: "capture from MySQL 8.0 or later; MariaDB is not supported yet",
-    });
-  }
-  if (!atLeast(version, FIRST_VERSION)) {
-    throw new ConfigError(
-      `The server is MySQL ${version}; its binlog tells too little of its rows`,
-      {
-        cure: "capture from MySQL 8.0 or later",
-      },
-    );
-  }
+  checkVersion(flavour, version + (variables.get("version_comment") ?? ""));
   return {
+    flavour,
     version,
-    uuid: variables.get("server_uuid") ?? "",
-    gtid: variables.get("gtid_mode") === "ON",
+    server: variables.get(flavour.server_key) ?? "",
+    gtid: flavour.hasGtids(variables),
     lower_case: variables.get("lower_case_table_names") === "1",
     variables,
   };
 }
 
-/** Where the log ends now. Throws ConfigError when the server writes none. */
-export async function readLogEnd(session: MysqlSession, facts: ServerFacts): Promise<LogEnd> {
-  const [status] = await session.records(
-    atLeast(facts.version, BINARY_LOG_STATUS) ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS",
-  );
-  if (status === undefined) {
-    throw new ConfigError("The server writes no binlog", {
-      cure: "start mysqld with --log-bin=binlog --server-id=1",
+function checkVersion({ product, first_version, is }: Flavour, version: string): void {
+  const first = `${product} ${first_version.join(".")} or later`;
+  if (!is(version)) {
+    const other = product === "MySQL" ? "MariaDB" : "MySQL";
+    throw new ConfigError(`The server is ${other} (${version}), and this job is for ${first}`, {
+      cure: `job: capture-${other.toLowerCase()}`,
     });
   }
-  return {
-    file: status.File ?? "",
-    offset: Number(status.Position),
-    gtid_executed: GtidSet.parse(status.Executed_Gtid_Set ?? ""),
-  };
+  if (atLeast(version, first_version)) return;
+  throw new ConfigError(
+    `The server is ${product} ${version}; its binlog tells too little of its rows`,
+    { cure: `capture from ${first}` },
+  );
+}
+
+/** Where the log ends now. Throws ConfigError when the server writes none. */
+export async function readLogEnd(session: MysqlSession, facts: ServerFacts): Promise<LogEnd> {
+  const end = await facts.flavour.logEnd(session, facts.version);
+  if (end !== undefined) return end;
+  throw new ConfigError("The server writes no binlog", {
+    cure: "start the server with --log-bin=binlog --server-id=1",
+  });
 }
 
 /** The files that the server still has, oldest first. */
@@ -100,7 +99,8 @@ export async function readLogFiles(session: MysqlSession): Promise<LogFile[]> {
   return rows.map(([file, bytes]) => ({ file: file ?? "", bytes: Number(bytes) }));
 }
 
-function atLeast(version: string, [major, minor]: readonly [number, number]): boolean {
+/** Whether a version is that one or a later one. */
+export function atLeast(version: string, [major, minor]: readonly [number, number]): boolean {
   const [, a = 0, b = 0] = /^(\d+)\.(\d+)/.exec(version)?.map(Number) ?? [];
   return a > major || (a === major && b >= minor);
 }

@@ -1,4 +1,4 @@
-/** The MySQL side of a snapshot: consistent snapshots of one moment, and the place of the log at it. */
+/** The server's side of a snapshot: consistent snapshots of one moment, and the place of the log at it. */
 import type { Column, Coordinates } from "../../change.ts";
 import { ConfigError, RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
@@ -6,12 +6,14 @@ import { type CellReader, cellReader } from "../../wire/mysql_text.ts";
 import type { ListedTable, SnapshotDatabase } from "../snapshot.ts";
 import type { Key } from "../snapshot_progress.ts";
 import { type CatalogueTable, ServerCatalogue } from "./catalogue.ts";
-import { connectCore, MysqlSession } from "./connection.ts";
+import { type Cell, connectCore, MysqlSession } from "./connection.ts";
 import { schemaOfCatalogue } from "./definition.ts";
+import type { SnapshotPlace } from "./flavour.ts";
 import { condition, type KeyColumn, keyColumn } from "./key_column.ts";
 import type { MysqlOptions } from "./options.ts";
 import { MysqlRangeReader, type MysqlTable, tableOf } from "./range_reader.ts";
 import { type LogEnd, readLogEnd, type ServerFacts } from "./server.ts";
+import { FIRST_EVENT } from "./history.ts";
 import type { TableSelection } from "./tables.ts";
 
 /** A table to be read. */
@@ -23,18 +25,22 @@ export interface MysqlListed extends ListedTable {
 /** Tables that the server keeps for itself, whatever pattern matches them. */
 const SYSTEM = ["information_schema", "mysql", "performance_schema", "sys"];
 
+/** Kinds of tables that hold rows of users, as SQL; MariaDB calls those with a history otherwise. */
+export const TABLE_TYPES = "'BASE TABLE', 'SYSTEM VERSIONED'";
+
 /** Lists the tables of a snapshot. Throws ConfigError for one that cannot be read as of one moment. */
 export async function listForSnapshot(
   session: MysqlSession,
   selection: TableSelection,
 ): Promise<MysqlListed[]> {
-  await session.query("SET SESSION information_schema_stats_expiry = 0"); // a day old by default
   const rows = await session.query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS, ENGINE,
             EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = t.TABLE_SCHEMA
                     AND s.TABLE_NAME = t.TABLE_NAME AND s.INDEX_NAME = 'PRIMARY')
      FROM information_schema.TABLES t
-     WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN (${SYSTEM.map(() => "?").join(", ")})`,
+     WHERE TABLE_TYPE IN (${TABLE_TYPES}) AND TABLE_SCHEMA NOT IN (${
+      SYSTEM.map(() => "?").join(", ")
+    })`,
     SYSTEM,
   );
   return rows.filter(([db, table]) => selection.has(db!, table!)).map(
@@ -75,7 +81,8 @@ const IDLE_TIMEOUT_S = 31_536_000;
 
 /** `character_set_results = NULL`: text comes as it is stored, and is decoded as that of the log. */
 const SETTINGS = [
-  "SET SESSION time_zone = '+00:00', sql_mode = '', max_execution_time = 0",
+  "SET SESSION time_zone = '+00:00', sql_mode = ''" +
+  " /*!80000 , max_execution_time = 0 */ /*M! , max_statement_time = 0 */",
   `SET SESSION wait_timeout = ${IDLE_TIMEOUT_S}, net_write_timeout = ${IDLE_TIMEOUT_S}`,
   "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 ];
@@ -88,9 +95,9 @@ const REFUSED = ["ER_SPECIFIC_ACCESS_DENIED_ERROR", "ER_ACCESS_DENIED_ERROR"];
 /** Connections of the snapshot, not yet in a transaction. */
 interface Connections {
   readonly planner: MysqlSession;
-  readonly readers: readonly {
-    readonly run: (sql: string) => Promise<void>;
-    reader: MysqlRangeReader;
+  readonly readers: {
+    readonly run: (sql: string) => Promise<Cell[][]>;
+    readonly reader: MysqlRangeReader;
   }[];
 }
 
@@ -117,8 +124,10 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
   static async open(parts: SnapshotParts, start: LogEnd | undefined): Promise<MysqlSnapshot> {
     const connections = await connect(parts);
     try {
-      if (start === undefined) start = await fixMoment(parts, connections);
-      else await begin(connections);
+      const { snapshot_place } = parts.facts.flavour;
+      if (start !== undefined) await begin(connections);
+      else if (snapshot_place === undefined) start = await fixMoment(parts, connections);
+      else start = await findMoment(parts, connections, snapshot_place);
       return new MysqlSnapshot(parts, connections, start);
     } catch (error) {
       await close(connections);
@@ -199,8 +208,11 @@ async function connect({ options, program }: SnapshotParts): Promise<Connections
     while (readers.length < options.snapshot_workers) {
       const connection = await connectCore(options, program);
       const run = (sql: string) =>
-        new Promise<void>((resolve, reject) =>
-          connection.query(sql, (error) => error ? reject(error) : resolve())
+        new Promise<Cell[][]>((resolve, reject) =>
+          connection.query(
+            sql,
+            (error, rows) => error ? reject(error) : resolve(rows as unknown as Cell[][]),
+          )
         );
       readers.push({ run, reader: new MysqlRangeReader(connection, queue_bytes) });
       for (const sql of [...SETTINGS, RAW_TEXT]) await run(sql);
@@ -247,8 +259,42 @@ async function fixMoment(parts: SnapshotParts, connections: Connections): Promis
   }
 }
 
-/** Offset of the first event of every binlog file, behind its magic bytes. */
-const FIRST_EVENT = 4;
+/**
+ * Begins all transactions where each can tell the place in the log that it sees: no lock is needed.
+ * While nobody commits they see the same. On a busy server those go on that do: one at least.
+ */
+async function findMoment(
+  { session, log }: SnapshotParts,
+  { planner, readers }: Connections,
+  { query, endAt }: SnapshotPlace,
+): Promise<LogEnd> {
+  let places: string[] = [];
+  for (let attempt = 0; attempt < MOMENT_ATTEMPTS; attempt++) {
+    // All at once, for the shortest time between the first and the last.
+    await Promise.all(readers.map(({ run }) => run(BEGIN)));
+    const answers = await Promise.all(readers.map(({ run }) => run(query)));
+    places = answers.map((rows) => rows.map(([cell]) => cell).join(":"));
+    if (new Set(places).size === 1) break;
+  }
+  await planner.query(BEGIN);
+  const chosen = mostFrequent(places);
+  for (const [at, { reader }] of [...readers.entries()].reverse()) {
+    if (places[at] === chosen) continue;
+    reader.close();
+    readers.splice(at, 1);
+  }
+  const [, file = "", offset] = /^(.*):(\d+)$/.exec(chosen) ?? [];
+  log.info("snapshot_moment", { place: chosen, connections: readers.length });
+  return await endAt(session, file, Number(offset));
+}
+
+/** How often the transactions are begun anew; each time takes a few milliseconds. */
+const MOMENT_ATTEMPTS = 20;
+
+function mostFrequent(texts: readonly string[]): string {
+  const counts = Map.groupBy(texts, (text) => text);
+  return [...counts].reduce((one, other) => other[1].length > one[1].length ? other : one)[0];
+}
 
 /** Keeps transactions from committing; answers why not. */
 async function lock(locker: MysqlSession): Promise<Error | undefined> {

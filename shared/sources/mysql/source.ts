@@ -1,8 +1,8 @@
-/** MySQL as a source: connects as a replica and reads the binary log. */
+/** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
 import type { Change, SourceIdentity } from "../../change.ts";
 import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
-import { GtidSet } from "../../wire/gtid_set.ts";
+import type { GtidSet } from "../../wire/gtid_set.ts";
 import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
@@ -26,10 +26,14 @@ import { ServerCatalogue } from "./catalogue.ts";
 import { ChangeReader, fileNumber } from "./change_reader.ts";
 import { MysqlSession } from "./connection.ts";
 import { BinlogDump, type DumpStart } from "./dump.ts";
-import { awaitedTransactions, checkHistory, readResume, type Resume } from "./history.ts";
+import type { Flavour, Gtids } from "./flavour.ts";
+import { checkHistory, readResume, type Resume, resumePoint } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
 import { inspectServer } from "./inspect.ts";
+import { MARIADB } from "./mariadb_flavour.ts";
+import { MYSQL } from "./mysql_flavour.ts";
 import { type MysqlOptions, silenceMs } from "./options.ts";
+import { awaitedTransactions } from "./other_server.ts";
 import { bytesBehind, locate, placeBehind, readStanding } from "./positions.ts";
 import {
   type LogEnd,
@@ -72,7 +76,7 @@ interface Opened {
   readonly session: MysqlSession;
   readonly facts: ServerFacts;
   readonly end: LogEnd;
-  readonly start: { readonly gtid_set: GtidSet; readonly file: string; readonly offset: number };
+  readonly start: { readonly gtid_set: Gtids; readonly file: string; readonly offset: number };
   readonly generation: number;
   /** What is read before the stream. */
   readonly snapshot: Snapshot<MysqlListed, MysqlTable> | undefined;
@@ -86,7 +90,7 @@ interface Opened {
  * same job away and goes with the connection.
  */
 export class MysqlSource implements Source {
-  readonly connector = "mysql";
+  readonly #flavour: Flavour;
   readonly #options: MysqlOptions;
   readonly #context: MysqlSourceContext;
   readonly #identity: SourceIdentity;
@@ -99,15 +103,20 @@ export class MysqlSource implements Source {
   /** Holds the job's lock. */
   #claimed: MysqlSession | undefined;
 
-  constructor(options: MysqlOptions, context: MysqlSourceContext) {
+  constructor(options: MysqlOptions, context: MysqlSourceContext, flavour: Flavour = MYSQL) {
+    this.#flavour = flavour;
     this.#options = options;
     this.#context = context;
     const { name, version } = context;
-    this.#identity = { connector: "mysql", name, version };
+    this.#identity = { connector: flavour.connector, name, version };
     this.#capture = captureIdentity(name, options.server_id);
     const { tables, exclude_tables, signal_table } = options;
     this.#selection = new TableSelection(tables, exclude_tables, signal_table);
     this.#program = `list-sync:${name}`;
+  }
+
+  get connector() {
+    return this.#flavour.connector;
   }
 
   get generation(): number {
@@ -115,31 +124,33 @@ export class MysqlSource implements Source {
   }
 
   async inspect(): Promise<Finding[]> {
-    return await this.#ask((session) => inspectServer(session, this.#options, this.#selection));
+    return await this.#ask((session) =>
+      inspectServer(session, this.#flavour, this.#options, this.#selection)
+    );
   }
 
   /**
-   * Takes the job's lock and checks the server. With GTIDs on, capturing goes on behind the stored
-   * set, on whichever server of the same history; without, at the stored file and offset.
+   * Takes the job's lock and checks the server. With MySQL's GTIDs on, capturing goes on behind the
+   * stored set, on whichever server of the same history; else at the stored file and offset.
    */
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
     await this.close();
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
-      const facts = await readServerFacts(session);
+      const facts = await readServerFacts(session, this.#flavour);
       await this.#lock(session);
       const end = await readLogEnd(session, facts);
-      const found = resume === undefined ? undefined : readResume(resume);
-      if (found !== undefined) await checkHistory(session, facts, end, found);
+      const found = resume &&
+        await checkHistory(session, facts, end, readResume(resume, this.#flavour));
       const progress = nextProgress(resume, this.#options);
-      const moved = found !== undefined && found.server_uuid !== facts.uuid;
+      const moved = found !== undefined && found.server !== facts.server;
       const stored = moved ? await this.#move(session, facts, end, found, progress) : found;
       const database = progress && await this.#openSnapshot(session, facts, stored, progress);
       const from = database?.start ?? end;
       // Without GTIDs too: they may be turned on later, and what came before must not come then.
       const { gtid_set, file, offset } = stored ?? { ...from, gtid_set: from.gtid_executed };
       const start = { gtid_set, file, offset };
-      const begin = { ...start, gtid_set: gtid_set.toString(), server_uuid: facts.uuid };
+      const begin = resumePoint(start, facts);
       const { batch_changes, batch_bytes } = this.#options;
       const snapshot = database && new Snapshot(database, {
         ...{ source: this.#identity, generation, progress: progress!, stream: begin },
@@ -172,17 +183,16 @@ export class MysqlSource implements Source {
     if (progress !== undefined) {
       throw new SnapshotCutError("The snapshot was interrupted on another server");
     }
-    const place = await placeBehind(session, end, stored.gtid_set);
-    this.#context.log.warn("server_changed", {
-      ...{ before: stored.server_uuid, now: facts.uuid },
-      ...{ file: place.file, offset: place.offset },
-    });
-    return { ...place, server_uuid: facts.uuid };
+    const place = await placeBehind(session, this.#flavour, end, stored.gtid_set);
+    const { server } = facts;
+    const { file, offset } = place;
+    this.#context.log.warn("server_changed", { before: stored.server, now: server, file, offset });
+    return { ...place, server };
   }
 
   async awaited(transactions: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     const { session, start } = this.#opened!;
-    return await awaitedTransactions(session, start.gtid_set, transactions);
+    return await awaitedTransactions(session, start.gtid_set as GtidSet, transactions);
   }
 
   async #openSnapshot(
@@ -213,12 +223,18 @@ export class MysqlSource implements Source {
     const { incremental } = opened;
     const reader = opened.reader = this.#reader(opened);
     const atEnd = () => to_end && reader.reached(opened.end.file, opened.end.offset);
-    if (to_end && (atEnd() || (opened.facts.gtid && reader.has(opened.end.gtid_executed)))) {
+    if (
+      to_end && (atEnd() || (opened.facts.gtid && reader.gtids.contains(opened.end.gtid_executed)))
+    ) {
       return yield* this.#finish(opened, held, signal);
     }
     const { facts, start, session } = opened;
-    const from: DumpStart = facts.gtid ? { gtid_set: start.gtid_set } : start;
-    const dump = await BinlogDump.start(this.#options, this.#capture, this.#program, from);
+    const flavour = this.#flavour;
+    const from: DumpStart = facts.gtid && flavour.starts_by_gtids
+      ? { gtid_set: start.gtid_set as GtidSet }
+      : start;
+    const parts = { flavour, identity: this.#capture, program: this.#program };
+    const dump = await BinlogDump.start(this.#options, parts, from);
     this.#dump = dump;
     this.#lag = new Lag(session, this.#context.now);
     const { batch_changes, batch_bytes } = this.#options;
@@ -314,11 +330,7 @@ export class MysqlSource implements Source {
         { cure: "turn gtid_mode on, or read the table with a new start: deno task remove JOB" },
       );
     }
-    // Counted once a transaction can be seen, so a transaction that begins now sees all of these.
-    const executed = GtidSet.parse(
-      await session.value("SELECT @@GLOBAL.gtid_executed") ?? "",
-    );
-    if (!executed.contains(GtidSet.parse(String(reader!.resume["gtid_set"])))) return undefined;
+    if (!await this.#flavour.sees(session, reader!.resume)) return undefined;
     const tables = (await listForSnapshot(session, this.#selection))
       .filter(({ name }) => name === table);
     const { log } = this.#context;
@@ -343,7 +355,7 @@ export class MysqlSource implements Source {
     }
   }
 
-  /** Nothing to tell: MySQL keeps its binlog by time, and the position is kept on Kafka. */
+  /** Nothing to tell: the server keeps its binlog by time, and the position is kept on Kafka. */
   confirm(_resume: ResumePoint): void {}
 
   behind(resume: ResumePoint): number | undefined {
@@ -363,7 +375,7 @@ export class MysqlSource implements Source {
   }
 
   async standing(resume: ResumePoint | undefined): Promise<LogStanding> {
-    return await this.#ask((session) => readStanding(session, resume));
+    return await this.#ask((session) => readStanding(session, this.#flavour, resume));
   }
 
   /** The lock tells whether a capture of the job runs. */
@@ -380,7 +392,7 @@ export class MysqlSource implements Source {
   }
 
   async locate(to: string, resume: ResumePoint): Promise<Move> {
-    return await this.#ask((session) => locate(session, to, resume));
+    return await this.#ask((session) => locate(session, this.#flavour, to, resume));
   }
 
   /** Nothing stays on the server. */
@@ -407,7 +419,7 @@ export class MysqlSource implements Source {
       selection: this.#selection,
       catalogue: new ServerCatalogue(session),
       start,
-      server_uuid: facts.uuid,
+      server: { [facts.flavour.server_key]: facts.server },
       lower_case: facts.lower_case,
       table_cache,
       tinyint1_as_boolean,
@@ -428,8 +440,8 @@ export class MysqlSource implements Source {
       [holder],
     );
     const from = process === undefined ? "" : ` from ${process[0]} as ${process[1]}`;
-    const held = `connection ${holder}${from} holds the lock ${JSON.stringify(lock)} on the MySQL` +
-      " server";
+    const held = `connection ${holder}${from} holds the lock ${JSON.stringify(lock)} on the` +
+      ` ${this.#flavour.product} server`;
     const silent_s = Number(process?.[2] ?? 0);
     if (silent_s >= LOCK_WAIT_S) {
       throw new RetryableError(
@@ -441,6 +453,13 @@ export class MysqlSource implements Source {
       `Another capture of job ${JSON.stringify(this.#context.name)} runs: ${held}`,
       { cure: "stop that one, or give this job a name of its own" },
     );
+  }
+}
+
+/** A capture of a MariaDB server. */
+export class MariadbSource extends MysqlSource {
+  constructor(options: MysqlOptions, context: MysqlSourceContext) {
+    super(options, context, MARIADB);
   }
 }
 

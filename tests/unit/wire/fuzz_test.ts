@@ -10,8 +10,10 @@ import {
   readEvent,
   readFormatDescription,
   readGtid,
+  readGtidList,
   readHeartbeatV2,
   readIncident,
+  readMariadbGtid,
   readQuery,
   readRotate,
   readTaggedGtid,
@@ -22,6 +24,7 @@ import { readRows, readRowsHead, ROWS_EVENTS } from "../../../shared/wire/binlog
 import { readTableId, readTableMap } from "../../../shared/wire/binlog_table_map.ts";
 import { CsvError, CsvReader } from "../../../shared/wire/csv.ts";
 import { GtidSet } from "../../../shared/wire/gtid_set.ts";
+import { GtidPosition } from "../../../shared/wire/mariadb_gtid.ts";
 import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts";
 import { readDecimal } from "../../../shared/wire/mysql_decimal.ts";
 import { readJson } from "../../../shared/wire/mysql_json.ts";
@@ -45,10 +48,13 @@ const BINLOG_READERS = {
   readRotate,
   readHeartbeatV2,
   readTaggedGtid,
-  readQuery,
+  readQuery: (reader: BinlogReader) => readQuery(reader),
+  readCompressedQuery: (reader: BinlogReader) => readQuery(reader, true),
+  readGtidList,
   readIncident,
   readTransactionPayload,
-  readTableMap,
+  readTableMap: (reader: BinlogReader) => readTableMap(reader),
+  readTableMapOfMariadb: (reader: BinlogReader) => readTableMap(reader, true),
   lenenc: (reader: BinlogReader) => reader.lenenc(),
 };
 
@@ -72,6 +78,7 @@ Deno.test("binlog: whole events of any type and length survive, with and without
     if (isHonest) new DataView(whole.buffer).setUint32(9, whole.length, true);
     const read = readEvent(whole, 0, whole.length, checksums);
     if (type === EventType.GTID) return readGtid(read);
+    if (type === EventType.MARIADB_GTID) return readMariadbGtid(read);
     readTableId(read);
     return readTableMap(read.body);
   }, RecordError);
@@ -87,7 +94,7 @@ Deno.test("binlog: rows of any bytes survive under any table map that can be rea
       width: columns.length,
       names: columns.map((_, index) => `c${index}`),
     };
-    readRows(new BinlogReader(rows), op, layout, () => {});
+    readRows(new BinlogReader(rows), op, layout, () => {}, rows.length % 2 === 0);
   }, RecordError);
 });
 
@@ -187,6 +194,7 @@ Deno.test("GTID sets and statements survive any text", () => {
     maxLength: 80,
   });
   survives(gtids, (text) => GtidSet.parse(text), ConfigError);
+  survives(gtids, (text) => GtidPosition.parse(text), ConfigError);
   survives(fc.string({ unit: "binary" }), (text) => readStatement(text, "shop"), RecordError);
 });
 

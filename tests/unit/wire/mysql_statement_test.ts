@@ -24,6 +24,13 @@ const KINDS: readonly (readonly [text: string, kind: string])[] = [
   ["ALTER TABLE t TRUNCATE PARTITION p", "ddl"],
   ["CREATE USER x IDENTIFIED BY 'y'", "ddl"],
   ["", "ddl"],
+  ["/*M!100100 UPDATE t SET a = 1 */", "dml"],
+  ["SET STATEMENT a=1, b='x FOR y', c=\"''\" FOR insert INTO t VALUES (1)", "dml"],
+  ["SET STATEMENT a=1 FOR CREATE OR REPLACE TABLE t AS SELECT 1", "dml"],
+  ["CREATE OR REPLACE TABLE t (a INT)", "ddl"],
+  ["SET DEFAULT ROLE x FOR y", "ddl"],
+  ["SELECT `shop`.`writes`()", "dml"],
+  [`SET STATEMENT a=${"'".repeat(20_001)}`, "ddl"],
 ];
 
 Deno.test("a statement's first words tell what it means for rows", () => {

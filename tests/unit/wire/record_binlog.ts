@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import mysql from "mysql2/promise";
 import { BinlogDump } from "../../../shared/sources/mysql/dump.ts";
 import { captureIdentity } from "../../../shared/sources/mysql/identity.ts";
+import { MYSQL } from "../../../shared/sources/mysql/mysql_flavour.ts";
 import { mysqlOptions } from "../../../shared/sources/mysql/options.ts";
 import { GtidSet } from "../../../shared/wire/gtid_set.ts";
 import { testStack } from "../../stack.ts";
@@ -101,7 +102,11 @@ const options = mysqlOptions.parse({
   tables: [`${DB}.*`],
   snapshot: "never",
 });
-const dump = await BinlogDump.start(options, captureIdentity("record", undefined), "record", {
+const dump = await BinlogDump.start(options, {
+  flavour: MYSQL,
+  identity: captureIdentity("record", undefined),
+  program: "record",
+}, {
   gtid_set: GtidSet.parse(status![4]!),
 });
 const fixture: Record<string, string[]> = {};

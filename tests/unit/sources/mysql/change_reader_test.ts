@@ -40,7 +40,7 @@ function newReader(tables = ["ls_fixture.t"]): ChangeReader {
     selection: new TableSelection(tables, []),
     catalogue: { table: (_db, table) => Promise.resolve(table === "t" ? T : undefined) },
     start: { gtid_set: new GtidSet(), file: FIXTURE_FILE, offset: 4 },
-    server_uuid: "server",
+    server: { server_uuid: "server" },
     lower_case: false,
     table_cache: 64,
     tinyint1_as_boolean: false,

@@ -1,0 +1,88 @@
+/** MariaDB's own ways. */
+import { HistoryLostError } from "../../errors.ts";
+import { GtidPosition } from "../../wire/mariadb_gtid.ts";
+import { fileNumber } from "./change_reader.ts";
+import type { MysqlSession } from "./connection.ts";
+import type { Flavour, Gtids } from "./flavour.ts";
+import { NEW_GENERATION } from "./history.ts";
+import type { LogEnd } from "./server.ts";
+import { MARIADB_SETTINGS } from "./settings.ts";
+
+/** The server sends GTID events as they are (MARIA_SLAVE_CAPABILITY_GTID). */
+const KNOWS_GTIDS = 4;
+
+const CONSISTENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+/** The place in the log that the transaction sees. */
+const SNAPSHOT_PLACE = `SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS
+  WHERE VARIABLE_NAME IN ('BINLOG_SNAPSHOT_FILE', 'BINLOG_SNAPSHOT_POSITION') ORDER BY VARIABLE_NAME`;
+
+/**
+ * The last transaction of each domain before a place, as the server reads it from its own files;
+ * undefined where it has no such place.
+ */
+async function gtidsAt(
+  session: MysqlSession,
+  file: string,
+  offset: number,
+): Promise<GtidPosition | undefined> {
+  const text = await session.value("SELECT BINLOG_GTID_POS(?, ?)", [file, offset]);
+  return text === null ? undefined : GtidPosition.parse(text);
+}
+
+async function endAt(session: MysqlSession, file: string, offset: number): Promise<LogEnd> {
+  const gtid_executed = await gtidsAt(session, file, offset) ?? new GtidPosition();
+  return { file, offset, gtid_executed };
+}
+
+function named(gtids: Gtids): string {
+  return gtids.empty ? "no transaction" : gtids.toString();
+}
+
+/**
+ * A server has no UUID here. Its `server_id` stands for it, and more than that: the stored place must
+ * have behind it, in this server's own files, just the transactions that were stored with it.
+ */
+export const MARIADB: Flavour = {
+  connector: "mariadb",
+  product: "MariaDB",
+  // With full row metadata in the log.
+  first_version: [10, 5],
+  server_key: "server_id",
+  is: (version) => /mariadb/i.test(version),
+  hasGtids: () => true,
+  parseGtids: (text) => GtidPosition.parse(text),
+  async logEnd(session) {
+    const [status] = await session.records("SHOW MASTER STATUS");
+    if (status === undefined) return undefined;
+    return await endAt(session, status.File ?? "", Number(status.Position));
+  },
+  starts_by_gtids: false,
+  async checkGtids(session, end, resume) {
+    const { file, offset } = resume;
+    const ahead = fileNumber(file) - fileNumber(end.file);
+    if (ahead > 0 || (ahead === 0 && offset > end.offset)) return; // said better by its place
+    const found = await gtidsAt(session, file, offset);
+    if (found === undefined || found.toString() === resume.gtid_set.toString()) return;
+    throw new HistoryLostError(
+      `The server has ${named(found)} before ${file}:${offset}, where this capture has seen` +
+        ` ${named(resume.gtid_set)}: what lies between is purged, or the binlog was reset`,
+      { cure: `${NEW_GENERATION}, and raise binlog_expire_logs_seconds` },
+    );
+  },
+  dumpSettings: (_identity, heartbeat_ns) => [
+    `SET @master_binlog_checksum = 'CRC32', @mariadb_slave_capability = ${KNOWS_GTIDS}`,
+    `SET @master_heartbeat_period = ${heartbeat_ns}`,
+  ],
+  dump_flags: 0,
+  async sees(session, resume) {
+    await session.query(CONSISTENT);
+    const [[file], [offset]] = await session.query(SNAPSHOT_PLACE) as [[string], [string]];
+    await session.query("COMMIT");
+    const ahead = fileNumber(file) - fileNumber(String(resume["file"]));
+    return ahead > 0 || (ahead === 0 && Number(offset) >= Number(resume["offset"]));
+  },
+  snapshot_place: { query: SNAPSHOT_PLACE, endAt },
+  privileges: ["REPLICATION SLAVE", "BINLOG MONITOR"],
+  settings: MARIADB_SETTINGS,
+  logsCascades: () => false,
+};
