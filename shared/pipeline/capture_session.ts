@@ -21,8 +21,10 @@ import type { Transform } from "../transforms/transform.ts";
 import { formatPosition } from "../position.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { partitionFor } from "../wire/murmur2.ts";
+import { Handover } from "./handover.ts";
 import { Load, type Target } from "./load.ts";
 import { Notes, noteTopicNames, noteTopics } from "./notes.ts";
+import { Oversize, type OversizeJob } from "./oversize.ts";
 import { Outbox } from "./outbox.ts";
 import {
   minInsync,
@@ -31,6 +33,7 @@ import {
   POSITIONS_TOPIC,
   positionsTopic,
   readPosition,
+  type StoredPartition,
   type StoredPosition,
   transactionalId,
 } from "./positions.ts";
@@ -47,7 +50,7 @@ const STORE_INTERVAL_MS = 1000;
 const LAG_INTERVAL_MS = 1000;
 
 /** What the loop needs of a job. */
-export interface CaptureJob {
+export interface CaptureJob extends OversizeJob {
   readonly name: string;
   readonly kafka: {
     readonly topic: string;
@@ -88,6 +91,7 @@ export interface CaptureTotals {
   /** Counts that they add to. */
   readonly changes: Record<Op, number>;
   repetitions: number;
+  oversize: number;
   /** Why the next session is to begin a new generation; cleared once it is stored. */
   lost: Error | undefined;
 }
@@ -118,8 +122,13 @@ export class CaptureSession {
   /** Position of the last change that was taken, and of the last that ended a whole transaction. */
   #taken = "";
   #covered = "";
+  /** What comes again from another server; undefined: nothing does. */
+  #handover: Handover | undefined;
+  /** Partitions with records that `resume` may not cover. */
+  readonly #uncovered = new Set<StoredPartition>();
   #admin: Admin | undefined;
   #producer: Producer | undefined;
+  #oversize: Oversize | undefined;
   #stored: StoredPosition | undefined;
   #stored_at_ms = 0;
   #store_timer: ReturnType<typeof setTimeout> | undefined;
@@ -202,6 +211,7 @@ export class CaptureSession {
       : known.generation;
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);
+    const isMoved = this.#source.generation > generation;
 
     const transactional_id = transactionalId(this.#identity);
     this.#producer = await kafka.producer({
@@ -210,7 +220,9 @@ export class CaptureSession {
         partitions: isAnew ? await existing(admin, partitionsOf(known)) : partitionsOf(known),
         ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
       },
+      tells_too_large: this.#job.on_oversize === "dead_letter",
     });
+    this.#oversize = new Oversize(this.#job, { ...this.#deps, admin, producer: this.#producer });
     const stored = await this.#readPosition();
     if (partitionsOf(stored).length !== partitionsOf(known).length) {
       throw new RetryableError(
@@ -223,14 +235,15 @@ export class CaptureSession {
       const { records } = await readTails(admin, before, this.#format, this.#identity);
       log.info("tails_read", { records, topics: Object.keys(before.topics).length });
     }
-    if (isSnapshot(resume) && !isAnew && !isSame(stored?.resume, known?.resume)) {
-      throw new RetryableError("The snapshot went on in another process while this one began");
+    const isOwn = isSnapshot(resume) || isMoved;
+    if (isOwn && !isAnew && !isSame(stored?.resume, known?.resume)) {
+      throw new RetryableError("The capture went on in another process while this one began");
     }
     this.#stored = {
       version: 1,
-      resume: isSnapshot(resume) ? resume : before?.resume ?? resume,
-      covered: before?.covered ?? "",
-      generation,
+      resume: isOwn ? resume : before?.resume ?? resume,
+      covered: before?.covered ?? formatPosition({ generation, major: 0n, minor: 0n, row: 0 }),
+      generation: this.#source.generation,
       // Without a prototype: a topic may be called `constructor`.
       topics: Object.assign(Object.create(null), before?.topics),
       routing: this.#routing(),
@@ -238,12 +251,27 @@ export class CaptureSession {
       clean: false,
     };
     this.#covered = this.#stored.covered;
+    await this.#takeOver();
     this.#store({});
     await this.#outbox.drained();
     this.#notes = await this.#openNotes();
     this.#totals.lost = undefined;
     if (isSnapshot(resume)) await this.#truncateTopics(generation);
-    log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
+    const fenced = kafka.capabilities.fences;
+    log.info("capture_started", { resume, generation: this.#stored.generation, fenced });
+  }
+
+  /** Learns what the topics hold of what comes again from another server of the same history. */
+  async #takeOver(): Promise<void> {
+    for (const { partitions } of Object.values(this.#stored!.topics)) {
+      for (const state of partitions) this.#uncovered.add(state);
+    }
+    const stored = this.#stored!;
+    const handover = await Handover.read(this.#admin!, stored, this.#format, this.#identity);
+    if (handover.done) return;
+    handover.keep(await this.#source.awaited!(handover.transactions));
+    this.#deps.log.info("handover", { transactions: handover.transactions.size });
+    if (!handover.done) this.#handover = handover;
   }
 
   /**
@@ -369,7 +397,10 @@ export class CaptureSession {
     tellDropped(undefined);
     if (batch.whole) notes.whole(this.#load);
     this.#taken = highest(batch.changes.at(-1)?.position ?? this.#taken, notes.last);
-    if (batch.whole && this.#taken > this.#covered) this.#covered = this.#taken;
+    if (this.#handover?.done) this.#handover = undefined;
+    // While something comes again, a successor has to look for it among all that is not covered.
+    const covers = batch.whole && this.#handover === undefined;
+    if (covers && this.#taken > this.#covered) this.#covered = this.#taken;
     this.#load.resume = batch.resume;
     this.#load.covered = this.#covered;
     this.#load.snapshot = batch.snapshot ?? this.#load.snapshot;
@@ -382,7 +413,9 @@ export class CaptureSession {
     const { key, value, headers } = this.#format.encode(change, this.#load.arena);
     const timestamp_ms = Math.floor(change.transaction.ts_us / 1000);
     const targets = isBroadcast(change) ? route : [route[partitionFor(key, route.length)]!];
-    this.#load.add(change, { key, value, timestamp_ms, headers }, targets);
+    const { position } = change;
+    const record = { key, value, timestamp_ms, headers, position };
+    this.#load.add(change, record, targets, this.#handover);
   }
 
   /** Puts the load in flight; what is gathered meanwhile follows by itself. */
@@ -392,14 +425,7 @@ export class CaptureSession {
     const positions = load.positions();
     this.#sent = load;
     this.#outbox.add(async () => {
-      if (load.records > 0) {
-        const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
-        const batches = load.batches();
-        const acknowledged = due
-          ? await this.#sendStoring(batches)
-          : await this.#producer!.send(batches);
-        this.#note(positions, acknowledged);
-      }
+      if (load.records > 0) this.#note(positions, await this.#send(load));
       if (load.resume !== undefined) this.#acknowledge(load.resume, load.covered);
       this.#measure(load);
       load.arena.reset();
@@ -407,6 +433,22 @@ export class CaptureSession {
       this.#sent = undefined;
       if (!this.#load.isEmpty) this.#flush();
     });
+  }
+
+  /** Sends the load; what is too large is set aside where the job says so. */
+  async #send(load: Load): Promise<Acknowledged[]> {
+    const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
+    let batches = load.batches();
+    const all = due ? await this.#sendStoring(batches) : await this.#producer!.send(batches);
+    for (let acknowledged = all;;) {
+      const { rest, count } = await this.#oversize!.setAside(batches, acknowledged);
+      this.#totals.oversize += count;
+      if (rest.length === 0) return all;
+      batches = rest;
+      // No position goes with these: what is stored has to tell of whole loads.
+      acknowledged = await this.#producer!.send(batches);
+      all.push(...acknowledged);
+    }
   }
 
   /** Resolves when all that was taken is acknowledged; rejects with the first failure. */
@@ -483,12 +525,13 @@ export class CaptureSession {
     const { topics } = this.#stored!;
     for (const { topic, partition, next_offset } of acknowledged) {
       const state = topics[topic]?.partitions[partition];
-      if (state === undefined) continue;
+      if (state === undefined || next_offset < 0) continue;
       // A topic that was made anew while this ran begins at its first offset again.
       if (next_offset <= state.end_offset) {
         throw topicCut(topic, partition, next_offset, state.end_offset);
       }
       state.end_offset = next_offset;
+      this.#uncovered.add(state);
     }
     for (const { topic, partition, position } of positions) {
       topics[topic]!.partitions[partition]!.position = position;
@@ -497,6 +540,11 @@ export class CaptureSession {
 
   #acknowledge(resume: ResumePoint, covered: string): void {
     Object.assign(this.#stored!, { resume, covered });
+    for (const state of this.#uncovered) {
+      if (state.position > covered) continue;
+      state.covered_offset = state.end_offset;
+      this.#uncovered.delete(state);
+    }
     // On an idle table nothing else would carry the last second's positions to the topic.
     this.#store_timer ??= setTimeout(() => this.#store({}), STORE_INTERVAL_MS);
   }

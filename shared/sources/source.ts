@@ -86,6 +86,11 @@ export interface BatchesOptions {
 /** A source of changes. */
 export interface Source {
   readonly connector: Connector;
+  /**
+   * Of the positions that come, once `open` has resolved: that which `open` was given, or the next where
+   * another server goes on with the same history, for positions of two servers do not compare.
+   */
+  readonly generation: number;
   /** Looks at the server without changing anything. */
   inspect(): Promise<Finding[]>;
   /**
@@ -95,6 +100,11 @@ export interface Source {
    * Throws HistoryLostError, SnapshotCutError, ConfigError, or a connection's error.
    */
   open(options: OpenOptions): Promise<ResumePoint>;
+  /**
+   * Of transactions that topics hold under positions of another server: those that come again. Throws
+   * HistoryLostError for one that this server does not have. Absent: no other server can go on.
+   */
+  awaited?(transactions: ReadonlySet<string>): Promise<ReadonlySet<string>>;
   /**
    * The changes from there on. `to_end`: ends when all that the log held at `open` has come. `held`:
    * the highest position that a topic holds (default: none). Pulling slowly slows the server down:

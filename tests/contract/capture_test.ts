@@ -34,6 +34,7 @@ interface Changed extends Watch {
   readonly mode?: "stream" | "batch";
   readonly batch_changes?: number;
   readonly columns?: ColumnsOptions;
+  readonly on_oversize?: "fail" | "dead_letter";
 }
 
 /** A table of its own, and captures of it. */

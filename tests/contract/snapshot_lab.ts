@@ -66,6 +66,8 @@ export interface RunChanges extends Pick<Watch, "sending"> {
   readonly include_schema_changes?: boolean;
   readonly provide_transaction_metadata?: boolean;
   readonly source?: SourceChanges;
+  /** Breaks the source on purpose. */
+  readonly sabotage?: (source: Source) => void;
 }
 
 const utf8 = new TextDecoder();
@@ -76,8 +78,8 @@ export class SnapshotLab implements AsyncDisposable {
   readonly name = `snap_${crypto.randomUUID().slice(0, 8)}`;
   readonly way: Way;
   readonly admin: Admin;
-  readonly #server: DatabaseInfo;
-  readonly #database: Database;
+  #server: DatabaseInfo;
+  #database: Database;
   readonly #kafka: KafkaClient;
   readonly #tables = new Map<string, TableSpec>();
   readonly #runs: CaptureRun[] = [];
@@ -105,6 +107,13 @@ export class SnapshotLab implements AsyncDisposable {
     const lab = new SnapshotLab(way, at, database, kafka, await kafka.admin());
     for (const [name, spec] of Object.entries(tables)) await lab.create(name, spec);
     return lab;
+  }
+
+  /** Goes on with another server, which has the tables: as a job does whose host is changed. */
+  async moveTo(server: DatabaseInfo): Promise<void> {
+    await this.#database.close().catch(() => {}); // it may have gone with its server
+    this.#server = server;
+    this.#database = await connect(this.way.kind, server);
   }
 
   async create(table: string, spec: TableSpec): Promise<void> {
@@ -175,8 +184,13 @@ export class SnapshotLab implements AsyncDisposable {
     return job;
   }
 
-  start({ sending, source = {}, ...changes }: RunChanges = {}): CaptureRun {
-    const parts = { source: (log: Log) => this.source(log, source), kafka: this.#kafka };
+  start({ sending, sabotage, source = {}, ...changes }: RunChanges = {}): CaptureRun {
+    const made = (log: Log) => {
+      const made = this.source(log, source);
+      sabotage?.(made);
+      return made;
+    };
+    const parts = { source: made, kafka: this.#kafka };
     const snapshot = (source["snapshot"] ?? "initial") as "initial";
     const kafka = { partitions: 3, replication_factor: 3, send_bytes: 1024 };
     const run = new CaptureRun(

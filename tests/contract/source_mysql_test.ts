@@ -508,11 +508,14 @@ Deno.test("a second capture of the same job is refused, naming the first; its en
   await second.close();
 });
 
+const OTHER_UUID = "00000000-0000-0000-0000-000000000001";
+
 Deno.test("a position of another server, of the future or of purged transactions is lost history", async () => {
   const now = await here();
   const uuid = String(now.server_uuid);
   const wrong: readonly (readonly [ResumePoint, RegExp])[] = [
-    [{ ...now, server_uuid: "00000000-0000-0000-0000-000000000001" }, /is of server 0{8}-/],
+    [{ ...now, server_uuid: OTHER_UUID, gtid_set: "" }, /is of server 0{8}-/],
+    [{ ...now, server_uuid: OTHER_UUID, gtid_set: `${OTHER_UUID}:1-5` }, /never executed/],
     [{ ...now, gtid_set: `${uuid}:1-999999999` }, /never executed/],
     [{ ...now, file: "binlog.999999" }, /is behind the end of the log/],
     [{ ...now, offset: Number(now.offset) - 1 }, /No event begins at the stored position/],

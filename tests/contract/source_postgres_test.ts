@@ -613,7 +613,7 @@ test("a sample of every type arrives as the type table says, by both plugins", a
   }
 });
 
-test("settings of the database do not reach the text of values", async (f) => {
+test("settings of the database and of the role do not reach the text of values", async (f) => {
   const s = f.schema;
   await run(
     `CREATE TABLE ${s}.t (id int PRIMARY KEY, d date, tz timestamptz, i interval, b bytea,
@@ -626,8 +626,10 @@ test("settings of the database do not reach the text of values", async (f) => {
     bytea_output: "'escape'",
     extra_float_digits: "-3",
   };
-  for (const [name, value] of Object.entries(settings)) {
-    await run(`ALTER DATABASE ${DATABASE} SET ${name} = ${value}`);
+  const role = `ALTER ROLE ${address("admin").user} IN DATABASE ${DATABASE}`;
+  for (const [at, [name, value]] of Object.entries(settings).entries()) {
+    const scope = at % 2 === 0 ? `ALTER DATABASE ${DATABASE}` : role;
+    await run(`${scope} SET ${name} = ${value}`);
   }
   try {
     for (const plugin of PLUGINS) await f.begin(plugin);
@@ -648,7 +650,7 @@ test("settings of the database do not reach the text of values", async (f) => {
       ]], plugin);
     }
   } finally {
-    await run(`ALTER DATABASE ${DATABASE} RESET ALL`);
+    await run(`ALTER DATABASE ${DATABASE} RESET ALL`, `${role} RESET ALL`);
   }
 });
 

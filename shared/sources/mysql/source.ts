@@ -1,6 +1,6 @@
 /** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
 import type { Change, SourceIdentity } from "../../change.ts";
-import { ConfigError, RetryableError } from "../../errors.ts";
+import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import {
@@ -39,7 +39,8 @@ import { inspectServer } from "./inspect.ts";
 import { MARIADB } from "./mariadb_flavour.ts";
 import { MYSQL } from "./mysql_flavour.ts";
 import { type MysqlOptions, silenceMs } from "./options.ts";
-import { bytesBehind, locate, readStanding } from "./positions.ts";
+import { awaitedTransactions } from "./other_server.ts";
+import { bytesBehind, locate, placeBehind, readStanding } from "./positions.ts";
 import {
   type LogEnd,
   type LogFile,
@@ -125,6 +126,10 @@ export class MysqlSource implements Source {
     return this.#flavour.connector;
   }
 
+  get generation(): number {
+    return this.#opened!.generation;
+  }
+
   async inspect(): Promise<Finding[]> {
     return await this.#ask((session) =>
       inspectServer(session, this.#flavour, this.#options, this.#selection)
@@ -133,7 +138,7 @@ export class MysqlSource implements Source {
 
   /**
    * Takes the job's lock and checks the server. With MySQL's GTIDs on, capturing goes on behind the
-   * stored set; else at the stored file and offset.
+   * stored set, on whichever server of the same history; else at the stored file and offset.
    */
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
     await this.close();
@@ -143,9 +148,11 @@ export class MysqlSource implements Source {
       refusePartialRows(facts);
       await this.#lock(session);
       const end = await readLogEnd(session, facts);
-      const stored = resume &&
+      const found = resume &&
         await checkHistory(session, facts, end, readResume(resume, this.#flavour));
       const progress = nextProgress(resume, this.#options);
+      const moved = found !== undefined && found.server !== facts.server;
+      const stored = moved ? await this.#move(session, facts, end, found, progress) : found;
       const database = progress && await this.#openSnapshot(session, facts, stored, progress);
       const from = database?.start ?? end;
       // Without GTIDs too: they may be turned on later, and what came before must not come then.
@@ -162,12 +169,38 @@ export class MysqlSource implements Source {
         ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
       });
       const reader = undefined;
-      this.#opened = { session, facts, end, start, generation, snapshot, incremental, reader };
+      this.#opened = {
+        ...{ session, facts, end, start, snapshot, incremental, reader },
+        generation: moved ? generation + 1 : generation,
+      };
       return progress === undefined ? begin : withProgress(begin, progress);
     } catch (error) {
       await session.close();
       throw error;
     }
+  }
+
+  /** A stored position of another server of the same history, as a place in this one's log. */
+  async #move(
+    session: MysqlSession,
+    facts: ServerFacts,
+    end: LogEnd,
+    stored: Resume,
+    progress: SnapshotProgress | undefined,
+  ): Promise<Resume> {
+    if (progress !== undefined) {
+      throw new SnapshotCutError("The snapshot was interrupted on another server");
+    }
+    const place = await placeBehind(session, this.#flavour, end, stored.gtid_set);
+    const { server } = facts;
+    const { file, offset } = place;
+    this.#context.log.warn("server_changed", { before: stored.server, now: server, file, offset });
+    return { ...place, server };
+  }
+
+  async awaited(transactions: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const { session, start } = this.#opened!;
+    return await awaitedTransactions(session, start.gtid_set as GtidSet, transactions);
   }
 
   async #openSnapshot(

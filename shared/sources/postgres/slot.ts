@@ -1,4 +1,5 @@
 /** The slot and the publication: what a capture makes on the server, finds there, and drops. */
+import type pg from "pg";
 import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
@@ -24,6 +25,8 @@ export interface Slot {
   /** Process of the server that streams from it; undefined: nobody does. */
   readonly active_pid: number | undefined;
   readonly confirmed_lsn: bigint;
+  /** Whether standbys may keep it, too. */
+  readonly failover: boolean;
   /** Why its log is gone; undefined: it is there. */
   readonly lost: string | undefined;
 }
@@ -33,20 +36,27 @@ export async function findSlot(session: Session, name: string): Promise<Slot | u
   const [row] = await session.query(
     `select plugin, database, active_pid, coalesce(confirmed_flush_lsn, '0/0'),
             case when to_jsonb(s)->>'wal_status' = 'lost'
-                 then coalesce(to_jsonb(s)->>'invalidation_reason', 'wal_removed') end
+                 then coalesce(to_jsonb(s)->>'invalidation_reason', 'wal_removed') end,
+            to_jsonb(s)->>'failover'
      from pg_replication_slots s where slot_name = $1`,
     [name],
   );
   if (row === undefined) return undefined;
-  const [plugin, database, pid, confirmed, lost] = row;
+  const [plugin, database, pid, confirmed, lost, failover] = row;
   return {
     name,
     plugin: plugin ?? null,
     database: database ?? null,
     active_pid: pid == null ? undefined : Number(pid),
     confirmed_lsn: parseLsn(confirmed!),
+    failover: failover === "true",
     lost: lost ?? undefined,
   };
+}
+
+/** Lets standbys keep a slot that was made without. `client`: of the replication protocol. */
+export async function allowFailover(client: pg.Client, { name }: Slot): Promise<void> {
+  await client.query(`ALTER_REPLICATION_SLOT ${quoteIdentifier(name)} (FAILOVER true)`);
 }
 
 /** Who streams from a slot, as far as the server shows it. */
@@ -109,13 +119,35 @@ function alreadyCaptured(slot: string, holder: Holder): ConfigError {
 }
 
 /** Makes the slot. Waits for the transactions that are open; answers where it begins. */
-export async function createSlot(session: Session, name: string, plugin: string): Promise<bigint> {
+export async function createSlot(
+  session: Session,
+  name: string,
+  { plugin, slot_failover }: Pick<PostgresOptions, "plugin" | "slot_failover">,
+): Promise<bigint> {
+  const more = slot_failover ? ", failover => true" : "";
   const [row] = await session.query(
-    `select lsn from pg_create_logical_replication_slot($1, $2)`,
+    `select lsn from pg_create_logical_replication_slot($1, $2${more})`,
     [name, plugin],
   );
   return parseLsn(row![0]!);
 }
+
+/** Throws ConfigError where the server's standbys cannot get slots. */
+export async function refuseWithoutFailover(
+  session: Session,
+  options: PostgresOptions,
+): Promise<void> {
+  const [row] = await session.query("select current_setting('server_version_num'), version()");
+  const [number, version] = row!;
+  if (Number(number) >= FAILOVER_VERSION) return;
+  throw new ConfigError(
+    `${placeOf(options)} is ${version!.split(" on ")[0]}, and slot_failover needs PostgreSQL 17`,
+    { cure: "leave source.slot_failover out: after a failover the rows are then read anew" },
+  );
+}
+
+/** The first version whose slots can be kept on standbys, too. */
+const FAILOVER_VERSION = 170_000;
 
 /** Drops the slot, with the log that it keeps. */
 export async function dropSlot(session: Session, name: string): Promise<void> {

@@ -80,12 +80,11 @@ function capturedKey(table: CatalogTable): readonly number[] {
 export async function createExportingSlot(
   client: pg.Client,
   name: string,
-  plugin: string,
+  { plugin, slot_failover }: Pick<PostgresOptions, "plugin" | "slot_failover">,
 ): Promise<Moment> {
-  const { rows } = await client.query({
-    text: `CREATE_REPLICATION_SLOT ${quoteIdentifier(name)} LOGICAL ${plugin} EXPORT_SNAPSHOT`,
-    rowMode: "array",
-  });
+  const slot = `CREATE_REPLICATION_SLOT ${quoteIdentifier(name)} LOGICAL ${plugin}`;
+  const how = slot_failover ? "(SNAPSHOT 'export', FAILOVER true)" : "EXPORT_SNAPSHOT";
+  const { rows } = await client.query({ text: `${slot} ${how}`, rowMode: "array" });
   const [, start, exported] = rows[0] as TextRow;
   return { start: parseLsn(start!), exported: exported! };
 }

@@ -42,7 +42,16 @@ import {
   type ServerError,
   Session,
 } from "./connection.ts";
-import { checkHistory, identify, LOG_END, logEnd, resumePoint, type Server } from "./history.ts";
+import {
+  checkHistory,
+  identify,
+  LOG_END,
+  logEnd,
+  refuseOtherTimeline,
+  resumePoint,
+  type Server,
+  startIn,
+} from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
 import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
 import { JoiningTables } from "./joining.ts";
@@ -51,6 +60,7 @@ import type { PluginContext, PluginReader } from "./plugin.ts";
 import { locate, readStanding } from "./positions.ts";
 import { ReplicationStream } from "./replication_stream.ts";
 import {
+  allowFailover,
   awaitRelease,
   checkSlot,
   createSlot,
@@ -59,6 +69,7 @@ import {
   findPublication,
   findSlot,
   refuseOtherSlot,
+  refuseWithoutFailover,
   removeObjects,
   wantedTables,
 } from "./slot.ts";
@@ -107,6 +118,8 @@ interface Running {
   readonly reader: PluginReader;
   readonly assembler: Assembler;
   readonly server: Server;
+  /** What `open` was asked to go on from. */
+  readonly resume: ResumePoint | undefined;
   readonly generation: number;
   /** What is read before the stream. */
   readonly snapshot: Snapshot<PostgresListed, PostgresTable> | undefined;
@@ -134,6 +147,10 @@ export class PostgresSource implements Source {
   constructor(options: PostgresOptions, context: SourceContext) {
     this.#options = options;
     this.#context = context;
+  }
+
+  get generation(): number {
+    return this.#running!.generation;
   }
 
   async inspect(): Promise<Finding[]> {
@@ -243,7 +260,7 @@ export class PostgresSource implements Source {
       const tables = await this.#tables(session);
       const progress = nextProgress(resume, options);
       const listed = progress && await this.#listed(session, tables, progress);
-      const plan = { resume, tables, progress };
+      const plan = { resume, stored: resume && startIn(resume, server), tables, progress };
       const { start, exported } = await this.#prepare(client, session, plan);
       const source = { connector: this.connector, name, version } as const;
       const streamed = new StreamedTransactions(await currentSnapshot(session));
@@ -279,15 +296,14 @@ export class PostgresSource implements Source {
       const parts = { session, options, name, streamed, requests: incremental, log };
       const joining: JoiningTables = new JoiningTables(resume, parts);
       this.#running = {
-        ...{ session, stream, server, generation, snapshot, end_lsn, incremental, joining },
+        ...{ session, stream, server, resume, generation, snapshot, end_lsn },
+        ...{ incremental, joining },
         assembler: context.assembler,
         reader: options.plugin === "pgoutput"
           ? new PgoutputReader(context)
           : new Wal2jsonReader(context),
         timers: [],
-        done_lsn: start,
-        told_lsn: start,
-        log_end: end_lsn,
+        ...{ done_lsn: start, told_lsn: start, log_end: end_lsn },
         failure: undefined,
       };
       this.#startTimers(this.#running);
@@ -335,7 +351,9 @@ export class PostgresSource implements Source {
   async #prepare(
     client: pg.Client,
     session: Session,
-    { resume, tables, progress }: Pick<OpenOptions, "resume"> & {
+    { resume, stored = 0n, tables, progress }: Pick<OpenOptions, "resume"> & {
+      /** LSN of `resume` in the server's log. */
+      readonly stored: bigint | undefined;
       readonly tables: readonly TableName[];
       readonly progress: SnapshotProgress | undefined;
     },
@@ -366,17 +384,18 @@ export class PostgresSource implements Source {
       log.info("slot_dropped", { slot: names.slot, lsn: formatLsn(slot.confirmed_lsn) });
       slot = undefined;
     }
+    if (options.slot_failover) await refuseWithoutFailover(session, options);
     if (slot === undefined) {
       const made = progress === undefined
-        ? { start: await createSlot(session, names.slot, options.plugin) }
-        : await createExportingSlot(client, names.slot, options.plugin);
+        ? { start: await createSlot(session, names.slot, options) }
+        : await createExportingSlot(client, names.slot, options);
       const lsn = formatLsn(made.start);
       log.info("slot_created", { slot: names.slot, plugin: options.plugin, lsn });
       return made;
     }
     checkSlot(slot, options);
     await awaitRelease(session, names.slot);
-    const stored = resume === undefined ? 0n : parseLsn(String(resume["lsn"]));
+    if (options.slot_failover && !slot.failover) await allowFailover(client, slot);
     // Read again: the predecessor may have confirmed more before it let go.
     const { confirmed_lsn } = await findSlot(session, names.slot) ?? slot;
     if (resume !== undefined && confirmed_lsn > stored) {
@@ -415,7 +434,10 @@ export class PostgresSource implements Source {
   async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncIterable<SourceBatch> {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
-    const { stream, incremental } = running;
+    const { stream, incremental, resume } = running;
+    if (resume !== undefined) {
+      refuseOtherTimeline(held, running.generation, resume, running.server);
+    }
     if (running.snapshot !== undefined) {
       yield* running.snapshot.batches(signal);
       if (signal.aborted) return;

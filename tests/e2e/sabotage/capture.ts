@@ -137,6 +137,7 @@ await capture({
   provide_transaction_metadata: false,
   source: { snapshot: "never" },
   columns: [],
+  on_oversize: "fail",
 }, {
   source: createSource,
   kafka: SABOTAGES[sabotage!]!(await openKafka(kafkaOptions.parse(job.kafka), "produce", log)),
