@@ -494,7 +494,13 @@ export class ChangeReader {
     // Inside a compressed transaction an image's place in the payload tells it apart: that holds
     // whichever tables are captured.
     const number = (at: number) => base === undefined ? row++ : base + at;
-    const take = (op: RowsOp, ...[before, after, before_at, after_at]: Parameters<RowVisitor>) => {
+    const take = (
+      op: RowsOp,
+      before: RowImage | null,
+      after: RowImage | null,
+      before_at: number,
+      after_at: number,
+    ) => {
       if (op === "u" && keyChanged(schema.key, before!, after!)) {
         this.#emit("d", schema, before, null, number(before_at), now_ms);
         this.#emit("c", schema, null, after, number(after_at), now_ms);
