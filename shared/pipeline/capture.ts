@@ -55,6 +55,16 @@ export const captureOptions = {
     ),
   columns: columnsOptions.default([])
     .describe("Rules that leave columns out or mask them."),
+  // A few records a year, and those who wonder about a column look there. It is Debezium's default, too.
+  include_schema_changes: z.boolean().default(true)
+    .describe(
+      "Tell on the topic `NAME.schema-changes` whenever a table's rows come under another definition.",
+    ),
+  // Two records more for each transaction.
+  provide_transaction_metadata: z.boolean().default(false)
+    .describe(
+      "Tell begin and end of each transaction on the topic `NAME.transaction`, and number its changes per table.",
+    ),
 };
 
 /** What is wrong with the options of a capture job together; undefined: nothing. */

@@ -7,6 +7,7 @@ import type {
   Acknowledged,
   Admin,
   KafkaClient,
+  NewTopic,
   OutBatch,
   Producer,
   TopicPartition,
@@ -14,13 +15,14 @@ import type {
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { SnapshotOptions } from "../sources/snapshot_options.ts";
-import type { ResumePoint, Source, SourceBatch } from "../sources/source.ts";
+import type { ResumePoint, SnapshotState, Source, SourceBatch } from "../sources/source.ts";
 import type { ColumnsOptions } from "../transforms/columns.ts";
 import type { Transform } from "../transforms/transform.ts";
 import { formatPosition } from "../position.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { partitionFor } from "../wire/murmur2.ts";
 import { Load, type Target } from "./load.ts";
+import { Notes, noteTopicNames, noteTopics } from "./notes.ts";
 import { Outbox } from "./outbox.ts";
 import {
   minInsync,
@@ -33,8 +35,10 @@ import {
   transactionalId,
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
+import { SchemaChanges } from "./schema_changes.ts";
 import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
 import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
+import { Transactions } from "./transactions.ts";
 
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
@@ -55,6 +59,8 @@ export interface CaptureJob {
   readonly format: FormatName;
   readonly mode: "stream" | "batch";
   readonly on_history_lost: "fail" | "resync";
+  readonly include_schema_changes: boolean;
+  readonly provide_transaction_metadata: boolean;
   readonly source: Pick<SnapshotOptions, "snapshot">;
   readonly columns: ColumnsOptions;
 }
@@ -73,6 +79,8 @@ export interface CaptureDeps {
   readonly now: () => number;
   /** Told whether changes are flowing. */
   readonly ready: (ready: boolean, reason?: string) => void;
+  /** Told how far a snapshot is, whenever Kafka holds more of it. */
+  readonly progress?: (state: SnapshotState) => void;
 }
 
 /** What sessions have in common. */
@@ -96,6 +104,8 @@ export class CaptureSession {
   /** The partitions of each table definition's topic. */
   readonly #routes = new WeakMap<TableSchema, readonly Target[]>();
   readonly #topics = new Map<string, readonly Target[]>();
+  readonly #note_topics: ReturnType<typeof noteTopics>;
+  #notes: Notes | undefined;
   /** Stops pulling from the source: the capture ends, or a send failed. */
   readonly #stop = new AbortController();
   readonly #outbox = new Outbox((error) => this.#stop.abort(error));
@@ -129,6 +139,7 @@ export class CaptureSession {
     const { connector } = this.#source;
     this.#identity = { connector, name: job.name, version: deps.version };
     this.#load = new Load(deps.now(), new ByteArena());
+    this.#note_topics = noteTopics(job, job.kafka.replication_factor);
   }
 
   async run(): Promise<void> {
@@ -181,8 +192,9 @@ export class CaptureSession {
     await admin.create_topics([
       positionsTopic(replication_factor),
       schemasTopic(replication_factor),
+      ...Object.values(this.#note_topics),
     ]);
-    const known = await readPosition(admin, this.#identity);
+    const known = await this.#readPosition();
     this.#refuseOtherRouting(known);
     const isAnew = this.#totals.lost !== undefined || known?.reset === true;
     const generation = isAnew || known === undefined
@@ -199,7 +211,7 @@ export class CaptureSession {
         ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
       },
     });
-    const stored = await readPosition(admin, this.#identity);
+    const stored = await this.#readPosition();
     if (partitionsOf(stored).length !== partitionsOf(known).length) {
       throw new RetryableError(
         "Another capture of this job wrote a new topic while this one began",
@@ -228,9 +240,48 @@ export class CaptureSession {
     this.#covered = this.#stored.covered;
     this.#store({});
     await this.#outbox.drained();
+    this.#notes = await this.#openNotes();
     this.#totals.lost = undefined;
     if (isSnapshot(resume)) await this.#truncateTopics(generation);
     log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
+  }
+
+  /**
+   * What is stored, without note topics that somebody deleted since: no change was lost with them, and
+   * what is told from now on goes to one that is made anew.
+   */
+  async #readPosition(): Promise<StoredPosition | undefined> {
+    const stored = await readPosition(this.#admin!, this.#identity);
+    if (stored === undefined) return undefined;
+    const names = noteTopicNames(this.#job.name);
+    const found = await this.#admin!.topics((name) => names.includes(name));
+    for (const name of names) {
+      const id = found.find((topic) => topic.name === name)?.id;
+      if (Object.hasOwn(stored.topics, name) && stored.topics[name]!.id !== id) {
+        this.#deps.log.warn("notes_lost", { topic: name });
+        delete stored.topics[name];
+      }
+    }
+    return stored;
+  }
+
+  async #openNotes(): Promise<Notes> {
+    const { schema_changes, transactions } = this.#note_topics;
+    const writer = async <Teller>(topic: NewTopic | undefined, teller: () => Promise<Teller>) => {
+      if (topic === undefined) return undefined;
+      const [target] = await this.#open(topic.name);
+      return { target: target!, teller: await teller() };
+    };
+    return new Notes(this.#identity, {
+      schema_changes: await writer(schema_changes, async () => {
+        const schemas = new SchemaReader(this.#admin!);
+        await schemas.refresh();
+        const teller = new SchemaChanges(this.#identity);
+        await teller.read(this.#admin!, schema_changes!.name, schemas);
+        return teller;
+      }),
+      transactions: await writer(transactions, async () => new Transactions()),
+    });
   }
 
   /**
@@ -268,7 +319,7 @@ export class CaptureSession {
     } catch (error) {
       if (!(error instanceof HistoryLostError)) throw error;
       // A predecessor that was still draining has moved both since.
-      const now = await readPosition(this.#admin!, this.#identity);
+      const now = await this.#readPosition();
       if (known === undefined || isSame(now, known)) throw error;
       throw new RetryableError("The stored position moved while this capture began", {
         cause: error,
@@ -302,16 +353,26 @@ export class CaptureSession {
    * few changes are held at a time and brokers have few requests to answer.
    */
   async #take(batch: SourceBatch): Promise<void> {
+    const notes = this.#notes!;
+    const dropped = [...batch.dropped ?? []];
+    const tellDropped = (before: string | undefined) => {
+      while (dropped.length > 0 && (before === undefined || dropped[0]!.position < before)) {
+        notes.dropped(dropped.shift()!, this.#load);
+      }
+    };
     for (const raw of batch.changes) {
+      tellDropped(raw.position);
       const change = this.#transform(raw);
       const route = this.#routes.get(change.table) ?? await this.#route(change.table);
-      this.#gather(change, route);
+      this.#gather(notes.take(change, this.#load), route);
     }
-    this.#taken = batch.changes.at(-1)?.position ?? this.#taken;
+    tellDropped(undefined);
+    if (batch.whole) notes.whole(this.#load);
+    this.#taken = highest(batch.changes.at(-1)?.position ?? this.#taken, notes.last);
     if (batch.whole && this.#taken > this.#covered) this.#covered = this.#taken;
     this.#load.resume = batch.resume;
     this.#load.covered = this.#covered;
-    this.#load.snapshot = batch.snapshot;
+    this.#load.snapshot = batch.snapshot ?? this.#load.snapshot;
     if (this.#sent === undefined) this.#flush();
     else if (this.#load.held_bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
   }
@@ -356,12 +417,27 @@ export class CaptureSession {
   /** Publishes the table's definition and makes its topic, before the first row that needs them. */
   async #route(table: TableSchema): Promise<readonly Target[]> {
     const topic = topicOf(this.#job.kafka.topic, this.#job.name, table);
+    this.#refuseShared(topic, table);
     const targets = this.#topics.get(topic) ?? await this.#open(topic);
     const definition = schemaBatch(this.#identity, table, this.#deps.now());
     this.#outbox.add(async () => void await this.#producer!.send([definition]));
     await this.#outbox.drained();
     this.#routes.set(table, targets);
     return targets;
+  }
+
+  /** Positions of changes and of records about them have each their own order. */
+  #refuseShared(topic: string, { table }: TableSchema): void {
+    const option = topic === this.#note_topics.schema_changes?.name
+      ? "include_schema_changes"
+      : topic === this.#note_topics.transactions?.name
+      ? "provide_transaction_metadata"
+      : undefined;
+    if (option === undefined) return;
+    throw new ConfigError(
+      `By \`kafka.topic\` the changes of table ${table} go to ${topic}, the topic of \`${option}\``,
+      { cure: `give \`kafka.topic\` another template, or set ${option}: false` },
+    );
   }
 
   async #open(topic: string): Promise<readonly Target[]> {
@@ -489,6 +565,7 @@ export class CaptureSession {
     this.#totals.repetitions += load.repetitions;
     if (load.repetitions > 0) metrics.repetitions_dropped.add(load.repetitions);
     if (load.snapshot !== undefined) {
+      this.#deps.progress?.(load.snapshot);
       metrics.snapshot_rows.set(load.snapshot.rows);
       metrics.snapshot_rows_estimated.set(load.snapshot.rows_estimated);
     }
@@ -508,6 +585,10 @@ export class CaptureSession {
 /** Whether a snapshot leads to that point of the log. */
 function isSnapshot(resume: ResumePoint): boolean {
   return resume["snapshot"] !== undefined;
+}
+
+function highest(one: string, other: string): string {
+  return one > other ? one : other;
 }
 
 function isSame(one: unknown, other: unknown): boolean {

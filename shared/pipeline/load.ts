@@ -35,7 +35,7 @@ export class Load {
   resume: ResumePoint | undefined;
   /** Position up to which `resume` covers all changes. */
   covered = "";
-  /** How far the snapshot is with this load; undefined: it is of the stream. */
+  /** How far the snapshot is with this load; undefined: all of it is of the stream. */
   snapshot: SnapshotState | undefined;
   /** Changes that were added, repetitions among them. */
   taken = 0;
@@ -64,19 +64,31 @@ export class Load {
     const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
     this.held_bytes += bytes;
     for (const target of targets) {
-      if (change.position <= target.held) continue;
-      if (change.position <= target.last) throw disorder(change, target);
-      target.last = change.position;
-      this.#part(target).records.push(record);
-      this.records++;
-      this.bytes += bytes;
-      isNew = true;
+      if (this.#put(change.position, record, target, bytes)) isNew = true;
     }
     if (isNew) this.changes[change.op]++;
     else this.repetitions++;
     this.taken++;
     this.newest_ts_us = change.transaction.ts_us;
     this.oldest_ts_us ??= this.newest_ts_us;
+  }
+
+  /** Adds a record about changes (see notes.ts) unless the target holds it. */
+  note(position: string, record: OutRecord, target: Target): void {
+    const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
+    this.held_bytes += bytes;
+    this.#put(position, record, target, bytes);
+  }
+
+  /** Answers false where the target holds it. */
+  #put(position: string, record: OutRecord, target: Target, bytes: number): boolean {
+    if (position <= target.held) return false;
+    if (position <= target.last) throw disorder(position, target);
+    target.last = position;
+    this.#part(target).records.push(record);
+    this.records++;
+    this.bytes += bytes;
+    return true;
   }
 
   #part(target: Target): Part {
@@ -107,9 +119,9 @@ export class Load {
   }
 }
 
-function disorder({ position, table }: Change, { topic, partition, last }: Target): Error {
+function disorder(position: string, { topic, partition, last }: Target): Error {
   return new Error(
-    `Change ${position} of ${table.table} comes after ${last} in ${topic}/${partition}:` +
+    `Position ${position} comes after ${last} in ${topic}/${partition}:` +
       ` positions must grow; this is a fault of list-sync`,
   );
 }

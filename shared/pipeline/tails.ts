@@ -4,6 +4,7 @@ import { HistoryLostError } from "../errors.ts";
 import { type Format, sourceId, type Stamp } from "../formats/format.ts";
 import type { Admin } from "../kafka/port.ts";
 import { otherFormat } from "./foreign.ts";
+import { noteStamp } from "./notes.ts";
 import type { StoredPosition } from "./positions.ts";
 
 /** Throws HistoryLostError when a topic is gone or was made anew: to be asked before it is fenced. */
@@ -40,7 +41,7 @@ export async function readTails(
           records++;
           let stamp: Stamp | undefined;
           try {
-            stamp = format.stamp(record);
+            stamp = noteStamp(record) ?? format.stamp(record);
           } catch (error) {
             // Bytes that are no change are not ours; a change in another format may be.
             if (await otherFormat(record, format) !== undefined) throw error;

@@ -3,7 +3,13 @@ import type { Change, SourceIdentity } from "../../change.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
-import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
+import {
+  executeSignal,
+  firstBehind,
+  Incremental,
+  type KeyRange,
+  takeSignals,
+} from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -40,6 +46,7 @@ import {
   readLogEnd,
   readLogFiles,
   readServerFacts,
+  refusePartialRows,
   type ServerFacts,
 } from "./server.ts";
 import type { MysqlTable } from "./range_reader.ts";
@@ -133,6 +140,7 @@ export class MysqlSource implements Source {
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
       const facts = await readServerFacts(session, this.#flavour);
+      refusePartialRows(facts);
       await this.#lock(session);
       const end = await readLogEnd(session, facts);
       const stored = resume &&
@@ -210,9 +218,11 @@ export class MysqlSource implements Source {
     const batch = (): SourceBatch => {
       bytes = 0;
       const changes = this.#withoutSignals(opened, reader.changes);
+      const { dropped } = reader;
       reader.changes = [];
+      reader.dropped = [];
       told = reader.resume;
-      return { changes, resume: incremental.with(told), whole: !reader.open };
+      return { changes, resume: incremental.with(told), whole: !reader.open, dropped };
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {
@@ -251,7 +261,12 @@ export class MysqlSource implements Source {
     const { signal_table } = this.#options;
     if (signal_table === undefined) return changes;
     const isSignal = ({ table }: Change) => `${table.db}.${table.table}` === signal_table;
-    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+    return takeSignals(
+      changes,
+      isSignal,
+      (...request) => incremental.add(...request),
+      this.#context.log,
+    );
   }
 
   /** The chunks that are left when the end is reached. */
@@ -307,8 +322,8 @@ export class MysqlSource implements Source {
     return await MysqlSnapshot.open(parts, end);
   }
 
-  async signal(tables: readonly string[]): Promise<void> {
-    const { type, data } = executeSignal(tables);
+  async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
+    const { type, data } = executeSignal(tables, range);
     const name = this.#options.signal_table!.split(/\.(.*)/s, 2).map(identifier).join(".");
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {

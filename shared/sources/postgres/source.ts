@@ -7,7 +7,13 @@ import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { hex16, hex8, parsePosition } from "../../position.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
-import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
+import {
+  executeSignal,
+  firstBehind,
+  Incremental,
+  type KeyRange,
+  takeSignals,
+} from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -181,9 +187,9 @@ export class PostgresSource implements Source {
     return await this.#ask((session) => locate(session, this.#options, slot, { to, resume }));
   }
 
-  async signal(tables: readonly string[]): Promise<void> {
+  async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
     const { signal_table } = this.#options;
-    const { type, data } = executeSignal(tables);
+    const { type, data } = executeSignal(tables, range);
     const session = await this.#session();
     try {
       const [schema, table] = namesOf(signal_table!);
@@ -446,8 +452,9 @@ export class PostgresSource implements Source {
           stream.sendStatus(true);
         }
         const soon = to_end || incremental.active;
-        const wait = soon ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
-        await stream.arrival(wait);
+        const isUntold = running.done_lsn > running.told_lsn;
+        const left_ms = Math.max(1, PROGRESS_INTERVAL_MS - (this.#context.now() - told_ms));
+        await stream.arrival(soon ? PING_INTERVAL_MS : isUntold ? left_ms : undefined);
       }
     } finally {
       signal.removeEventListener("abort", stop);
@@ -458,7 +465,12 @@ export class PostgresSource implements Source {
     const { signal_table } = this.#options;
     if (signal_table === undefined) return changes;
     const isSignal = ({ table }: Change) => `${table.schema}.${table.table}` === signal_table;
-    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+    return takeSignals(
+      changes,
+      isSignal,
+      (...request) => incremental.add(...request),
+      this.#context.log,
+    );
   }
 
   /** A chunk of a table that is read again, behind the last transaction that was handed on. */

@@ -133,6 +133,8 @@ await capture({
   format: job.format,
   mode: job.mode,
   on_history_lost: "fail",
+  include_schema_changes: false,
+  provide_transaction_metadata: false,
   source: { snapshot: "never" },
   columns: [],
 }, {
