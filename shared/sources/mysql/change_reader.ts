@@ -306,12 +306,21 @@ export class ChangeReader {
   }
 
   #begin(gtid: GtidEvent, { begun, xa } = { begun: false, xa: false }): void {
-    // A transaction that the server cut off (it crashed) ends where the next one begins.
-    if (this.#transaction !== undefined) this.#commit();
+    if (this.#transaction !== undefined) this.#cutOff(this.#transaction);
     const { source, number, original_commit_us } = gtid;
     const id = source === undefined ? this.#where() : this.#gtids.name(source, number);
     const shared = { id, ts_us: original_commit_us };
     this.#transaction = { shared, source, number, begun, xa, order: 0 };
+  }
+
+  /** A transaction that the server cut off (it crashed) ends where the next one begins. */
+  #cutOff({ shared, order }: OpenTransaction): void {
+    if (order === 0) return this.#commit();
+    throw new HistoryLostError(
+      `${this.#where()}: the binlog ends in transaction ${shared.id} and goes on with another: it was` +
+        " never committed, and what has come of it was sent",
+      { cure: "start a new generation with a snapshot" },
+    );
   }
 
   /** As each file of MariaDB's begins: the transactions before it, without domains that were given up. */
@@ -499,7 +508,13 @@ export class ChangeReader {
     // Inside a compressed transaction an image's place in the payload tells it apart: that holds
     // whichever tables are captured.
     const number = (at: number) => base === undefined ? row++ : base + at;
-    const take = (op: RowsOp, ...[before, after, before_at, after_at]: Parameters<RowVisitor>) => {
+    const take = (
+      op: RowsOp,
+      before: RowImage | null,
+      after: RowImage | null,
+      before_at: number,
+      after_at: number,
+    ) => {
       if (op === "u" && keyChanged(schema.key, before!, after!)) {
         complete(schema, before!, after!);
         this.#emit("d", schema, before, null, number(before_at), now_ms);

@@ -42,7 +42,7 @@ export function readResume(point: ResumePoint, flavour: Flavour): Resume {
 /** Offset of the first event of every binlog file, behind its magic bytes. */
 export const FIRST_EVENT = 4;
 /** The request for a dump by place has room for no more. */
-const LAST_OFFSET = 0xffff_ffff;
+export const LAST_OFFSET = 0xffff_ffff;
 
 /** What begins anew where history is lost. */
 export const NEW_GENERATION = "run `deno task remove JOB`, then start the job anew";
