@@ -12,9 +12,12 @@ import { stop } from "../compose/native/processes.ts";
 import { type DatabaseInfo, newDatabase } from "../compose/native/state.ts";
 import { DEADLINE_MS, until } from "./until.ts";
 
-/** A fresh server for `body`, ended and wiped afterwards. */
-export async function withOwnPostgres(body: (info: DatabaseInfo) => Promise<void>): Promise<void> {
-  const software = await postgresSoftware(() => {});
+/** A fresh server for `body`, ended and wiped afterwards. `major`: its version; left out: the stack's. */
+export async function withOwnPostgres(
+  body: (info: DatabaseInfo) => Promise<void>,
+  major?: number,
+): Promise<void> {
+  const software = await postgresSoftware(() => {}, major);
   const dir = await Deno.makeTempDir({ prefix: "list-sync-postgres-" });
   await Deno.chmod(dir, 0o755);
   const info = newDatabase(POSTGRES_PORT + freePortOffset([POSTGRES_PORT]));

@@ -28,7 +28,6 @@ import {
   type Rotation,
 } from "../../wire/binlog_event.ts";
 import {
-  isCompressed,
   readRows,
   readRowsHead,
   type RowImage,
@@ -296,14 +295,6 @@ export class ChangeReader {
   #unknown(event: BinlogEvent): void {
     const name = eventName(event.type);
     switch (event.type) {
-      case EventType.PARTIAL_UPDATE_ROWS:
-        throw new RecordError(
-          `${this.#where()}: ${name} holds parts of JSON values, from which no row can be told`,
-          {
-            cure: "SET GLOBAL binlog_row_value_options = ''; changes from before it need a new" +
-              " generation with a snapshot",
-          },
-        );
       case EventType.BEGIN_LOAD_QUERY:
       case EventType.EXECUTE_LOAD_QUERY:
         throw this.#statementLogged("LOAD DATA");
@@ -495,7 +486,7 @@ export class ChangeReader {
   }
 
   #rows(event: BinlogEvent, op: RowsOp): void {
-    const { table_id } = readRowsHead(event);
+    const { table_id, partial_json, compressed } = readRowsHead(event);
     const table = this.#tables.get(table_id);
     if (table_id === NO_TABLE) return;
     if (table === undefined) {
@@ -517,6 +508,7 @@ export class ChangeReader {
     const number = (at: number) => base === undefined ? row++ : base + at;
     const take = (op: RowsOp, ...[before, after, before_at, after_at]: Parameters<RowVisitor>) => {
       if (op === "u" && keyChanged(schema.key, before!, after!)) {
+        complete(schema, before!, after!);
         this.#emit("d", schema, before, null, number(before_at), now_ms);
         this.#emit("c", schema, null, after, number(after_at), now_ms);
       } else this.#emit(op, schema, before, after, number(after_at), now_ms);
@@ -528,7 +520,7 @@ export class ChangeReader {
       }
       : (before, after, before_at, after_at) => take(op, before, after, before_at, after_at);
     try {
-      readRows(event.body, op, layout, visit, isCompressed(event.type));
+      readRows(event.body, { op, partial_json, compressed }, layout, visit);
     } catch (cause) {
       if (!(cause instanceof RecordError)) throw cause;
       throw new RecordError(
@@ -602,8 +594,9 @@ function endsInChecksum(bytes: Uint8Array, at: number, end: number): boolean {
 }
 
 /**
- * Whether an update moved the row to another key; without a key the whole row is the key. Key columns that the image after leaves out
- * (partial row images) did not change: they are filled from the image before.
+ * Whether an update moved the row to another key; without a key the whole row is the key. Key columns
+ * that the image after leaves out (partial row images) did not change: they are filled from the image
+ * before.
  */
 function keyChanged(key: readonly number[], before: RowImage, after: RowImage): boolean {
   let changed = false;
@@ -616,7 +609,31 @@ function keyChanged(key: readonly number[], before: RowImage, after: RowImage): 
 
 function sameValue(a: Value | undefined, b: Value | undefined): boolean {
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.from(a).equals(b);
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((item, at) => Object.is(item, b[at]));
+  }
   return Object.is(a, b);
+}
+
+/**
+ * Fills what the image after leaves out from the image before: under a new key the row is another one,
+ * of which readers know nothing. Throws RecordError where neither image has a value.
+ */
+function complete({ columns }: TableSchema, before: RowImage, after: RowImage): void {
+  const missing: string[] = [];
+  for (const [i, { name }] of columns.entries()) {
+    if (after[i] === undefined) after[i] = before[i];
+    if (after[i] === undefined) missing.push(name);
+  }
+  if (missing.length === 0) return;
+  throw new RecordError(
+    `a row got another key, and the log leaves out its values of ${missing.join(", ")}`,
+    {
+      cure:
+        "SET GLOBAL binlog_row_image = FULL, let sessions that set their own connect anew, and" +
+        " start a new generation with a snapshot",
+    },
+  );
 }
 
 /** Cuts a stream of bytes into events: each begins with its header, length at byte 9. */

@@ -177,12 +177,14 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
 
   async boundary(table: MysqlTable, range: Range): Promise<Key | undefined> {
     const { snapshot_chunk_rows } = this.#parts.options;
-    const { cut_by } = table;
+    const { cut_by, quoted } = table;
+    // The library refuses fields that are called like members of every object, so they get names here.
+    const selected = cut_by.map(({ selected }, at) => `${selected} AS k${at}`);
     // One row more than a chunk: a rest that just fills one has no boundary.
     const rows = await this.#planner.query(
-      `SELECT ${cut_by.map(({ selected }) => selected).join(", ")} FROM ${tableOf(table)}` +
+      `SELECT ${selected.join(", ")} FROM ${tableOf(table)}` +
         condition(cut_by, range) +
-        ` ORDER BY ${cut_by.map(({ name }) => name).join(", ")}` +
+        ` ORDER BY ${cut_by.map(({ name }) => `${quoted}.${name}`).join(", ")}` +
         ` LIMIT 2 OFFSET ${snapshot_chunk_rows - 1}`,
     );
     if (rows.length < 2) return undefined;

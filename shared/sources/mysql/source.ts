@@ -46,6 +46,7 @@ import {
   readLogEnd,
   readLogFiles,
   readServerFacts,
+  refusePartialRows,
   type ServerFacts,
 } from "./server.ts";
 import type { MysqlTable } from "./range_reader.ts";
@@ -139,6 +140,7 @@ export class MysqlSource implements Source {
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
       const facts = await readServerFacts(session, this.#flavour);
+      refusePartialRows(facts);
       await this.#lock(session);
       const end = await readLogEnd(session, facts);
       const stored = resume &&

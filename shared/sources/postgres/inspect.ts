@@ -16,11 +16,13 @@ import {
   type ServerError,
   type Session,
 } from "./connection.ts";
+import { identityFault } from "./identity.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import {
   findHolder,
   findPublication,
   findSlot,
+  generatedStatement,
   type Publication,
   publicationStatement,
   uncovered,
@@ -61,11 +63,22 @@ export async function inspect(
   ];
   if (options.plugin === "pgoutput") {
     findings.push(...await inspectPublication(session, names.publication, publication, tables));
+    const cure = generatedStatement(names.publication, publication, described);
+    if (cure !== undefined) {
+      findings.push({
+        level: "error",
+        subject: `publication ${names.publication}`,
+        found:
+          "leaves out generated columns, so PostgreSQL refuses every UPDATE and DELETE of its" +
+          " tables that have such and REPLICA IDENTITY FULL",
+        cure,
+      });
+    }
   }
   findings.push(...await inspectSignalTable(session, options, described));
   for (const table of described) {
     if (nameOf(table) === options.signal_table) continue;
-    findings.push(inspectIdentity(table, options, published.has(quoteTable(table))));
+    findings.push(inspectIdentity(table, options.plugin, published.has(quoteTable(table))));
     if (options.plugin === "wal2json") findings.push(...unfaithful(table));
     findings.push(await inspectRows(session, table, options));
   }
@@ -310,10 +323,15 @@ function inspectKind(table: ListedTable): Finding[] {
 
 function inspectIdentity(
   table: CatalogTable,
-  { plugin }: PostgresOptions,
+  plugin: PostgresOptions["plugin"],
   published: boolean,
 ): Finding {
   const subject = `replica identity of ${table.schema}.${table.table}`;
+  const fault = identityFault(table, plugin);
+  if (fault !== undefined) {
+    const level = published && plugin === "pgoutput" ? "warning" : "error";
+    return { level, subject, ...fault };
+  }
   const cure = `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`;
   const columns = (numbers: readonly number[]) =>
     numbers.map((number) => table.columns.find((column) => column.number === number)?.name)
@@ -330,8 +348,7 @@ function inspectIdentity(
         found: `index: a delete carries only ${columns(table.identity_index)}`,
         cure,
       };
-    case "d":
-      if (table.primary_key.length === 0) break;
+    default:
       return {
         level: "warning",
         subject,
@@ -341,12 +358,6 @@ function inspectIdentity(
         cure,
       };
   }
-  const found = plugin === "wal2json"
-    ? "none: wal2json drops every UPDATE and DELETE of the table without a word"
-    : published
-    ? "none: PostgreSQL refuses every UPDATE and DELETE of the table while it is published"
-    : "none: once published, PostgreSQL refuses every UPDATE and DELETE of the table";
-  return { level: published && plugin === "pgoutput" ? "warning" : "error", subject, found, cure };
 }
 
 async function inspectRows(
@@ -451,7 +462,7 @@ async function inspectPublication(
     level: "error",
     subject,
     found: `${state}, and the role may not change that: it does not own the tables`,
-    cure: publicationStatement(name, publication !== undefined, missing),
+    cure: await publicationStatement(session, name, publication !== undefined, missing),
   }];
 }
 
@@ -544,11 +555,8 @@ export async function refuseUnfaithful(
 ): Promise<void> {
   const described = await describeTables(session, tables.map((table) => table.oid));
   for (const table of described) {
-    const identity = table.replica_identity === "n" ||
-        table.replica_identity === "d" && table.primary_key.length === 0
-      ? [inspectIdentity(table, { plugin: "wal2json" } as PostgresOptions, false)]
-      : [];
-    const [finding] = [...unfaithful(table), ...identity];
+    const identity = inspectIdentity(table, "wal2json", false);
+    const [finding] = [...unfaithful(table), ...identity.level === "error" ? [identity] : []];
     if (finding === undefined) continue;
     throw new ConfigError(`Cannot capture with wal2json: ${finding.subject}: ${finding.found}`, {
       cure: finding.cure!,

@@ -3,7 +3,7 @@ import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
-import { describeTables, listTables, type TableName } from "./catalog.ts";
+import { type CatalogTable, describeTables, listTables, type TableName } from "./catalog.ts";
 import {
   quoteIdentifier,
   quoteLiteral,
@@ -11,6 +11,7 @@ import {
   type ServerError,
   type Session,
 } from "./connection.ts";
+import { identityFault } from "./identity.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import { tableMatcher } from "./tables.ts";
 
@@ -162,6 +163,8 @@ export interface Publication {
   readonly all_tables: boolean;
   /** Names of the operations that it does not publish. */
   readonly unpublished: readonly string[];
+  /** False: stored generated columns are left out (a server that can publish them, 18 and later). */
+  readonly generated: boolean;
   readonly tables: readonly { readonly schema: string; readonly table: string }[];
 }
 
@@ -171,8 +174,8 @@ export async function findPublication(
   name: string,
 ): Promise<Publication | undefined> {
   const [row] = await session.query(
-    `select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate
-     from pg_publication where pubname = $1`,
+    `select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, to_jsonb(p) ->> 'pubgencols'
+     from pg_publication p where pubname = $1`,
     [name],
   );
   if (row === undefined) return undefined;
@@ -183,6 +186,7 @@ export async function findPublication(
   return {
     all_tables: row[0] === "t",
     unpublished: ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].filter((_, at) => row[at + 1] !== "t"),
+    generated: row[5] !== "n",
     tables: tables.map(([schema, table]) => ({ schema: schema!, table: table! })),
   };
 }
@@ -196,21 +200,43 @@ export function uncovered<T extends { schema: string; table: string }>(
   return tables.filter((table) => !covered.has(quoteTable(table)));
 }
 
-/** The statement that makes the publication, or adds to it. */
-export function publicationStatement(
+/** First version whose publications say whether generated columns are published. */
+const PUBLISHES_GENERATED = 180_000;
+
+/** With whole old rows, PostgreSQL 18 refuses writers of a table of which it may not publish all columns. */
+const GENERATED = "publish_generated_columns = stored";
+
+/** The statement that makes the publication, or adds to it. `missing`: at least one table. */
+export async function publicationStatement(
+  session: Session,
   name: string,
   exists: boolean,
-  tables: readonly { schema: string; table: string }[],
-): string {
-  const list = tables.map(quoteTable).join(", ");
-  return exists
-    ? `ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ${list}`
-    : `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${list}`;
+  missing: readonly { schema: string; table: string }[],
+): Promise<string> {
+  const list = missing.map(quoteTable).join(", ");
+  if (exists) return `ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ${list}`;
+  const [[version]] = await session.query("show server_version_num") as [[string]];
+  const options = Number(version) >= PUBLISHES_GENERATED ? ` WITH (${GENERATED})` : "";
+  return `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${list}${options}`;
+}
+
+/** The statement without which writers of one of the tables are refused; undefined: they are not. */
+export function generatedStatement(
+  name: string,
+  publication: Publication | undefined,
+  tables: readonly CatalogTable[],
+): string | undefined {
+  const isWhole = tables.some(({ replica_identity, columns }) =>
+    replica_identity === "f" && columns.some(({ generated, virtual }) => generated && !virtual)
+  );
+  return isWhole && publication?.generated === false
+    ? `ALTER PUBLICATION ${quoteIdentifier(name)} SET (${GENERATED})`
+    : undefined;
 }
 
 /**
  * Makes the publication or adds the tables that it lacks. Throws ConfigError when the role may not,
- * or when a table has no replica identity: published, it would refuse its writers' updates.
+ * or for a table that, once published, would refuse its writers' updates.
  */
 export async function ensurePublication(
   session: Session,
@@ -221,9 +247,12 @@ export async function ensurePublication(
   const publication = await findPublication(session, name);
   const missing = uncovered(publication, tables);
   if (missing.length === 0) return;
-  await refuseWithoutIdentity(session, name, missing);
-  const statement = publicationStatement(name, publication !== undefined, missing);
+  const described = await describeTables(session, missing.map((table) => table.oid));
+  refuseFaulty(name, described);
+  const widening = generatedStatement(name, publication, described);
+  const statement = await publicationStatement(session, name, publication !== undefined, missing);
   try {
+    if (widening !== undefined) await session.query(widening);
     await session.query(statement);
   } catch (error) {
     const { code, message } = error as ServerError;
@@ -232,30 +261,27 @@ export async function ensurePublication(
     throw new ConfigError(
       `Publication ${name} does not cover ${missing.map(quoteTable).join(", ")}, and the role may` +
         ` not change that: ${message}`,
-      { cure: `as the tables' owner: ${statement}`, cause: error },
+      {
+        cure: `as the tables' owner: ${[widening, statement].filter(Boolean).join("; ")}`,
+        cause: error,
+      },
     );
   }
   const event = publication === undefined ? "publication_created" : "publication_extended";
   log.info(event, { publication: name, tables: missing.map((t) => `${t.schema}.${t.table}`) });
 }
 
-async function refuseWithoutIdentity(
-  session: Session,
-  name: string,
-  tables: readonly TableName[],
-): Promise<void> {
-  const described = await describeTables(session, tables.map((table) => table.oid));
-  const without = described.filter(({ replica_identity, primary_key }) =>
-    replica_identity === "n" || replica_identity === "d" && primary_key.length === 0
-  );
-  if (without.length === 0) return;
+function refuseFaulty(name: string, tables: readonly CatalogTable[]): void {
+  const faults = tables.map((table) => ({ table, fault: identityFault(table, "pgoutput") }))
+    .filter(({ fault }) => fault !== undefined);
+  if (faults.length === 0) return;
+  const told = faults.map(({ table, fault }) => `${quoteTable(table)}: ${fault!.found}`);
   throw new ConfigError(
-    `${without.map(quoteTable).join(", ")} would refuse every UPDATE and DELETE once published in` +
-      ` ${name}: no replica identity`,
-    {
-      cure: without.map((table) => `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`)
-        .join("; "),
-    },
+    `${
+      told.join(", ")
+    } cannot be captured through publication ${name}: PostgreSQL would refuse every` +
+      " UPDATE and DELETE, or not say which row it was",
+    { cure: faults.map(({ fault }) => fault!.cure).join("; ") },
   );
 }
 
