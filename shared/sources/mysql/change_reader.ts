@@ -136,6 +136,13 @@ export class ChangeReader {
     this.#moveTo(options.start.file, options.start.offset);
   }
 
+  /** What has come since the last call. */
+  take(): { changes: Change[]; dropped: DroppedTable[] } {
+    const { changes, dropped } = this;
+    [this.changes, this.dropped] = [[], []];
+    return { changes, dropped };
+  }
+
   /** Where to start again once all changes so far are acknowledged. The same object while it has not moved. */
   get resume(): ResumePoint {
     return this.#resume ??= {

@@ -250,10 +250,8 @@ export class MysqlSource implements Source {
     let bytes = 0;
     const batch = (): SourceBatch => {
       bytes = 0;
-      const changes = this.#withoutSignals(opened, reader.changes);
-      const { dropped } = reader;
-      reader.changes = [];
-      reader.dropped = [];
+      const { changes: all, dropped } = reader.take();
+      const changes = this.#withoutSignals(opened, all);
       told = reader.resume;
       return { changes, resume: incremental.with(told), whole: !reader.open, dropped };
     };
