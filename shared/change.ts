@@ -109,6 +109,8 @@ export interface Change {
   readonly transaction: Transaction;
   /** Number of the change in its transaction, from 1, as this source saw them; 0: of no transaction. */
   readonly total_order: number;
+  /** The same among those of its table; where the job provides transaction metadata. */
+  readonly data_collection_order?: number;
   /** When the change was captured, milliseconds since the Unix epoch. */
   readonly ts_ms: number;
   /** For `r` alone. */
@@ -118,10 +120,11 @@ export interface Change {
 /** The change as an object of its own, which may be kept and copied: one as read is a view of what came. */
 export function plainChange(change: Change): Change {
   const { op, source, table, before, after, position, coordinates } = change;
-  const { transaction, total_order, ts_ms, snapshot } = change;
+  const { transaction, total_order, data_collection_order, ts_ms, snapshot } = change;
   return {
     ...{ op, source, table, before, after, position, coordinates },
     ...{ transaction, total_order, ts_ms },
+    ...data_collection_order === undefined ? {} : { data_collection_order },
     ...snapshot === undefined ? {} : { snapshot },
   };
 }

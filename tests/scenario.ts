@@ -121,7 +121,7 @@ export class Scenario {
 
   /** Starts the worker of a job, or another script with it. */
   start(
-    job: { name: string; job: string; mode?: unknown },
+    job: { name: string; job: string } & Record<string, unknown>,
     worker: string = job.job,
     env?: Record<string, string>,
   ): WorkerProcess {

@@ -10,8 +10,11 @@ export async function captured(source: Source, resume: OpenOptions["resume"]) {
   const generation = 1;
   await source.open({ resume, generation });
   const batches = source.batches({ to_end: true, signal: AbortSignal.timeout(60_000) });
-  for await (const batch of batches) changes.push(...batch.changes);
-  await source.close();
+  try {
+    for await (const batch of batches) changes.push(...batch.changes);
+  } finally {
+    await source.close();
+  }
   return changes;
 }
 

@@ -30,3 +30,10 @@ export function testStack(): TestStack {
       "Run `deno task stack up` without --only.",
   );
 }
+
+/** Makes a folder for a test's jobs and logs: among the stack's, which are kept only when a test fails. */
+export function testFolder(name: string): string {
+  const folder = `${testStack().dir}/logs/${name}`;
+  Deno.mkdirSync(folder, { recursive: true });
+  return folder;
+}

@@ -1,8 +1,9 @@
-/** PostgreSQL of the machine's own Debian release, with wal2json: unpacked, initialised and started. */
+/** PostgreSQL from Debian packages, with wal2json: unpacked, initialised and started. */
 
 import { dirname, join } from "node:path";
 import pg from "pg";
-import { type Note, type Unpacked, unpackPackages } from "./packages.ts";
+import { ConfigError } from "../../shared/errors.ts";
+import { type Note, type PackageSet, type Unpacked, unpackPackages } from "./packages.ts";
 import { exists } from "./paths.ts";
 import { run, runOrFail, type ServerProcess, startDetached } from "./processes.ts";
 import { type Certificates, copyPems } from "./secured.ts";
@@ -21,15 +22,39 @@ export interface PostgresSoftware {
   bin: string;
 }
 
-/** PostgreSQL as unpacked in the cache; downloads it when it is not there. */
-export async function postgresSoftware(note: Note): Promise<PostgresSoftware> {
-  const choose = (names: string[]) => {
-    const major = Math.max(...names.map(majorWithWal2json));
-    return [`postgresql-${major}`, `postgresql-${major}-wal2json`];
+/**
+ * PostgreSQL as unpacked in the cache; downloads it when it is not there. `major`: that version, from
+ * Debian unstable; left out: the newest of the machine's own release.
+ */
+export async function postgresSoftware(note: Note, major?: number): Promise<PostgresSoftware> {
+  const tree = await unpackPackages(major === undefined ? NEWEST : ofMajor(major), note);
+  const found = Math.max(...Object.keys(tree.versions).map(majorWithWal2json));
+  return { tree, major: found, bin: await wrapPrograms(tree, found) };
+}
+
+const NEWEST: PackageSet = {
+  name: "postgresql",
+  suite: "machine",
+  choose: (names) => packagesOf(Math.max(...names.map(majorWithWal2json))),
+};
+
+function ofMajor(major: number): PackageSet {
+  return {
+    name: `postgresql-${major}`,
+    suite: "unstable",
+    choose(names) {
+      const packages = packagesOf(major);
+      if (packages.every((name) => names.includes(name))) return packages;
+      const there = names.map(majorWithWal2json).filter((major) => major > 0);
+      throw new ConfigError(`Debian unstable has no PostgreSQL ${major} with wal2json.`, {
+        cure: `take a version that it has: ${there.join(", ") || "none at present"}`,
+      });
+    },
   };
-  const tree = await unpackPackages({ name: "postgresql", suite: "machine", choose }, note);
-  const major = Math.max(...Object.keys(tree.versions).map(majorWithWal2json));
-  return { tree, major, bin: await wrapPrograms(tree, major) };
+}
+
+function packagesOf(major: number): string[] {
+  return [`postgresql-${major}`, `postgresql-${major}-wal2json`];
 }
 
 function majorWithWal2json(name: string): number {

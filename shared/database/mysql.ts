@@ -48,5 +48,6 @@ export function mysqlTableName(table: string, database: string): { db: string; t
 
 /** `table` or `database.table`, quoted. */
 export function mysqlTable(table: string): string {
-  return table.split(".", 2).map(mysqlIdentifier).join(".");
+  const { db, table: name } = mysqlTableName(table, "");
+  return [db, name].filter((part) => part !== "").map(mysqlIdentifier).join(".");
 }

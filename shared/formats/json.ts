@@ -56,6 +56,7 @@ function tableWriter(table: TableSchema): TableWriter {
 const ascii = new TextEncoder();
 const BEFORE = ascii.encode('{"before":');
 const AFTER = ascii.encode(',"after":');
+const COLLECTION_ORDER = ascii.encode(',"data_collection_order":');
 const END = ascii.encode("}}");
 const NO_TRANSACTION = ',"transaction":null}';
 const NULL = ascii.encode("null");
@@ -99,6 +100,10 @@ function createTableWriter(table: TableSchema): TableWriter {
     arena.bytes(ending);
     if (transaction!.id === "") return;
     arena.integer(change.total_order);
+    if (change.data_collection_order !== undefined) {
+      arena.bytes(COLLECTION_ORDER);
+      arena.integer(change.data_collection_order);
+    }
     arena.bytes(END);
   };
 }
@@ -192,7 +197,7 @@ interface Envelope {
   };
   op: Op;
   ts_ms: number;
-  transaction: { id: string; total_order: number } | null;
+  transaction: { id: string; total_order: number; data_collection_order?: number } | null;
 }
 
 function decode(record: InRecord, schemas: SchemaLookup): Change {
@@ -236,9 +241,14 @@ function build(envelope: Envelope, schemas: SchemaLookup): Change {
     coordinates: readCoordinates(source),
     transaction: { id: envelope.transaction?.id ?? "", ts_us: source.ts_us },
     total_order: envelope.transaction?.total_order ?? 0,
+    ...collectionOrderOf(envelope.transaction?.data_collection_order),
     ts_ms: envelope.ts_ms,
     ...snapshotOf(source.snapshot),
   };
+}
+
+function collectionOrderOf(order: number | undefined): Pick<Change, "data_collection_order"> {
+  return order === undefined ? {} : { data_collection_order: order };
 }
 
 function snapshotOf(mark: SnapshotMark | "false" | undefined): Pick<Change, "snapshot"> {
@@ -301,6 +311,7 @@ const TRANSACTION_MARK = Mark.of(',"transaction":{"id":"');
 const ORDER_MARK = Mark.of('","total_order":');
 const NO_TRANSACTION_MARK = Mark.of(NO_TRANSACTION);
 const QUOTE = 34;
+const COLLECTION_ORDER_MARK = new Mark(COLLECTION_ORDER);
 const END_MARK = new Mark(END);
 const BACKSLASH = 92;
 
@@ -381,8 +392,12 @@ function decodeKnown(bytes: Uint8Array, schemas: SchemaLookup): Change | undefin
   if (ts_ms < 0) return undefined;
   const transaction = readTransaction(known, ts_us);
   if (transaction === undefined) return undefined;
-  const total_order = transaction.id === "" ? 0 : readOrder();
-  if (total_order < 0 || input.at !== bytes.length) return undefined;
+  const isAlone = transaction.id === "";
+  const total_order = isAlone ? 0 : readOrder(ORDER_MARK);
+  const collection_order = isAlone ? -1 : readOrder(COLLECTION_ORDER_MARK);
+  if (total_order < 0 || !isAlone && !input.skip(END_MARK) || input.at !== bytes.length) {
+    return undefined;
+  }
 
   return new KnownChange(
     known,
@@ -390,6 +405,7 @@ function decodeKnown(bytes: Uint8Array, schemas: SchemaLookup): Change | undefin
     input.latin1(position_at, POSITION_LENGTH),
     transaction,
     total_order,
+    collection_order < 0 ? undefined : collection_order,
     ts_ms,
     { bytes, at: coordinates_at, end: coordinates_end },
     text,
@@ -412,11 +428,9 @@ function readTransaction(known: Known, ts_us: number): Transaction | undefined {
   return known.transaction = { id: utf8.decode(id), ts_us };
 }
 
-/** The change's number in its transaction, and the envelope's end; below 0: something else. */
-function readOrder(): number {
-  if (!input.skip(ORDER_MARK)) return -1;
-  const order = input.digits();
-  return input.skip(END_MARK) ? order : -1;
+/** The number behind `mark`; below 0: something else stands there. */
+function readOrder(mark: Mark): number {
+  return input.skip(mark) ? input.digits() : -1;
 }
 
 /** Bytes from `at` to `end` of others. */
@@ -436,6 +450,7 @@ class KnownChange implements Change {
   readonly source: SourceIdentity;
   readonly table: TableSchema;
   readonly snapshot?: SnapshotMark;
+  readonly data_collection_order?: number;
   readonly #text: RowsText | undefined;
   #rows: Rows | undefined;
   readonly #coordinates: Span;
@@ -446,6 +461,7 @@ class KnownChange implements Change {
     readonly position: string,
     readonly transaction: Transaction,
     readonly total_order: number,
+    data_collection_order: number | undefined,
     readonly ts_ms: number,
     coordinates: Span,
     text: RowsText | undefined,
@@ -456,6 +472,7 @@ class KnownChange implements Change {
     this.#text = text;
     this.#rows = rows;
     if (snapshot_mark !== undefined) this.snapshot = snapshot_mark;
+    if (data_collection_order !== undefined) this.data_collection_order = data_collection_order;
     this.#coordinates = coordinates;
   }
 

@@ -51,7 +51,7 @@ const SOURCE = {
   snapshot: 90,
 } as const;
 const COORDINATE = { name: 10, value: 18 } as const;
-const TRANSACTION = { id: 10, total_order: 16 } as const;
+const TRANSACTION = { id: 10, total_order: 16, data_collection_order: 24 } as const;
 const ROW_VALUE = 10;
 
 // Encoding ----------------------------------------------------------------------------------------
@@ -87,6 +87,9 @@ function encode(change: Change): Encoded {
     out.uint32(CHANGE.transaction).fork();
     out.uint32(TRANSACTION.id).string(transaction.id);
     out.uint32(TRANSACTION.total_order).int64(change.total_order);
+    if (change.data_collection_order !== undefined) {
+      out.uint32(TRANSACTION.data_collection_order).int64(change.data_collection_order);
+    }
     out.ldelim();
   }
   return { key: keyText(change), value: out.finish() };
@@ -186,6 +189,7 @@ function decode(record: InRecord, schemas: SchemaLookup): Change {
     coordinates: source.coordinates,
     transaction: { id: message.id, ts_us: source.ts_us },
     total_order: message.total_order,
+    ...message.collection_order === 0 ? {} : { data_collection_order: message.collection_order },
     ts_ms: message.ts_ms,
     ...source.snapshot === "" ? {} : { snapshot: source.snapshot as SnapshotMark },
   };
@@ -220,6 +224,8 @@ interface Message {
   ts_ms: number;
   id: string;
   total_order: number;
+  /** 0: not told. */
+  collection_order: number;
 }
 
 function read(record: InRecord, rows: boolean): Message {
@@ -253,6 +259,7 @@ function readChange(input: Reader, rows: boolean): Message {
     ts_ms: 0,
     id: "",
     total_order: 0,
+    collection_order: 0,
   };
   fields(input, input.len, (tag) => {
     if (tag === CHANGE.op) message.op = input.string();
@@ -264,7 +271,9 @@ function readChange(input: Reader, rows: boolean): Message {
       fields(input, input.uint32() + input.pos, (inner) => {
         if (inner === TRANSACTION.id) message.id = input.string();
         else if (inner === TRANSACTION.total_order) message.total_order = Number(input.int64());
-        else return false;
+        else if (inner === TRANSACTION.data_collection_order) {
+          message.collection_order = Number(input.int64());
+        } else return false;
         return true;
       });
     } else return false;

@@ -33,8 +33,8 @@ export class KafkajsClient implements KafkaClient {
     return await KafkajsAdmin.open(this.#settings, this.#log);
   }
 
-  async producer(_options: ProducerOptions): Promise<Producer> {
-    return await KafkajsProducer.open(this.#settings, this.#log);
+  async producer({ tells_too_large = false }: ProducerOptions): Promise<Producer> {
+    return await KafkajsProducer.open(this.#settings, this.#log, tells_too_large);
   }
 
   async consumer(options: ConsumerOptions): Promise<Consumer> {

@@ -1,4 +1,5 @@
 /** All that list-sync asks of a Kafka client library. One file per library implements it. */
+import type { RecordError } from "../errors.ts";
 
 /** One partition of a topic. */
 export interface TopicPartition {
@@ -30,8 +31,13 @@ export interface OutBatch extends TopicPartition {
 
 /** A batch that all in-sync replicas hold. */
 export interface Acknowledged extends TopicPartition {
-  /** Offset just behind the last record of the batch. */
+  /** Offset just behind the last record of the batch that is written; −1: none is. */
   readonly next_offset: number;
+  /**
+   * The record at `index` is larger than the topic takes. Neither it nor what stands behind it for its
+   * partition is written. Only for who asked to be told.
+   */
+  readonly too_large?: { readonly index: number; readonly error: RecordError };
 }
 
 /**
@@ -43,7 +49,8 @@ export interface Producer {
   /**
    * Resolves when every in-sync replica holds all records of all batches (acks=all).
    * Throws FencedError when another producer took over, RetryableError when the producer is spent,
-   * RecordError for a record that the broker refuses for its size, HistoryLostError for a topic that
+   * RecordError for a record that the broker refuses for its size (unless `tells_too_large`),
+   * HistoryLostError for a topic that
    * is seen to be another one under the same name.
    */
   send(batches: readonly OutBatch[]): Promise<Acknowledged[]>;
@@ -62,6 +69,8 @@ export interface ProducerOptions {
     readonly partitions: readonly TopicPartition[];
     readonly ids: readonly string[];
   };
+  /** A record that is too large is told with what is acknowledged, and the producer goes on. */
+  readonly tells_too_large?: boolean;
 }
 
 /** A record as read. Offsets are numbers: 2^53 records are out of reach of any partition. */

@@ -109,8 +109,8 @@ export const METRICS = {
     type: "counter",
     labels: ["reason", "on_error"],
     help:
-      "Records that could not be applied, by reason (format, schema, sink) and by what became " +
-      "of them (skip, dead_letter) (consume).",
+      "Records that could not be applied (consume: format, schema, sink) or written (capture: " +
+      "oversize), by reason and by what became of them (skip, dead_letter).",
   },
   last_acknowledged_timestamp: {
     name: "list_sync_last_acknowledged_timestamp_seconds",

@@ -14,6 +14,7 @@ import {
   CaptureSession,
   type CaptureTotals,
 } from "./capture_session.ts";
+import { oversizeOptions } from "./oversize.ts";
 import { retrying } from "./retry.ts";
 import { TOPIC_TOKENS } from "./routing.ts";
 
@@ -53,8 +54,19 @@ export const captureOptions = {
     .describe(
       "What to do when the log or a topic no longer has what comes next: `fail`, or `resync`: truncate the topics and read all rows anew.",
     ),
+  ...oversizeOptions,
   columns: columnsOptions.default([])
     .describe("Rules that leave columns out or mask them."),
+  // A few records a year, and those who wonder about a column look there. It is Debezium's default, too.
+  include_schema_changes: z.boolean().default(true)
+    .describe(
+      "Tell on the topic `NAME.schema-changes` whenever a table's rows come under another definition.",
+    ),
+  // Two records more for each transaction.
+  provide_transaction_metadata: z.boolean().default(false)
+    .describe(
+      "Tell begin and end of each transaction on the topic `NAME.transaction`, and number its changes per table.",
+    ),
 };
 
 /** What is wrong with the options of a capture job together; undefined: nothing. */
@@ -73,6 +85,8 @@ export interface CaptureSummary {
   readonly changes: Record<Op, number>;
   /** Changes that the topics already held. */
   readonly repetitions: number;
+  /** Changes that were too large, and were set aside. */
+  readonly oversize: number;
   readonly seconds: number;
 }
 
@@ -86,6 +100,7 @@ export async function capture(job: CaptureJob, deps: CaptureDeps): Promise<Captu
   const totals: CaptureTotals = {
     changes: { c: 0, u: 0, d: 0, r: 0, t: 0 },
     repetitions: 0,
+    oversize: 0,
     lost: undefined,
   };
   const began = deps.now();
@@ -102,8 +117,8 @@ export async function capture(job: CaptureJob, deps: CaptureDeps): Promise<Captu
       await session.close();
     }
   }, { signal: deps.signal, log: deps.log, metrics: deps.metrics });
-  const { changes, repetitions } = totals;
-  return { changes, repetitions, seconds: (deps.now() - began) / 1000 };
+  const { changes, repetitions, oversize } = totals;
+  return { changes, repetitions, oversize, seconds: (deps.now() - began) / 1000 };
 }
 
 /** Whether reading all rows anew is the answer to an error. */

@@ -7,6 +7,7 @@ import type {
   Acknowledged,
   Admin,
   KafkaClient,
+  NewTopic,
   OutBatch,
   Producer,
   TopicPartition,
@@ -14,13 +15,16 @@ import type {
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { SnapshotOptions } from "../sources/snapshot_options.ts";
-import type { ResumePoint, Source, SourceBatch } from "../sources/source.ts";
+import type { ResumePoint, SnapshotState, Source, SourceBatch } from "../sources/source.ts";
 import type { ColumnsOptions } from "../transforms/columns.ts";
 import type { Transform } from "../transforms/transform.ts";
 import { formatPosition } from "../position.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { partitionFor } from "../wire/murmur2.ts";
+import { Handover } from "./handover.ts";
 import { Load, type Target } from "./load.ts";
+import { Notes, noteTopicNames, noteTopics } from "./notes.ts";
+import { Oversize, type OversizeJob } from "./oversize.ts";
 import { Outbox } from "./outbox.ts";
 import {
   minInsync,
@@ -29,12 +33,15 @@ import {
   POSITIONS_TOPIC,
   positionsTopic,
   readPosition,
+  type StoredPartition,
   type StoredPosition,
   transactionalId,
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
+import { SchemaChanges } from "./schema_changes.ts";
 import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
 import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
+import { Transactions } from "./transactions.ts";
 
 /** Positions are stored at most this often: a restart reads the tails behind the last one. */
 const STORE_INTERVAL_MS = 1000;
@@ -43,7 +50,7 @@ const STORE_INTERVAL_MS = 1000;
 const LAG_INTERVAL_MS = 1000;
 
 /** What the loop needs of a job. */
-export interface CaptureJob {
+export interface CaptureJob extends OversizeJob {
   readonly name: string;
   readonly kafka: {
     readonly topic: string;
@@ -55,6 +62,8 @@ export interface CaptureJob {
   readonly format: FormatName;
   readonly mode: "stream" | "batch";
   readonly on_history_lost: "fail" | "resync";
+  readonly include_schema_changes: boolean;
+  readonly provide_transaction_metadata: boolean;
   readonly source: Pick<SnapshotOptions, "snapshot">;
   readonly columns: ColumnsOptions;
 }
@@ -73,6 +82,8 @@ export interface CaptureDeps {
   readonly now: () => number;
   /** Told whether changes are flowing. */
   readonly ready: (ready: boolean, reason?: string) => void;
+  /** Told how far a snapshot is, whenever Kafka holds more of it. */
+  readonly progress?: (state: SnapshotState) => void;
 }
 
 /** What sessions have in common. */
@@ -80,6 +91,7 @@ export interface CaptureTotals {
   /** Counts that they add to. */
   readonly changes: Record<Op, number>;
   repetitions: number;
+  oversize: number;
   /** Why the next session is to begin a new generation; cleared once it is stored. */
   lost: Error | undefined;
 }
@@ -96,6 +108,8 @@ export class CaptureSession {
   /** The partitions of each table definition's topic. */
   readonly #routes = new WeakMap<TableSchema, readonly Target[]>();
   readonly #topics = new Map<string, readonly Target[]>();
+  readonly #note_topics: ReturnType<typeof noteTopics>;
+  #notes: Notes | undefined;
   /** Stops pulling from the source: the capture ends, or a send failed. */
   readonly #stop = new AbortController();
   readonly #outbox = new Outbox((error) => this.#stop.abort(error));
@@ -108,8 +122,13 @@ export class CaptureSession {
   /** Position of the last change that was taken, and of the last that ended a whole transaction. */
   #taken = "";
   #covered = "";
+  /** What comes again from another server; undefined: nothing does. */
+  #handover: Handover | undefined;
+  /** Partitions with records that `resume` may not cover. */
+  readonly #uncovered = new Set<StoredPartition>();
   #admin: Admin | undefined;
   #producer: Producer | undefined;
+  #oversize: Oversize | undefined;
   #stored: StoredPosition | undefined;
   #stored_at_ms = 0;
   #store_timer: ReturnType<typeof setTimeout> | undefined;
@@ -129,6 +148,7 @@ export class CaptureSession {
     const { connector } = this.#source;
     this.#identity = { connector, name: job.name, version: deps.version };
     this.#load = new Load(deps.now(), new ByteArena());
+    this.#note_topics = noteTopics(job, job.kafka.replication_factor);
   }
 
   async run(): Promise<void> {
@@ -181,8 +201,9 @@ export class CaptureSession {
     await admin.create_topics([
       positionsTopic(replication_factor),
       schemasTopic(replication_factor),
+      ...Object.values(this.#note_topics),
     ]);
-    const known = await readPosition(admin, this.#identity);
+    const known = await this.#readPosition();
     this.#refuseOtherRouting(known);
     const isAnew = this.#totals.lost !== undefined || known?.reset === true;
     const generation = isAnew || known === undefined
@@ -190,6 +211,7 @@ export class CaptureSession {
       : known.generation;
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);
+    const isMoved = this.#source.generation > generation;
 
     const transactional_id = transactionalId(this.#identity);
     this.#producer = await kafka.producer({
@@ -198,8 +220,10 @@ export class CaptureSession {
         partitions: isAnew ? await existing(admin, partitionsOf(known)) : partitionsOf(known),
         ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
       },
+      tells_too_large: this.#job.on_oversize === "dead_letter",
     });
-    const stored = await readPosition(admin, this.#identity);
+    this.#oversize = new Oversize(this.#job, { ...this.#deps, admin, producer: this.#producer });
+    const stored = await this.#readPosition();
     if (partitionsOf(stored).length !== partitionsOf(known).length) {
       throw new RetryableError(
         "Another capture of this job wrote a new topic while this one began",
@@ -211,14 +235,15 @@ export class CaptureSession {
       const { records } = await readTails(admin, before, this.#format, this.#identity);
       log.info("tails_read", { records, topics: Object.keys(before.topics).length });
     }
-    if (isSnapshot(resume) && !isAnew && !isSame(stored?.resume, known?.resume)) {
-      throw new RetryableError("The snapshot went on in another process while this one began");
+    const isOwn = isSnapshot(resume) || isMoved;
+    if (isOwn && !isAnew && !isSame(stored?.resume, known?.resume)) {
+      throw new RetryableError("The capture went on in another process while this one began");
     }
     this.#stored = {
       version: 1,
-      resume: isSnapshot(resume) ? resume : before?.resume ?? resume,
-      covered: before?.covered ?? "",
-      generation,
+      resume: isOwn ? resume : before?.resume ?? resume,
+      covered: before?.covered ?? formatPosition({ generation, major: 0n, minor: 0n, row: 0 }),
+      generation: this.#source.generation,
       // Without a prototype: a topic may be called `constructor`.
       topics: Object.assign(Object.create(null), before?.topics),
       routing: this.#routing(),
@@ -226,11 +251,65 @@ export class CaptureSession {
       clean: false,
     };
     this.#covered = this.#stored.covered;
+    await this.#takeOver();
     this.#store({});
     await this.#outbox.drained();
+    this.#notes = await this.#openNotes();
     this.#totals.lost = undefined;
     if (isSnapshot(resume)) await this.#truncateTopics(generation);
-    log.info("capture_started", { resume, generation, fenced: kafka.capabilities.fences });
+    const fenced = kafka.capabilities.fences;
+    log.info("capture_started", { resume, generation: this.#stored.generation, fenced });
+  }
+
+  /** Learns what the topics hold of what comes again from another server of the same history. */
+  async #takeOver(): Promise<void> {
+    for (const { partitions } of Object.values(this.#stored!.topics)) {
+      for (const state of partitions) this.#uncovered.add(state);
+    }
+    const stored = this.#stored!;
+    const handover = await Handover.read(this.#admin!, stored, this.#format, this.#identity);
+    if (handover.done) return;
+    handover.keep(await this.#source.awaited!(handover.transactions));
+    this.#deps.log.info("handover", { transactions: handover.transactions.size });
+    if (!handover.done) this.#handover = handover;
+  }
+
+  /**
+   * What is stored, without note topics that somebody deleted since: no change was lost with them, and
+   * what is told from now on goes to one that is made anew.
+   */
+  async #readPosition(): Promise<StoredPosition | undefined> {
+    const stored = await readPosition(this.#admin!, this.#identity);
+    if (stored === undefined) return undefined;
+    const names = noteTopicNames(this.#job.name);
+    const found = await this.#admin!.topics((name) => names.includes(name));
+    for (const name of names) {
+      const id = found.find((topic) => topic.name === name)?.id;
+      if (Object.hasOwn(stored.topics, name) && stored.topics[name]!.id !== id) {
+        this.#deps.log.warn("notes_lost", { topic: name });
+        delete stored.topics[name];
+      }
+    }
+    return stored;
+  }
+
+  async #openNotes(): Promise<Notes> {
+    const { schema_changes, transactions } = this.#note_topics;
+    const writer = async <Teller>(topic: NewTopic | undefined, teller: () => Promise<Teller>) => {
+      if (topic === undefined) return undefined;
+      const [target] = await this.#open(topic.name);
+      return { target: target!, teller: await teller() };
+    };
+    return new Notes(this.#identity, {
+      schema_changes: await writer(schema_changes, async () => {
+        const schemas = new SchemaReader(this.#admin!);
+        await schemas.refresh();
+        const teller = new SchemaChanges(this.#identity);
+        await teller.read(this.#admin!, schema_changes!.name, schemas);
+        return teller;
+      }),
+      transactions: await writer(transactions, async () => new Transactions()),
+    });
   }
 
   /**
@@ -268,7 +347,7 @@ export class CaptureSession {
     } catch (error) {
       if (!(error instanceof HistoryLostError)) throw error;
       // A predecessor that was still draining has moved both since.
-      const now = await readPosition(this.#admin!, this.#identity);
+      const now = await this.#readPosition();
       if (known === undefined || isSame(now, known)) throw error;
       throw new RetryableError("The stored position moved while this capture began", {
         cause: error,
@@ -302,16 +381,29 @@ export class CaptureSession {
    * few changes are held at a time and brokers have few requests to answer.
    */
   async #take(batch: SourceBatch): Promise<void> {
+    const notes = this.#notes!;
+    const dropped = [...batch.dropped ?? []];
+    const tellDropped = (before: string | undefined) => {
+      while (dropped.length > 0 && (before === undefined || dropped[0]!.position < before)) {
+        notes.dropped(dropped.shift()!, this.#load);
+      }
+    };
     for (const raw of batch.changes) {
+      tellDropped(raw.position);
       const change = this.#transform(raw);
       const route = this.#routes.get(change.table) ?? await this.#route(change.table);
-      this.#gather(change, route);
+      this.#gather(notes.take(change, this.#load), route);
     }
-    this.#taken = batch.changes.at(-1)?.position ?? this.#taken;
-    if (batch.whole && this.#taken > this.#covered) this.#covered = this.#taken;
+    tellDropped(undefined);
+    if (batch.whole) notes.whole(this.#load);
+    this.#taken = highest(batch.changes.at(-1)?.position ?? this.#taken, notes.last);
+    if (this.#handover?.done) this.#handover = undefined;
+    // While something comes again, a successor has to look for it among all that is not covered.
+    const covers = batch.whole && this.#handover === undefined;
+    if (covers && this.#taken > this.#covered) this.#covered = this.#taken;
     this.#load.resume = batch.resume;
     this.#load.covered = this.#covered;
-    this.#load.snapshot = batch.snapshot;
+    this.#load.snapshot = batch.snapshot ?? this.#load.snapshot;
     if (this.#sent === undefined) this.#flush();
     else if (this.#load.held_bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
   }
@@ -321,7 +413,9 @@ export class CaptureSession {
     const { key, value, headers } = this.#format.encode(change, this.#load.arena);
     const timestamp_ms = Math.floor(change.transaction.ts_us / 1000);
     const targets = isBroadcast(change) ? route : [route[partitionFor(key, route.length)]!];
-    this.#load.add(change, { key, value, timestamp_ms, headers }, targets);
+    const { position } = change;
+    const record = { key, value, timestamp_ms, headers, position };
+    this.#load.add(change, record, targets, this.#handover);
   }
 
   /** Puts the load in flight; what is gathered meanwhile follows by itself. */
@@ -331,14 +425,7 @@ export class CaptureSession {
     const positions = load.positions();
     this.#sent = load;
     this.#outbox.add(async () => {
-      if (load.records > 0) {
-        const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
-        const batches = load.batches();
-        const acknowledged = due
-          ? await this.#sendStoring(batches)
-          : await this.#producer!.send(batches);
-        this.#note(positions, acknowledged);
-      }
+      if (load.records > 0) this.#note(positions, await this.#send(load));
       if (load.resume !== undefined) this.#acknowledge(load.resume, load.covered);
       this.#measure(load);
       load.arena.reset();
@@ -346,6 +433,22 @@ export class CaptureSession {
       this.#sent = undefined;
       if (!this.#load.isEmpty) this.#flush();
     });
+  }
+
+  /** Sends the load; what is too large is set aside where the job says so. */
+  async #send(load: Load): Promise<Acknowledged[]> {
+    const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
+    let batches = load.batches();
+    const all = due ? await this.#sendStoring(batches) : await this.#producer!.send(batches);
+    for (let acknowledged = all;;) {
+      const { rest, count } = await this.#oversize!.setAside(batches, acknowledged);
+      this.#totals.oversize += count;
+      if (rest.length === 0) return all;
+      batches = rest;
+      // No position goes with these: what is stored has to tell of whole loads.
+      acknowledged = await this.#producer!.send(batches);
+      all.push(...acknowledged);
+    }
   }
 
   /** Resolves when all that was taken is acknowledged; rejects with the first failure. */
@@ -356,12 +459,27 @@ export class CaptureSession {
   /** Publishes the table's definition and makes its topic, before the first row that needs them. */
   async #route(table: TableSchema): Promise<readonly Target[]> {
     const topic = topicOf(this.#job.kafka.topic, this.#job.name, table);
+    this.#refuseShared(topic, table);
     const targets = this.#topics.get(topic) ?? await this.#open(topic);
     const definition = schemaBatch(this.#identity, table, this.#deps.now());
     this.#outbox.add(async () => void await this.#producer!.send([definition]));
     await this.#outbox.drained();
     this.#routes.set(table, targets);
     return targets;
+  }
+
+  /** Positions of changes and of records about them have each their own order. */
+  #refuseShared(topic: string, { table }: TableSchema): void {
+    const option = topic === this.#note_topics.schema_changes?.name
+      ? "include_schema_changes"
+      : topic === this.#note_topics.transactions?.name
+      ? "provide_transaction_metadata"
+      : undefined;
+    if (option === undefined) return;
+    throw new ConfigError(
+      `By \`kafka.topic\` the changes of table ${table} go to ${topic}, the topic of \`${option}\``,
+      { cure: `give \`kafka.topic\` another template, or set ${option}: false` },
+    );
   }
 
   async #open(topic: string): Promise<readonly Target[]> {
@@ -407,12 +525,13 @@ export class CaptureSession {
     const { topics } = this.#stored!;
     for (const { topic, partition, next_offset } of acknowledged) {
       const state = topics[topic]?.partitions[partition];
-      if (state === undefined) continue;
+      if (state === undefined || next_offset < 0) continue;
       // A topic that was made anew while this ran begins at its first offset again.
       if (next_offset <= state.end_offset) {
         throw topicCut(topic, partition, next_offset, state.end_offset);
       }
       state.end_offset = next_offset;
+      this.#uncovered.add(state);
     }
     for (const { topic, partition, position } of positions) {
       topics[topic]!.partitions[partition]!.position = position;
@@ -421,6 +540,11 @@ export class CaptureSession {
 
   #acknowledge(resume: ResumePoint, covered: string): void {
     Object.assign(this.#stored!, { resume, covered });
+    for (const state of this.#uncovered) {
+      if (state.position > covered) continue;
+      state.covered_offset = state.end_offset;
+      this.#uncovered.delete(state);
+    }
     // On an idle table nothing else would carry the last second's positions to the topic.
     this.#store_timer ??= setTimeout(() => this.#store({}), STORE_INTERVAL_MS);
   }
@@ -489,6 +613,7 @@ export class CaptureSession {
     this.#totals.repetitions += load.repetitions;
     if (load.repetitions > 0) metrics.repetitions_dropped.add(load.repetitions);
     if (load.snapshot !== undefined) {
+      this.#deps.progress?.(load.snapshot);
       metrics.snapshot_rows.set(load.snapshot.rows);
       metrics.snapshot_rows_estimated.set(load.snapshot.rows_estimated);
     }
@@ -508,6 +633,10 @@ export class CaptureSession {
 /** Whether a snapshot leads to that point of the log. */
 function isSnapshot(resume: ResumePoint): boolean {
   return resume["snapshot"] !== undefined;
+}
+
+function highest(one: string, other: string): string {
+  return one > other ? one : other;
 }
 
 function isSame(one: unknown, other: unknown): boolean {

@@ -8,6 +8,7 @@ import type { Durable, Sink, SinkPartition, Standing } from "../sinks/sink.ts";
 import { POSITION_LENGTH } from "../position.ts";
 import { copyOf, type DeadLetter, type Reason, type Replay, replayOf } from "./dead_letter.ts";
 import { otherFormat } from "./foreign.ts";
+import { noteStamp } from "./notes.ts";
 import type { Poison } from "./poison.ts";
 import { Repetitions } from "./repetitions.ts";
 import { type SchemaReader, UnknownSchemaError } from "./schemas.ts";
@@ -91,6 +92,19 @@ export interface Flushed {
   readonly newest_ts_us: number | undefined;
 }
 
+/** A replay that a target without memory does not take: it waits again. */
+class ForgottenError extends RecordError {
+  constructor() {
+    super(
+      "the target does not know what it lacks, so it cannot tell this replay from a repetition",
+      {
+        cure:
+          "replay letters before the consumer is restarted, or use a sink that keeps its standing",
+      },
+    );
+  }
+}
+
 /** One partition's state; calls that change it are made through `exclusive`. */
 export class Lane {
   readonly at: TopicPartition;
@@ -98,6 +112,8 @@ export class Lane {
   readonly #context: LaneContext;
   #positions: ReadonlyMap<string, string> = new Map();
   #set_aside: SetAside = NOTHING;
+  /** Of records from here on it is known whether they were set aside. */
+  #remembered_from = 0;
   /** Written past, and not handled yet: before that nothing behind them may become durable. */
   #letters: DeadLetter[] = [];
   #letter_bytes = 0;
@@ -146,6 +162,7 @@ export class Lane {
     this.durable_offset = standing?.next_offset;
     this.#positions = standing?.positions ?? new Map();
     this.#set_aside = standing?.set_aside ?? NOTHING;
+    this.#remembered_from = standing === undefined ? offset : 0;
     this.opened = true;
   }
 
@@ -281,6 +298,7 @@ export class Lane {
   /** Adds what a record says to the chunk; answers the error that keeps it from that. */
   #readRecord(chunk: Chunk, record: InRecord): unknown {
     if (record.value === null) return undefined; // a tombstone tells compaction, not us
+    if (record.headers.length > 0 && noteStamp(record) !== undefined) return undefined;
     const { format, schemas } = this.#context;
     try {
       const change = format.decode(record, schemas.lookup);
@@ -299,8 +317,12 @@ export class Lane {
     const isNew = chunk.repetitions.isNew(change);
     const isWanted = replay !== undefined && chunk.set_aside.has(replay.offset);
     if (!isNew && !isWanted) {
+      if (replay?.group_id === poison.group_id) {
+        log.warn("replay_refused", this.#refusal(replay));
+        const isForgotten = replay.offset < this.#remembered_from;
+        if (isForgotten && poison.on_error === "dead_letter") throw new ForgottenError();
+      }
       chunk.repeated++;
-      if (replay?.group_id === poison.group_id) log.warn("replay_refused", this.#refusal(replay));
       return;
     }
     chunk.changes.push(change);
@@ -335,7 +357,8 @@ export class Lane {
       return { error: this.#placed(new RecordError(found, { cure: `set \`format: ${other}\`` })) };
     }
     if (poison.on_error === "fail") return { error: this.#placed(error) };
-    return this.#setAside(chunk, record, isUnknown ? "schema" : "format", error);
+    const reason = isUnknown ? "schema" : error instanceof ForgottenError ? "sink" : "format";
+    return this.#setAside(chunk, record, reason, error);
   }
 
   /** Makes a letter of a record, or answers why it cannot be passed. */

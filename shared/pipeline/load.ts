@@ -3,6 +3,7 @@ import type { Change, Op } from "../change.ts";
 import type { OutBatch, OutRecord } from "../kafka/port.ts";
 import type { ResumePoint, SnapshotState } from "../sources/source.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
+import type { Handover } from "./handover.ts";
 
 /** A partition as a capture writes it. */
 export interface Target {
@@ -14,10 +15,20 @@ export interface Target {
   last: string;
 }
 
+/** A record that knows its change's position. */
+export interface PlacedRecord extends OutRecord {
+  readonly position: string;
+}
+
 /** Records of one partition, in order. */
+export interface LoadBatch extends OutBatch {
+  readonly records: readonly PlacedRecord[];
+}
+
+/** The same while they are gathered. */
 interface Part {
   readonly target: Target;
-  readonly records: OutRecord[];
+  readonly records: PlacedRecord[];
 }
 
 /** Changes on their way to Kafka, and where the source starts again once they are acknowledged. */
@@ -35,7 +46,7 @@ export class Load {
   resume: ResumePoint | undefined;
   /** Position up to which `resume` covers all changes. */
   covered = "";
-  /** How far the snapshot is with this load; undefined: it is of the stream. */
+  /** How far the snapshot is with this load; undefined: all of it is of the stream. */
   snapshot: SnapshotState | undefined;
   /** Changes that were added, repetitions among them. */
   taken = 0;
@@ -56,27 +67,47 @@ export class Load {
   }
 
   /**
-   * Adds a change's record to every target that does not hold it yet. Throws when positions do not
-   * grow: a repetition that nobody can explain would be dropped as one.
+   * Adds a change's record to every target that does not hold it yet, be it from another server
+   * (`handover`). Throws when positions do not grow: a repetition that nobody can explain would be
+   * dropped as one.
    */
-  add(change: Change, record: OutRecord, targets: readonly Target[]): void {
+  add(
+    change: Change,
+    record: PlacedRecord,
+    targets: readonly Target[],
+    handover?: Handover,
+  ): void {
     let isNew = false;
     const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
     this.held_bytes += bytes;
     for (const target of targets) {
-      if (change.position <= target.held) continue;
-      if (change.position <= target.last) throw disorder(change, target);
-      target.last = change.position;
-      this.#part(target).records.push(record);
-      this.records++;
-      this.bytes += bytes;
-      isNew = true;
+      if (handover?.holds(target, change) === true) continue;
+      if (this.#put(record, target, bytes)) isNew = true;
     }
     if (isNew) this.changes[change.op]++;
     else this.repetitions++;
     this.taken++;
     this.newest_ts_us = change.transaction.ts_us;
     this.oldest_ts_us ??= this.newest_ts_us;
+  }
+
+  /** Adds a record about changes (see notes.ts) unless the target holds it. */
+  note(record: PlacedRecord, target: Target): void {
+    const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
+    this.held_bytes += bytes;
+    this.#put(record, target, bytes);
+  }
+
+  /** Answers false where the target holds it. */
+  #put(record: PlacedRecord, target: Target, bytes: number): boolean {
+    const { position } = record;
+    if (position <= target.held) return false;
+    if (position <= target.last) throw disorder(position, target);
+    target.last = position;
+    this.#part(target).records.push(record);
+    this.records++;
+    this.bytes += bytes;
+    return true;
   }
 
   #part(target: Target): Part {
@@ -89,7 +120,7 @@ export class Load {
   }
 
   /** One batch for each partition. */
-  batches(): OutBatch[] {
+  batches(): LoadBatch[] {
     return [...this.#parts.values()].map(({ target: { topic, partition }, records }) => ({
       topic,
       partition,
@@ -107,9 +138,9 @@ export class Load {
   }
 }
 
-function disorder({ position, table }: Change, { topic, partition, last }: Target): Error {
+function disorder(position: string, { topic, partition, last }: Target): Error {
   return new Error(
-    `Change ${position} of ${table.table} comes after ${last} in ${topic}/${partition}:` +
+    `Position ${position} comes after ${last} in ${topic}/${partition}:` +
       ` positions must grow; this is a fault of list-sync`,
   );
 }

@@ -152,8 +152,8 @@ export class Poison {
   }
 }
 
-/** The dead letter topic as it is to be made: as safe as the topic that the records come from. */
-async function topicLike(admin: Admin, source: string, name: string): Promise<NewTopic> {
+/** A dead letter topic as it is to be made: as safe as the topic that the records come from. */
+export async function topicLike(admin: Admin, source: string, name: string): Promise<NewTopic> {
   const [info] = await admin.topics((topic) => topic === source);
   const replication_factor = info!.replication_factor;
   return {

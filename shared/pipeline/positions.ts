@@ -16,6 +16,8 @@ export interface StoredPartition {
   end_offset: number;
   /** Position of that record; empty: none yet. */
   position: string;
+  /** All records before it are covered by `resume`; absent: that is not known of any. */
+  covered_offset?: number;
 }
 
 /** What stands in the topic for one source. */

@@ -45,7 +45,7 @@ export class SchemaReader {
 
   /** Finds a definition; throws UnknownSchemaError when the topic held none at the last refresh. */
   readonly lookup: SchemaLookup = (source, db, schema, table, id) => {
-    const found = this.#tables.get(JSON.stringify([source, db, schema, table, id] satisfies Key));
+    const found = this.find([source, db, schema, table, id]);
     if (found !== undefined) return found;
     throw new UnknownSchemaError(
       `No definition ${id} of table ${
@@ -58,6 +58,11 @@ export class SchemaReader {
       },
     );
   };
+
+  /** The same, and undefined where there is none. */
+  find(key: Key): TableSchema | undefined {
+    return this.#tables.get(JSON.stringify(key));
+  }
 
   /** One definition of each table of a source. */
   tables(source: string): TableSchema[] {

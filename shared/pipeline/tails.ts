@@ -2,8 +2,9 @@
 import type { SourceIdentity } from "../change.ts";
 import { HistoryLostError } from "../errors.ts";
 import { type Format, sourceId, type Stamp } from "../formats/format.ts";
-import type { Admin } from "../kafka/port.ts";
+import type { Admin, InRecord } from "../kafka/port.ts";
 import { otherFormat } from "./foreign.ts";
+import { noteStamp } from "./notes.ts";
 import type { StoredPosition } from "./positions.ts";
 
 /** Throws HistoryLostError when a topic is gone or was made anew: to be asked before it is fenced. */
@@ -38,14 +39,8 @@ export async function readTails(
       for await (const batch of admin.read({ topic, partition }, from, end)) {
         for (const record of batch.records) {
           records++;
-          let stamp: Stamp | undefined;
-          try {
-            stamp = format.stamp(record);
-          } catch (error) {
-            // Bytes that are no change are not ours; a change in another format may be.
-            if (await otherFormat(record, format) !== undefined) throw error;
-          }
-          if (stamp?.source === own && stamp.position > state.position) {
+          const stamp = await ownStamp(record, format, own);
+          if (stamp !== undefined && stamp.position > state.position) {
             state.position = stamp.position;
           }
         }
@@ -54,6 +49,25 @@ export async function readTails(
     }
   }
   return { records };
+}
+
+/**
+ * The stamp of a record that the source `own` wrote; undefined: another did. Throws RecordError for a
+ * change in another format.
+ */
+export async function ownStamp(
+  record: InRecord,
+  format: Format,
+  own: string,
+): Promise<Stamp | undefined> {
+  try {
+    const stamp = noteStamp(record) ?? format.stamp(record);
+    return stamp?.source === own ? stamp : undefined;
+  } catch (error) {
+    // Bytes that are no change are not ours; a change in another format may be.
+    if (await otherFormat(record, format) !== undefined) throw error;
+    return undefined;
+  }
 }
 
 const FORGET =

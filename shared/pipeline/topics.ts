@@ -30,7 +30,8 @@ export function choiceProblem(
 }
 
 /**
- * Whether a topic is chosen. Kafka's own topics, list-sync's and dead letters never are by a pattern.
+ * Whether a topic is chosen. Kafka's own topics, list-sync's, dead letters and schema changes
+ * never are by a pattern.
  */
 export function topicMatcher(
   { topics, topic_pattern, dead_letter_topic }: TopicChoice,
@@ -40,7 +41,7 @@ export function topicMatcher(
     return (name) => names.has(name);
   }
   const wanted = pattern(topic_pattern!);
-  const others = /^(__|list-sync\.)|\.dead-letters$/;
+  const others = /^(__|list-sync\.)|\.(dead-letters|schema-changes)$/;
   return (name) => wanted.test(name) && !others.test(name) && name !== dead_letter_topic;
 }
 

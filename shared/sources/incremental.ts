@@ -10,17 +10,30 @@
  * values need no case of their own; and nothing is written into the source. What the chunk must see is
  * every transaction before the boundary, though a commit is in the log before others can see it.
  */
+import { z } from "zod";
 import type { Change, Coordinates, SourceIdentity } from "../change.ts";
+import { ConfigError, describe } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
 import { hex8 } from "../position.ts";
-import type { ListedTable, ReadableTable, SnapshotDatabase } from "./snapshot.ts";
+import type { ListedTable, Range, ReadableTable, SnapshotDatabase } from "./snapshot.ts";
 import type { Key } from "./snapshot_progress.ts";
-import type { ResumePoint, SourceBatch } from "./source.ts";
+import type { ResumePoint, SnapshotState, SourceBatch } from "./source.ts";
+
+/**
+ * Between which keys rows are read, both included; undefined: no bound. Values as they stand in changes;
+ * the first columns of a key may stand alone.
+ */
+export interface KeyRange {
+  readonly from?: readonly string[] | undefined;
+  readonly to?: readonly string[] | undefined;
+}
 
 /** A table that is to be read, and how far it has been. */
 export interface Request {
   /** `schema.table` or `database.table`. */
   readonly table: string;
+  /** Left out: all of it. */
+  readonly range?: KeyRange;
   /** Key of the last row read, and the definition of the key; null: none yet. */
   readonly part: { readonly key_id: string; readonly after: Key } | null;
   readonly rows: number;
@@ -73,10 +86,11 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     return this.#requests.length > 0;
   }
 
-  /** Reads the table too, behind those that are waiting. */
-  add(table: string): void {
-    this.#context.log.info("incremental_snapshot_requested", { table });
-    this.#turn([...this.#requests, { table, part: null, rows: 0 }]);
+  /** Reads the table too, or a range of it, behind those that are waiting. */
+  add(table: string, range?: KeyRange): void {
+    this.#context.log.info("incremental_snapshot_requested", { table, ...range });
+    const bounds = range === undefined ? {} : { range };
+    this.#turn([...this.#requests, { table, ...bounds, part: null, rows: 0 }]);
   }
 
   /** Does not read the table after all. */
@@ -103,7 +117,7 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     boundary: Boundary,
     signal: AbortSignal,
   ): AsyncGenerator<SourceBatch, boolean> {
-    const { log, now, open } = this.#context;
+    const { now, open } = this.#context;
     const began_ms = now();
     const request = this.#requests[0]!;
     const database = await open(request.table);
@@ -113,12 +127,12 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     try {
       const [listed] = database.tables;
       const table = listed && await database.describe(listed);
-      if (table === undefined || table.schema.key.length === 0) {
-        const reason = table === undefined ? "it is not there" : "it has no key";
-        log.error("incremental_snapshot_refused", { table: request.table, reason });
-        this.#turn(this.#requests.slice(1));
-      } else yield* this.#read(database, table, request, boundary);
-      yield { changes: [], resume: this.with(boundary.resume), whole: true };
+      let snapshot: SnapshotState | undefined;
+      if (table === undefined) this.#refuse(request, "it is not there");
+      else if (table.schema.key.length === 0) this.#refuse(request, "it has no key");
+      else snapshot = yield* this.#read(database, table, request, boundary);
+      const resume = this.with(boundary.resume);
+      yield { changes: [], resume, whole: true, ...snapshot && { snapshot } };
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
@@ -130,35 +144,68 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     return true;
   }
 
+  #refuse({ table, range }: Request, reason: string): void {
+    const { log } = this.#context;
+    log.error("incremental_snapshot_refused", { table, ...range, reason });
+    this.#turn(this.#requests.slice(1));
+  }
+
+  /** The rest of a request's rows, and the key that ends its next chunk: undefined for the last one. */
+  async #plan(
+    database: SnapshotDatabase<Listed, Table>,
+    table: Table,
+    { part, range }: Request,
+  ): Promise<{ rest: Range; end: Key | undefined }> {
+    const after = part?.key_id === table.key_id ? part?.after : undefined;
+    const key = async (values: readonly string[] | undefined) =>
+      values === undefined ? undefined : await database.key(table, values);
+    const from = after === undefined ? await key(range?.from) : undefined;
+    const rest = { after, from, upto: await key(range?.to) };
+    const end = table.key_id === undefined ? undefined : await database.boundary(table, rest);
+    return { rest, end };
+  }
+
   async *#read(
     database: SnapshotDatabase<Listed, Table>,
     table: Table,
     request: Request,
     boundary: Boundary,
-  ): AsyncGenerator<SourceBatch> {
+  ): AsyncGenerator<SourceBatch, SnapshotState | undefined> {
     const { batch_changes, batch_bytes, log } = this.#context;
-    const { part } = request;
-    const after = part?.key_id === table.key_id ? part?.after : undefined;
-    const upto = table.key_id === undefined ? undefined : await database.boundary(table, after);
+    let plan: { rest: Range; end: Key | undefined };
+    try {
+      plan = await this.#plan(database, table, request);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      this.#refuse(request, error.message);
+      return undefined;
+    }
+    const { rest, end } = plan;
     const reader = database.readers[0]!;
-    reader.start(table, { after, upto });
+    reader.start(table, { ...rest, upto: end ?? rest.upto });
     const resume = this.with(boundary.resume);
+    const { rows: estimate = 0 } = request.range === undefined ? database.tables[0]! : {};
     let rows = request.rows;
+    const state = (finished: boolean): SnapshotState => ({
+      ...{ rows, rows_estimated: Math.max(rows, estimate), finished },
+    });
     for (let more = true; more;) {
       const changes: Change[] = [];
       const add = this.#adder(table, boundary, changes);
       more = await reader.read({ rows: batch_changes, bytes: batch_bytes }, add);
       rows += changes.length;
-      if (changes.length > 0) yield { changes, resume, whole: false };
+      if (changes.length > 0) yield { changes, resume, whole: false, snapshot: state(false) };
     }
-    const rest = this.#requests.slice(1);
-    if (upto === undefined) {
-      log.info("incremental_snapshot_finished", { table: request.table, rows });
-      this.#turn(rest);
+    const others = this.#requests.slice(1);
+    if (end === undefined) {
+      const { table, range } = request;
+      log.info("incremental_snapshot_finished", { table, ...range, rows });
+      this.#turn(others);
     } else {
-      const part = { key_id: table.key_id!, after: upto };
-      this.#turn([{ table: request.table, part, rows }, ...rest]);
+      const part = { key_id: table.key_id!, after: end };
+      this.#turn([{ ...request, part, rows }, ...others]);
     }
+    return state(end === undefined);
   }
 
   #adder({ schema }: Table, { prefix, coordinates }: Boundary, changes: Change[]) {
@@ -182,8 +229,20 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
   }
 }
 
-/** The type of a signal that asks for tables to be read; the word is Debezium's. */
+/** The type of a signal that asks for tables to be read; the words are Debezium's, but for `ranges`. */
 const EXECUTE = "execute-snapshot";
+
+const key = z.array(z.union([z.string(), z.int()]).transform(String)).min(1);
+
+/** The data of such a signal. */
+const executeData = z.strictObject({
+  "data-collections": z.array(z.string()),
+  type: z.string().regex(/^incremental$/i, "only incremental snapshots can be asked for")
+    .optional(),
+  ranges: z.array(
+    z.strictObject({ "data-collection": z.string(), from: key.optional(), to: key.optional() }),
+  ).optional(),
+});
 
 /**
  * Takes the rows of the signal table out of `changes` and calls `request` with the tables that they
@@ -192,7 +251,7 @@ const EXECUTE = "execute-snapshot";
 export function takeSignals(
   changes: Change[],
   isSignal: (change: Change) => boolean,
-  request: (table: string) => void,
+  request: (table: string, range?: KeyRange) => void,
   log: Log,
 ): Change[] {
   if (!changes.some(isSignal)) return changes;
@@ -201,28 +260,41 @@ export function takeSignals(
     const value = (name: string) =>
       change.after?.[change.table.columns.findIndex((column) => column.name === name)];
     const [id, type, data] = ["id", "type", "data"].map(value);
-    const tables = tablesOf(type, data);
-    if (tables === undefined) log.error("signal_refused", { id, type, data });
-    else for (const table of tables) request(table);
+    try {
+      for (const { table, range } of requestsOf(type, data)) request(table, range);
+    } catch (error) {
+      log.error("signal_refused", { id, type, data, reason: describe(error) });
+    }
   }
   return changes.filter((change) => !isSignal(change));
 }
 
-/** The tables that a signal names; undefined: it is none that is known. */
-function tablesOf(type: unknown, data: unknown): string[] | undefined {
-  if (type !== EXECUTE || typeof data !== "string") return undefined;
-  try {
-    const tables = (JSON.parse(data) as Record<string, unknown> | null)?.["data-collections"];
-    const isList = Array.isArray(tables) && tables.every((name) => typeof name === "string");
-    return isList ? tables as string[] : undefined;
-  } catch {
-    return undefined;
+/** What a signal asks for; throws what is wrong with it. */
+function requestsOf(type: unknown, data: unknown): { table: string; range?: KeyRange }[] {
+  if (type !== EXECUTE) throw new ConfigError(`the type is not ${EXECUTE}`);
+  const read = executeData.safeParse(JSON.parse(String(data)));
+  if (!read.success) throw new ConfigError(z.prettifyError(read.error));
+  const { "data-collections": tables, ranges = [] } = read.data;
+  const stray = ranges.find((range) => !tables.includes(range["data-collection"]));
+  if (stray !== undefined) {
+    throw new ConfigError(`${stray["data-collection"]} is not among the data-collections`);
   }
+  return tables.flatMap((table) => {
+    const own = ranges.filter((range) => range["data-collection"] === table);
+    return own.length === 0 ? [{ table }] : own.map(({ from, to }) => ({
+      table,
+      range: { ...from && { from }, ...to && { to } },
+    }));
+  });
 }
 
-/** `type` and `data` of the signal that asks for tables to be read. */
-export function executeSignal(tables: readonly string[]): { type: string; data: string } {
-  const data = JSON.stringify({ "data-collections": tables, type: "incremental" });
+/** `type` and `data` of the signal that asks for tables, or for a range of each, to be read. */
+export function executeSignal(
+  tables: readonly string[],
+  range?: KeyRange,
+): { type: string; data: string } {
+  const ranges = range && tables.map((table) => ({ "data-collection": table, ...range }));
+  const data = JSON.stringify({ "data-collections": tables, type: "incremental", ranges });
   return { type: EXECUTE, data };
 }
 

@@ -27,7 +27,7 @@ import type {
   TableSchema,
   Transaction,
 } from "../change.ts";
-import { RetryableError } from "../errors.ts";
+import { ConfigError, RetryableError } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
 import { hex16, hex8 } from "../position.ts";
 import { type Key, type SnapshotProgress, withProgress } from "./snapshot_progress.ts";
@@ -50,9 +50,13 @@ export interface ReadableTable {
   readonly key_id: string | undefined;
 }
 
-/** Rows with `after` < key ≤ `upto`; undefined: no bound. */
+/**
+ * Rows with `after` < key, or `from` ≤ key, up to key ≤ `upto`; undefined: no bound. Of `from` and `upto`
+ * the first columns of the key may stand alone.
+ */
 export interface Range {
   readonly after: Key | undefined;
+  readonly from?: Key | undefined;
   readonly upto: Key | undefined;
 }
 
@@ -73,11 +77,32 @@ export interface SnapshotDatabase<Listed extends ListedTable, Table extends Read
   readonly readers: readonly RangeReader<Table>[];
   /** Locks the table's definition and reads it; undefined: the table is gone. */
   describe(table: Listed): Promise<Table | undefined>;
-  /** Key of the row that ends the chunk behind `after`; undefined: the rest is no larger than a chunk. */
-  boundary(table: Table, after: Key | undefined): Promise<Key | undefined>;
+  /** Key of the row that ends the first chunk of a range; undefined: it is no larger than a chunk. */
+  boundary(table: Table, range: Range): Promise<Key | undefined>;
+  /**
+   * A key, or its first columns, from values as they stand in changes. Throws ConfigError where they
+   * are none of their types, or the table cannot be cut by its key.
+   */
+  key(table: Table, values: readonly string[]): Promise<Key>;
   /** Where in the log the snapshot stands, for the row of this number in its chunk. */
   coordinates(row: number): Coordinates;
   close(): Promise<void>;
+}
+
+/** Throws ConfigError where `values` cannot be a key of a table that is cut by so many columns. */
+export function refuseUncut(
+  { schema, key_id }: ReadableTable,
+  values: readonly string[],
+  columns: number,
+): void {
+  const names = schema.key.map((index) => schema.columns[index]!.name).join(", ");
+  if (key_id === undefined) {
+    throw new ConfigError(`the table cannot be cut by its key (${names}): read it whole`);
+  }
+  if (values.length > 0 && values.length <= columns) return;
+  throw new ConfigError(
+    `${JSON.stringify(values)} has ${values.length} values, and the key (${names}) ${columns}`,
+  );
 }
 
 /** What a snapshot is made with. */
@@ -222,7 +247,8 @@ export class Snapshot<Listed extends ListedTable, Table extends ReadableTable> {
         const previous = await before;
         if (!isFirst && previous?.upto === undefined) return undefined;
         const after = isFirst ? from : previous!.upto;
-        const upto = isCut ? await this.#database.boundary(table, after) : undefined;
+        const rest = { after, upto: undefined };
+        const upto = isCut ? await this.#database.boundary(table, rest) : undefined;
         reader.start(table, { after, upto });
         return { after, upto };
       })();
@@ -295,8 +321,9 @@ export class Snapshot<Listed extends ListedTable, Table extends ReadableTable> {
   #batch(table: Listed | undefined): SourceBatch {
     const changes = this.#changes;
     this.#changes = [];
-    const state: SnapshotState = { rows: this.#rows, rows_estimated: this.#estimated() };
-    this.#tell(table, state);
+    const figures = { rows: this.#rows, rows_estimated: this.#estimated() };
+    this.#tell(table, figures);
+    const state: SnapshotState = { ...figures, finished: table === undefined };
     const whole = this.#uncovered === 0;
     return { changes, resume: this.#resume, whole, snapshot: state };
   }
@@ -306,7 +333,7 @@ export class Snapshot<Listed extends ListedTable, Table extends ReadableTable> {
     return Math.max(this.#rows, this.#database.tables.reduce((sum, { rows }) => sum + rows, 0));
   }
 
-  #tell(table: Listed | undefined, state: SnapshotState): void {
+  #tell(table: Listed | undefined, state: Omit<SnapshotState, "finished">): void {
     const { log, now } = this.#context;
     if (table === undefined || now() - this.#told_ms < TELL_INTERVAL_MS) return;
     this.#told_ms = now();

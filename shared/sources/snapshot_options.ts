@@ -26,3 +26,24 @@ export const signalOptions = {
 
 /** The options as validated. */
 export type SnapshotOptions = z.infer<z.ZodObject<typeof snapshotOptions>>;
+
+/** The columns of a signal table, in the words of both databases. */
+export const SIGNAL_COLUMNS: Readonly<Record<string, string>> = {
+  id: "VARCHAR(64) PRIMARY KEY",
+  type: "VARCHAR(32) NOT NULL",
+  data: "TEXT",
+};
+
+/** The statement that makes a signal table; `quoted`: its name. */
+export function createSignalTable(quoted: string): string {
+  const columns = Object.entries(SIGNAL_COLUMNS).map(([name, type]) => `${name} ${type}`);
+  return `CREATE TABLE ${quoted} (${columns.join(", ")});`;
+}
+
+/** The statement that adds those columns that a signal table lacks; undefined: none. */
+export function addSignalColumns(quoted: string, there: readonly string[]): string | undefined {
+  const missing = Object.entries(SIGNAL_COLUMNS).filter(([name]) => !there.includes(name));
+  if (missing.length === 0) return undefined;
+  const columns = missing.map(([name, type]) => `ADD COLUMN ${name} ${type}`);
+  return `ALTER TABLE ${quoted} ${columns.join(", ")};`;
+}

@@ -1,5 +1,6 @@
 /** What a database must do to be captured. One folder per technology implements it. */
-import type { Change, Connector } from "../change.ts";
+import type { Change, Connector, TableSchema } from "../change.ts";
+import type { KeyRange } from "./incremental.ts";
 
 /**
  * Where a source starts again, in its own words (slot LSN, GTID set, server identity …); plain JSON.
@@ -17,12 +18,25 @@ export interface SourceBatch {
   readonly whole: boolean;
   /** With the batches of a snapshot. */
   readonly snapshot?: SnapshotState;
+  /** Tables that went between the changes, in order; left out: none, or the log does not say so. */
+  readonly dropped?: readonly DroppedTable[];
 }
 
-/** How far a snapshot has come, all tables and attempts together. */
+/** A table that is gone, by the log's word. */
+export interface DroppedTable extends Pick<TableSchema, "db" | "schema" | "table"> {
+  readonly position: string;
+  /** Commit time, microseconds since the Unix epoch. */
+  readonly ts_us: number;
+  /** When it was captured, milliseconds since the Unix epoch. */
+  readonly ts_ms: number;
+  readonly statement: string;
+}
+
+/** How far a snapshot has come, all tables and attempts together; of an incremental one, its table. */
 export interface SnapshotState {
   readonly rows: number;
   readonly rows_estimated: number;
+  readonly finished: boolean;
 }
 
 /** Where a source's log stands, beside a stored position. */
@@ -72,6 +86,11 @@ export interface BatchesOptions {
 /** A source of changes. */
 export interface Source {
   readonly connector: Connector;
+  /**
+   * Of the positions that come, once `open` has resolved: that which `open` was given, or the next where
+   * another server goes on with the same history, for positions of two servers do not compare.
+   */
+  readonly generation: number;
   /** Looks at the server without changing anything. */
   inspect(): Promise<Finding[]>;
   /**
@@ -81,6 +100,11 @@ export interface Source {
    * Throws HistoryLostError, SnapshotCutError, ConfigError, or a connection's error.
    */
   open(options: OpenOptions): Promise<ResumePoint>;
+  /**
+   * Of transactions that topics hold under positions of another server: those that come again. Throws
+   * HistoryLostError for one that this server does not have. Absent: no other server can go on.
+   */
+  awaited?(transactions: ReadonlySet<string>): Promise<ReadonlySet<string>>;
   /**
    * The changes from there on. `to_end`: ends when all that the log held at `open` has come. `held`:
    * the highest position that a topic holds (default: none). Pulling slowly slows the server down:
@@ -92,8 +116,11 @@ export interface Source {
   /** Bytes of the log behind `resume`, as of a look some seconds ago; undefined before the first. */
   behind(resume: ResumePoint): number | undefined;
   close(): Promise<void>;
-  /** Writes the signal that asks a running capture to read these tables again. Throws ConfigError. */
-  signal(tables: readonly string[]): Promise<void>;
+  /**
+   * Writes the signal that asks a running capture to read these tables again, or a range of each.
+   * Throws ConfigError.
+   */
+  signal(tables: readonly string[], range?: KeyRange): Promise<void>;
   /** Where the log stands, beside `resume` if there is one; changes nothing. */
   standing(resume: ResumePoint | undefined): Promise<LogStanding>;
   /**

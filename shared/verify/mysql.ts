@@ -5,7 +5,9 @@ import type { Connection, RowDataPacket } from "mysql2/promise";
 import { connectMysql, mysqlIdentifier, mysqlTable, mysqlTableName } from "../database/mysql.ts";
 import type { DatabaseOptions } from "../database/options.ts";
 import { ConfigError } from "../errors.ts";
-import { base64, floatText } from "../wire/value_text.ts";
+import { BinlogReader } from "../wire/binlog_reader.ts";
+import { readVector } from "../wire/mysql_vector.ts";
+import { base64, floatText, jsonWriter } from "../wire/value_text.ts";
 import type { TableReader, TableShape } from "./table.ts";
 
 /** Rows handed on at a time. */
@@ -45,7 +47,7 @@ class MysqlTable implements TableReader {
 
   async shape(): Promise<TableShape> {
     const columns = await this.#query(
-      `SELECT COLUMN_NAME, DATA_TYPE, COALESCE(NUMERIC_PRECISION, 0)
+      `SELECT COLUMN_NAME, DATA_TYPE, COALESCE(NUMERIC_PRECISION, 0), COLUMN_TYPE LIKE '% zerofill'
        FROM information_schema.COLUMNS
        WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COALESCE(GENERATION_EXPRESSION, '') = ''
        ORDER BY ORDINAL_POSITION`,
@@ -55,8 +57,9 @@ class MysqlTable implements TableReader {
         cure: `correct table and database.database, or: GRANT SELECT ON ${this.#table} TO …;`,
       });
     }
-    for (const [name, type, bits] of columns) {
-      this.#readings.set(name!, readingOf(name!, type!, Number(bits)));
+    for (const [name, type, bits, filled] of columns) {
+      const reading = readingOf(name!, type!, Number(bits));
+      this.#readings.set(name!, Number(filled) === 1 ? withoutZeros(reading) : reading);
     }
     const key = await this.#query(
       `SELECT COLUMN_NAME FROM information_schema.STATISTICS
@@ -143,8 +146,12 @@ function readingOf(name: string, type: string, bits: number): Reading {
     case "multipolygon":
     case "geomcollection":
     case "geometrycollection":
-    case "vector":
       return { expression: column, text: (field) => bytesText(field.buffer()) };
+    case "vector":
+      return { expression: column, text: (field) => vectorText(field.buffer()) };
+    case "json":
+      // The server calls these bytes binary, which the library takes for latin1.
+      return { expression: column, text: (field) => field.buffer()?.toString("utf8") ?? null };
     default:
       return { expression: column, text: (field) => field.string() };
   }
@@ -152,6 +159,17 @@ function readingOf(name: string, type: string, bits: number): Reading {
 
 function bytesText(value: Buffer | null): string | null {
   return value === null ? null : base64(value);
+}
+
+const vectorJson = jsonWriter({ name: "", type: "", kind: "array", element: "float32" });
+
+function vectorText(value: Buffer | null): string | null {
+  return value && vectorJson(readVector(new BinlogReader(value), value.length));
+}
+
+/** Neither the log nor files have the zeros that ZEROFILL shows. */
+function withoutZeros({ expression, text }: Reading): Reading {
+  return { expression, text: (field) => text(field)?.replace(/^0+(?=\d)/, "") ?? null };
 }
 
 /** ISO 8601; a date with a zero month or day has none and keeps the server's own text. */

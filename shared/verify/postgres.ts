@@ -91,25 +91,25 @@ class PostgresTable implements TableReader {
 
   /** How the CSV sink writes the server's text of a type. */
   async #textOf(oid: number): Promise<(value: string) => string> {
-    const [row] = await this.#query(
-      `SELECT typtype, typbasetype::bigint, typcategory, typelem::bigint, typdelim
-       FROM pg_type WHERE oid = $1`,
-      [oid],
+    const base = await this.#baseOf(oid);
+    const [element] = await this.#query(
+      "SELECT oid::bigint, typdelim FROM pg_type WHERE typarray = $1",
+      [base],
     );
-    const [type, base, category, element, delimiter] = row!;
-    if (type === "d") return this.#textOf(Number(base));
-    if (category === "A" && element !== "0") return this.#arrayText(Number(element), delimiter!);
-    return TEXTS[oid] ?? ((value) => value);
-  }
-
-  async #arrayText(element: number, delimiter: string): Promise<(value: string) => string> {
-    const rows = await this.#query(
-      "SELECT CASE typtype WHEN 'd' THEN typbasetype ELSE oid END::bigint FROM pg_type WHERE oid = $1",
-      [element],
-    );
-    const conversion = arrayConversion(conversionOf(Number(rows[0]![0])), delimiter);
+    if (element === undefined) return TEXTS[base] ?? ((value) => value);
+    const [of, delimiter] = element;
+    const conversion = arrayConversion(conversionOf(await this.#baseOf(Number(of))), delimiter!);
     const json = jsonWriter({ name: "", type: "", ...conversion });
     return (value) => json(conversion.fromText(value));
+  }
+
+  /** The type that a domain is made of in the end; any other type is its own. */
+  async #baseOf(oid: number): Promise<number> {
+    const [row] = await this.#query(
+      "SELECT typbasetype::bigint FROM pg_type WHERE oid = $1 AND typtype = 'd'",
+      [oid],
+    );
+    return row === undefined ? oid : await this.#baseOf(Number(row[0]));
   }
 
   async #query(text: string, values: readonly unknown[] = []): Promise<(string | null)[][]> {

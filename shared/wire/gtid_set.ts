@@ -45,6 +45,12 @@ export class GtidSet {
     return set;
   }
 
+  /** Whether a text is what stands before the number in a GTID: `uuid` or `uuid:tag`. */
+  static isSource(text: string): boolean {
+    const [uuid = "", tag, ...more] = text.split(":");
+    return UUID.test(uuid) && (tag === undefined || TAG.test(tag)) && more.length === 0;
+  }
+
   /** A set of its own with the same GTIDs. */
   copy(): GtidSet {
     return new GtidSet().union(this);

@@ -95,9 +95,65 @@ const SJIS_DIFFERENCES = {
   "￢": "¬",
 };
 
+const C1 = Object.values(C1_CONTROLS).join("");
+
+/** The server's characters for the bytes from 0x80 on; "?" where it has none. */
+const HIGH_HALVES = {
+  armscii8: C1 + "\u00a0❁§։)(»«—.՝,-՟…՜՛՞ԱաԲբԳգԴդԵեԶզԷէ" +
+    "ԸըԹթԺժԻիԼլԽխԾծԿկՀհՁձՂղՃճՄմՅյՆնՇշՈոՉչՊպՋջՌռՍսՎվՏտՐրՑցՒւՓփՔքՕօՖֆ’'",
+  cp850: "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐" +
+    "└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u00ad±‗¾¶§÷¸°¨·¹³²■\u00a0",
+  cp852: "ÇüéâäůćçłëŐőîŹÄĆÉĹĺôöĽľŚśÖÜŤťŁ×čáíóúĄąŽžĘę¬źČş«»░▒▓│┤ÁÂĚŞ╣║╗╝Żż┐" +
+    "└┴┬├─┼Ăă╚╔╩╦╠═╬¤đĐĎËďŇÍÎě┘┌█▄ŢŮ▀ÓßÔŃńňŠšŔÚŕŰýÝţ´\u00ad˝˛ˇ˘§÷¸°¨˙űŘř■\u00a0",
+  dec8: C1 + "\u00a0¡¢£?¥?§¤©ª«????°±²³?µ¶·?¹º»¼½?¿" +
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏ?ÑÒÓÔÕÖŒØÙÚÛÜŸ?ßàáâãäåæçèéêëìíîï?ñòóôõöœøùúûüÿ??",
+  geostd8: "€?‚?„…†‡?‰?‹?????‘’“”•–—???›????\u00a0¡¢£¤¥¦§¨©ª«¬\u00ad®¯°±²³´µ¶·¸¹º»¼½¾¿" +
+    "აბგდევზჱთიკლმნჲოპჟრსტჳუფქღყშჩცძწჭხჴჯჰჵ???????????????????????№??",
+  hp8: C1 + "\u00a0ÀÂÈÊËÎÏ´ˋˆ¨˜ÙÛ₤¯Ýý°ÇçÑñ¡¿¤£¥§ƒ¢" +
+    "âêôûáéóúàèòùäëöüÅîØÆåíøæÄìÖÜÉïßÔÁÃãÐðÍÌÓÒÕõŠšÚŸÿÞþ·µ¶¾—¼½ªº«■»±?",
+  keybcs2: "ČüéďäĎŤčěĚĹÍľĺÄÁÉžŽôöÓůÚýÖÜŠĽÝŘťáíóúňŇŮÔšřŕŔ¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐" +
+    "└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0",
+  macce: "ÄĀāÉĄÖÜáąČäčĆćéŹźĎíďĒēĖóėôöõúĚěü†°Ę£§•¶ß®©™ę¨≠ģĮįĪ≤≥īĶ∂∑łĻļĽľĹĺŅ" +
+    "ņŃ¬√ńŇ∆«»…\u00a0ňŐÕőŌ–—“”‘’÷◊ōŔŕŘ‹›řŖŗŠ‚„šŚśÁŤťÍŽžŪÓÔūŮÚůŰűŲųÝýķŻŁżĢˇ",
+} as const;
+
+/** One character a byte, by those tables. */
+function byHighHalf(name: keyof typeof HIGH_HALVES): TextReader {
+  const high = Array.from(HIGH_HALVES[name]);
+  const character = (byte: number): string => {
+    const found = byte < 0x80 ? String.fromCharCode(byte) : high[byte - 0x80]!;
+    if (found !== "?" || byte === 0x3f) return found;
+    throw new RecordError(
+      `Cannot read the byte 0x${byte.toString(16)} as ${name}: it is no character`,
+    );
+  };
+  return (reader, count) =>
+    reader.ascii(count) ?? Array.from(reader.view(count), character).join("");
+}
+
+/** Sweden's ISO 646: ASCII with letters in the place of some signs. */
+const SWE7_LETTERS: Readonly<Record<string, string>> = {
+  "@": "É",
+  "[": "Ä",
+  "\\": "Ö",
+  "]": "Å",
+  "^": "Ü",
+  "`": "é",
+  "{": "ä",
+  "|": "ö",
+  "}": "å",
+  "~": "ü",
+};
+
+function swe7(): TextReader {
+  const read = ascii();
+  return (reader, count) =>
+    read(reader, count).replace(/[@[\\\]^`{|}~]/g, (sign) => SWE7_LETTERS[sign]!);
+}
+
 // Those without a reader have no decoder on the platform that agrees with the server on every byte.
 const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read?: () => TextReader]>> = {
-  armscii8: [1],
+  armscii8: [1, () => byHighHalf("armscii8")],
   ascii: [1, ascii],
   big5: [2],
   binary: [1, () => binary],
@@ -105,31 +161,31 @@ const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read?: () =
   cp1251: [1, () => labelled("cp1251", "windows-1251")],
   cp1256: [1, () => labelled("cp1256", "windows-1256")],
   cp1257: [1, () => labelled("cp1257", "windows-1257")],
-  cp850: [1],
-  cp852: [1],
+  cp850: [1, () => byHighHalf("cp850")],
+  cp852: [1, () => byHighHalf("cp852")],
   cp866: [1, () => byTable("ibm866", { 0xfc: "ⁿ", 0xfd: "²" })],
   cp932: [2, () => labelled("cp932", "shift_jis")],
-  dec8: [1],
+  dec8: [1, () => byHighHalf("dec8")],
   eucjpms: [3],
   euckr: [2, () => labelled("euckr", "euc-kr")],
   gb18030: [4],
   gb2312: [2, () => corrected("gb2312", "gbk", { "·": "・", "—": "―" })],
   gbk: [2, () => labelled("gbk", "gbk")],
-  geostd8: [1],
+  geostd8: [1, () => byHighHalf("geostd8")],
   greek: [1, () => byTable("iso-8859-7", { 0xa1: "ʽ", 0xa2: "ʼ" })],
   hebrew: [1, () => byTable("iso-8859-8", { 0xaf: "‾" })],
-  hp8: [1],
-  keybcs2: [1],
+  hp8: [1, () => byHighHalf("hp8")],
+  keybcs2: [1, () => byHighHalf("keybcs2")],
   koi8r: [1, () => labelled("koi8r", "koi8-r")],
   koi8u: [1, () => byTable("koi8-u", { 0x95: "•", 0xae: "╝", 0xbe: "╬" })],
   latin1: [1, latin1],
   latin2: [1, () => labelled("latin2", "iso-8859-2")],
   latin5: [1, () => byTable("windows-1254", C1_CONTROLS)],
   latin7: [1, () => labelled("latin7", "iso-8859-13")],
-  macce: [1],
+  macce: [1, () => byHighHalf("macce")],
   macroman: [1, () => labelled("macroman", "macintosh")],
   sjis: [2, () => corrected("sjis", "shift_jis", SJIS_DIFFERENCES)],
-  swe7: [1],
+  swe7: [1, swe7],
   tis620: [1, () => byTable("windows-874", { ...C1_CONTROLS, 0xa0: "\ufffd" })],
   ucs2: [2, () => utf16("ucs2", "utf-16be")],
   ujis: [3],

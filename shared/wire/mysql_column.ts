@@ -9,6 +9,7 @@ import { readDecimal } from "./mysql_decimal.ts";
 import { readJson } from "./mysql_json.ts";
 import { inet6Text } from "./inet6.ts";
 import { readDate, readDatetime, readTime, readTimestamp, readYear } from "./mysql_temporal.ts";
+import { readVector } from "./mysql_vector.ts";
 
 /** Reads one value that is not null. */
 export type ValueReader = (reader: BinlogReader) => Value;
@@ -18,6 +19,8 @@ export interface TypeOfColumn {
   /** As the server writes COLUMN_TYPE, but for display widths and ZEROFILL, which the log does not hold. */
   readonly type: string;
   readonly kind: Kind;
+  /** Kind of the elements, for arrays. */
+  readonly element?: Kind;
 }
 
 /** MariaDB's types that its log shows as BINARY: that type, and how the bytes become the server's text. */
@@ -84,7 +87,7 @@ export function typeOfColumn(column: MappedColumn): TypeOfColumn {
     case T.GEOMETRY:
       return { type: GEOMETRIES[column.geometry ?? 0] ?? "geometry", kind: "bytes" };
     case T.VECTOR:
-      return { type: `vector(${column.dimension ?? "?"})`, kind: "bytes" };
+      return { type: `vector(${column.dimension ?? "?"})`, kind: "array", element: "float32" };
     case T.ENUM:
     case T.SET:
       return { type: listType(column), kind: "string" };
@@ -171,8 +174,9 @@ export function valueReader(column: MappedColumn): ValueReader {
     case T.JSON:
       return (r) => readJson(r.view(r.leUint(size)));
     case T.GEOMETRY:
-    case T.VECTOR:
       return (r) => r.copy(r.leUint(size));
+    case T.VECTOR:
+      return (r) => readVector(r, r.leUint(size));
     case T.ENUM:
       return enumReader(column);
     case T.SET:

@@ -82,7 +82,7 @@ function scalar(type: number, reader: BinlogReader): string {
     case DOUBLE:
       return doubleText(reader.f64());
     case STRING:
-      return quote(reader.utf8(variableLength(reader)));
+      return quoteJson(reader.utf8(variableLength(reader)));
     case OPAQUE:
       return opaqueText(reader);
   }
@@ -115,7 +115,7 @@ function writeContainer(
   for (let i = 0; object && i < count; i++) {
     const from = at + offset();
     const length = reader.u16();
-    keys.push(quote(new BinlogReader(bytes, Math.min(from, end), end).utf8(length)));
+    keys.push(quoteJson(new BinlogReader(bytes, Math.min(from, end), end).utf8(length)));
   }
   out.parts.push(object ? "{" : "[");
   for (let i = 0; i < count; i++) {
@@ -166,7 +166,8 @@ const SHORT: Readonly<Record<string, string>> = {
   "\t": "\\t",
 };
 
-function quote(text: string): string {
+/** `text` as the server writes it in JSON. */
+export function quoteJson(text: string): string {
   return `"${
     text.replace(
       ESCAPED,

@@ -13,10 +13,18 @@ export type Statement =
   /** Rows were changed by a statement instead of row events. */
   | { readonly kind: "dml"; readonly verb: string }
   | { readonly kind: "truncate"; readonly db: string; readonly table: string }
+  /** Tables are gone, with their rows. */
+  | { readonly kind: "drop"; readonly tables: readonly TableName[] }
   /** CREATE TABLE … SELECT: row events and a commit follow. */
   | { readonly kind: "create_with_rows" }
   /** `table`: it may change or remove rows of a table without row events. */
   | { readonly kind: "ddl"; readonly table: boolean };
+
+/** A table by its database and name. */
+export interface TableName {
+  readonly db: string;
+  readonly table: string;
+}
 
 const DML = new Set([
   "INSERT",
@@ -64,12 +72,20 @@ export function readStatement(text: string, db: string): Statement {
       return truncated(bare, db);
     case "CREATE":
       return created(bare, text);
+    case "DROP": {
+      const tables = dropped(bare, db);
+      if (tables !== undefined) return { kind: "drop", tables };
+      return { kind: "ddl", table: isAboutTables(bare) };
+    }
     case "ALTER":
-    case "DROP":
     case "RENAME":
-      return { kind: "ddl", table: /^\s*\w+\s+(TABLES?|DATABASE|SCHEMA)\b/i.test(bare) };
+      return { kind: "ddl", table: isAboutTables(bare) };
   }
   return DML.has(verb) ? { kind: "dml", verb } : { kind: "ddl", table: false };
+}
+
+function isAboutTables(text: string): boolean {
+  return /^\s*\w+\s+(TABLES?|DATABASE|SCHEMA)\b/i.test(text);
 }
 
 function created(text: string, whole: string): Statement {
@@ -101,6 +117,28 @@ function truncated(text: string, db: string): Statement {
   return second === undefined
     ? { kind: "truncate", db, table: first }
     : { kind: "truncate", db: first, table: second };
+}
+
+const DROP = /^\s*DROP\s+TABLES?(?=[\s`"])\s*(?:IF\s+EXISTS(?=[\s`"]))?/i;
+const DROPPED = new RegExp(
+  String.raw`\s*${NAME}(?:\s*\.\s*${NAME})?\s*(,|$|;|RESTRICT|CASCADE)`,
+  "iy",
+);
+
+/** The tables of DROP TABLE, which the server writes itself; undefined: another statement. */
+function dropped(text: string, db: string): TableName[] | undefined {
+  const head = DROP.exec(text);
+  if (head === null) return undefined;
+  const tables: TableName[] = [];
+  DROPPED.lastIndex = head[0].length;
+  for (let sign: string | undefined = ","; sign === ",";) {
+    const parts = DROPPED.exec(text);
+    if (parts === null) return undefined;
+    const [first, second] = [parts[1]!, parts[2]].map((name) => name && unquote(name));
+    tables.push(second === undefined ? { db, table: first! } : { db: first!, table: second });
+    sign = parts[3];
+  }
+  return tables;
 }
 
 function unquote(name: string): string {

@@ -3,6 +3,7 @@ import type { Value } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import type { BinlogReader } from "./binlog_reader.ts";
 import { charsetByName } from "./mysql_charset.ts";
+import { readVector } from "./mysql_vector.ts";
 
 /** Reads one cell of `count` bytes that is not null. */
 export type CellReader = (reader: BinlogReader, count: number) => Value;
@@ -43,6 +44,8 @@ export function cellReader(type: string, charset: string | undefined): CellReade
       return bitReader(Number(/\d+/.exec(type)?.[0] ?? 1));
     case "json":
       return (reader, count) => reader.utf8(count);
+    case "vector":
+      return readVector;
   }
   if (charset === undefined) return (reader, count) => reader.copy(count);
   const { read } = charsetByName(charset);

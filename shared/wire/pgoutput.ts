@@ -60,8 +60,11 @@ export type Message =
   | { readonly kind: "truncate"; readonly relation_ids: readonly number[] }
   | { readonly kind: "skipped" };
 
+/** How a column's values are read; null: it is left out of rows. */
+export type ColumnConversion = Conversion | null;
+
 /** The conversions of a relation's columns in order; null: its rows are not wanted. Throws RecordError. */
-export type Conversions = (relation_id: number) => readonly Conversion[] | null;
+export type Conversions = (relation_id: number) => readonly ColumnConversion[] | null;
 
 const SKIPPED: Message = { kind: "skipped" };
 
@@ -188,7 +191,7 @@ function expectNew(part: number): void {
   }
 }
 
-function tuple(reader: WireReader, columns: readonly Conversion[]): Tuple {
+function tuple(reader: WireReader, columns: readonly ColumnConversion[]): Tuple {
   const count = reader.u16();
   if (count !== columns.length) {
     throw new RecordError(
@@ -197,27 +200,29 @@ function tuple(reader: WireReader, columns: readonly Conversion[]): Tuple {
   }
   const row: Tuple = [];
   for (let index = 0; index < count; index++) {
-    switch (reader.u8()) {
-      case 0x74: { // t: text
-        const length = reader.u32();
-        reader.need(length);
-        const from = reader.at;
-        reader.at = from + length;
-        row.push(columns[index]!.fromBytes(reader.bytes, from, from + length));
-        break;
-      }
-      case 0x6e: // n: null
-        row.push(null);
-        break;
-      case 0x75: // u: unchanged, stored out of line
-        row.push(undefined);
-        break;
-      default:
-        throw new RecordError(
-          `pgoutput sent a value of an unknown form: byte ${reader.bytes[reader.at - 1]};` +
-            ` known are t, n and u`,
-        );
-    }
+    const conversion = columns[index]!;
+    const value = cell(reader, conversion);
+    if (conversion !== null) row.push(value);
   }
   return row;
+}
+
+function cell(reader: WireReader, conversion: ColumnConversion): Value | undefined {
+  switch (reader.u8()) {
+    case 0x74: { // t: text
+      const length = reader.u32();
+      reader.need(length);
+      const from = reader.at;
+      reader.at = from + length;
+      return conversion?.fromBytes(reader.bytes, from, from + length);
+    }
+    case 0x6e: // n: null
+      return null;
+    case 0x75: // u: unchanged, stored out of line
+      return undefined;
+  }
+  throw new RecordError(
+    `pgoutput sent a value of an unknown form: byte ${reader.bytes[reader.at - 1]};` +
+      ` known are t, n and u`,
+  );
 }

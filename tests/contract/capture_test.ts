@@ -1,17 +1,14 @@
 /** The capture loop in this process, between real databases and real brokers: stops, breaks, successors. */
 import assert from "node:assert/strict";
-import pg from "pg";
-import { connectMysql, mysqlIdentifier } from "../../shared/database/mysql.ts";
+import { mysqlIdentifier } from "../../shared/database/mysql.ts";
 import { ConfigError, describe, HistoryLostError, RecordError } from "../../shared/errors.ts";
 import { format } from "../../shared/formats/json.ts";
 import { format as protobuf } from "../../shared/formats/protobuf.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../shared/kafka/options.ts";
-import type { Admin, Bytes, KafkaClient, OutBatch, Producer } from "../../shared/kafka/port.ts";
+import type { Admin, Bytes, KafkaClient, OutBatch } from "../../shared/kafka/port.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import { createMetrics } from "../../shared/observe/metrics.ts";
-import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
-import { POSITIONS_TOPIC, readPosition } from "../../shared/pipeline/positions.ts";
+import { readPosition } from "../../shared/pipeline/positions.ts";
 import { SchemaReader } from "../../shared/pipeline/schemas.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
@@ -22,6 +19,8 @@ import { ByteArena } from "../../shared/wire/byte_arena.ts";
 import { testStack } from "../stack.ts";
 import { change } from "../unit/sinks/fixtures.ts";
 import { until } from "../until.ts";
+import { CaptureRun, USUAL_JOB, type Watch } from "./capture_run.ts";
+import { connect, type Database } from "./database.ts";
 
 const KINDS = ["PostgreSQL", "MySQL"] as const;
 type Kind = typeof KINDS[number];
@@ -29,138 +28,14 @@ type Kind = typeof KINDS[number];
 const TEMPLATE = "{name}.{table}";
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** A database under test: statements, and the server's side of a capture's connections. */
-interface Database {
-  run(sql: string): Promise<string[][]>;
-  close(): Promise<void>;
-}
-
-async function connect(kind: Kind): Promise<Database> {
-  if (kind === "MySQL") {
-    const { host, port, database, users } = testStack().mysql;
-    const at = { kind: "mysql", host, port, database, ...users.admin, tls: false } as const;
-    const client = await connectMysql({ ...at, connect_timeout_ms: 5_000 });
-    return {
-      run: async (sql) => (await client.query(sql))[0] as unknown as string[][],
-      close: () => client.end(),
-    };
-  }
-  const { host, port, database, users } = testStack().pg;
-  const client = new pg.Client({ host, port, database, ...users.admin });
-  await client.connect();
-  return {
-    run: async (sql) => (await client.query({ text: sql, rowMode: "array" })).rows as string[][],
-    close: () => client.end(),
-  };
-}
-
 /** What a test changes of a capture. */
-interface Changed {
+interface Changed extends Watch {
   readonly template?: string;
   readonly mode?: "stream" | "batch";
   readonly batch_changes?: number;
   readonly columns?: ColumnsOptions;
-  /** Called with each log event, at once. */
-  readonly told?: (event: string, running: Running) => void;
-  /** Called when Kafka holds what a send brought. */
-  readonly sent?: (batches: readonly OutBatch[], running: Running) => void;
+  readonly on_oversize?: "fail" | "dead_letter";
 }
-
-/** A capture under way. */
-class Running {
-  readonly done: Promise<CaptureSummary>;
-  readonly told: { readonly event: string; readonly fields: Record<string, unknown> }[] = [];
-  /** Sends that carried a position. */
-  positions_sent = 0;
-  readonly #stop = new AbortController();
-  #cut = false;
-  /** Whether `done` is settled. */
-  ended = false;
-
-  constructor(lab: Lab, kafka: KafkaClient, changed: Changed) {
-    const tell = (event: string, fields: Record<string, unknown> = {}) => {
-      this.told.push({ event, fields });
-      changed.told?.(event, this);
-    };
-    const log: Log = { debug() {}, info: tell, warn: tell, error: tell };
-    this.done = capture({
-      name: lab.name,
-      kafka: {
-        topic: changed.template ?? TEMPLATE,
-        partitions: 3,
-        replication_factor: 3,
-        send_bytes: 1 << 20,
-      },
-      format: "json",
-      mode: changed.mode ?? "stream",
-      on_history_lost: "fail",
-      source: { snapshot: "never" },
-      columns: changed.columns ?? [],
-    }, {
-      source: () => lab.source(log, changed.batch_changes ?? 1_000),
-      kafka: this.#watched(kafka, changed),
-      version: "0",
-      log,
-      metrics: createMetrics(),
-      signal: this.#stop.signal,
-      now: Date.now,
-      ready: () => {},
-    }).finally(() => this.ended = true);
-    this.done.catch(() => {});
-  }
-
-  /** How often an event was told. */
-  count(event: string): number {
-    return this.told.filter((told) => told.event === event).length;
-  }
-
-  /** Waits until an event has been told so often; throws what ended the capture before. */
-  async event(event: string, times = 1): Promise<void> {
-    await until(
-      () => `${event} ${times} times; told: ${this.told.map(({ event }) => event).join(", ")}`,
-      () => this.count(event) >= times || this.ended,
-    );
-    if (this.ended) await this.done;
-  }
-
-  /** As a signal does. */
-  abort(): void {
-    this.#stop.abort();
-  }
-
-  async stop(): Promise<CaptureSummary> {
-    this.abort();
-    return await this.done;
-  }
-
-  /** As kill -9 does: what is not sent by now never is. */
-  async cut(): Promise<void> {
-    this.#cut = true;
-    this.abort();
-    await assert.rejects(this.done, CUT);
-  }
-
-  #watched(kafka: KafkaClient, changed: Changed): KafkaClient {
-    const watch = (producer: Producer): Producer => ({
-      send: async (batches) => {
-        if (this.#cut) throw CUT;
-        const acknowledged = await producer.send(batches);
-        if (batches.some(({ topic }) => topic === POSITIONS_TOPIC)) this.positions_sent++;
-        changed.sent?.(batches, this);
-        return acknowledged;
-      },
-      close: () => producer.close(),
-    });
-    return {
-      capabilities: kafka.capabilities,
-      admin: () => kafka.admin(),
-      producer: async (options) => watch(await kafka.producer(options)),
-      consumer: (options) => kafka.consumer(options),
-    };
-  }
-}
-
-const CUT = new Error("the test cut the capture off");
 
 /** A table of its own, and captures of it. */
 class Lab implements AsyncDisposable {
@@ -170,7 +45,7 @@ class Lab implements AsyncDisposable {
   readonly admin: Admin;
   readonly table: string;
   readonly #kafka: KafkaClient;
-  readonly #runs: Running[] = [];
+  readonly #runs: CaptureRun[] = [];
   #next_id = 1;
 
   private constructor(
@@ -190,7 +65,8 @@ class Lab implements AsyncDisposable {
   static async open(kind: Kind, table?: string): Promise<Lab> {
     const { brokers } = testStack().kafka;
     const kafka = await openKafka(kafkaOptions.parse({ brokers }), "produce", SILENT);
-    const lab = new Lab(kind, await connect(kind), await kafka.admin(), kafka, table);
+    const server = kind === "MySQL" ? testStack().mysql : testStack().pg;
+    const lab = new Lab(kind, await connect(kind, server), await kafka.admin(), kafka, table);
     await lab.run(`CREATE TABLE ${lab.quoted} (id BIGINT PRIMARY KEY, v VARCHAR(100))`);
     return lab;
   }
@@ -208,7 +84,7 @@ class Lab implements AsyncDisposable {
     return this.#next_id - 1;
   }
 
-  run(sql: string): Promise<string[][]> {
+  run(sql: string): Promise<(string | null)[][]> {
     return this.database.run(sql);
   }
 
@@ -254,13 +130,20 @@ class Lab implements AsyncDisposable {
     return new PostgresSource(postgresOptions.parse({ ...at, ...more }), context);
   }
 
-  start(changed: Changed = {}): Running {
-    const running = new Running(this, this.#kafka, changed);
+  start({ template = TEMPLATE, batch_changes = 1_000, ...changed }: Changed = {}): CaptureRun {
+    const { mode = "stream", columns = [], ...watch } = changed;
+    const kafka = { topic: template, partitions: 3, replication_factor: 3, send_bytes: 1 << 20 };
+    const source = { snapshot: "never" } as const;
+    const running = new CaptureRun(
+      { ...USUAL_JOB, name: this.name, kafka, mode, columns, source },
+      { source: (log) => this.source(log, batch_changes), kafka: this.#kafka },
+      watch,
+    );
     this.#runs.push(running);
     return running;
   }
 
-  async started(changed: Changed = {}): Promise<Running> {
+  async started(changed: Changed = {}): Promise<CaptureRun> {
     const running = this.start(changed);
     await running.event("capture_started");
     return running;
@@ -452,7 +335,7 @@ for (const kind of KINDS) {
     await assert.rejects(lab.start({ template }).done, refusedRouting);
 
     // A run that ends before it has read the rest changes nothing about that.
-    const told = (event: string, running: Running) =>
+    const told = (event: string, running: CaptureRun) =>
       event === "capture_started" && running.abort();
     await lab.start({ told }).done;
     await assert.rejects(lab.start({ template }).done, refusedRouting);
@@ -504,7 +387,7 @@ for (const kind of KINDS) {
         `SELECT confirmed_flush_lsn >= '${stored.resume["lsn"]}'::pg_lsn
          FROM pg_replication_slots WHERE slot_name = 'list_sync_${lab.name}'`,
       );
-      return row![0] as unknown === true;
+      return row![0] === "t";
     };
     await until(() => `the slot stands at ${stored.resume["lsn"]}`, confirmed);
   });

@@ -320,6 +320,30 @@ for (const client of names) {
       });
     }));
 
+  test("who asks is told of a record that is too large, and what stands before it is written alone", () =>
+    withTopic(client, 2, async (admin, topic, kafka) => {
+      const options = { transactional_id: topic, fence: { partitions: [], ids: [] } };
+      const producer = await kafka.producer({ ...options, tells_too_large: true });
+      try {
+        const large = record(noise(1_500_000));
+        const [first, other] = await producer.send([
+          { topic, partition: 0, records: [...numbered(2), large, ...numbered(1, "behind ")] },
+          { topic, partition: 1, records: numbered(3) },
+        ]);
+        equal(first!.next_offset, 2);
+        equal(first!.too_large?.index, 2);
+        ok(first!.too_large?.error instanceof RecordError);
+        deepEqual(other, { topic, partition: 1, next_offset: 3 });
+        const [again] = await producer.send([{ topic, partition: 0, records: [large] }]);
+        deepEqual([again!.next_offset, again!.too_large?.index], [-1, 0]);
+        const rest = { topic, partition: 0, records: numbered(1, "behind ") };
+        deepEqual(await producer.send([rest]), [{ topic, partition: 0, next_offset: 3 }]);
+      } finally {
+        await producer.close();
+      }
+      deepEqual(values(await readAll(admin, { topic, partition: 0 })), ["0", "1", "behind 0"]);
+    }));
+
   test("a range is read from its first offset to the one before its end", () =>
     withTopic(client, 1, async (admin, topic, kafka) => {
       const at = { topic, partition: 0 };

@@ -1,7 +1,8 @@
 /** How far a capture says that it is behind, on real servers, while Kafka does not answer. */
 import assert from "node:assert/strict";
 import { until } from "../until.ts";
-import { fill, KEYED, type Running, SnapshotLab, type Way } from "./snapshot_lab.ts";
+import type { CaptureRun } from "./capture_run.ts";
+import { fill, KEYED, SnapshotLab, type Way } from "./snapshot_lab.ts";
 
 const WAYS: readonly Way[] = [
   { kind: "PostgreSQL", plugin: "pgoutput" },
@@ -15,7 +16,7 @@ interface Lag {
 }
 
 /** The gauges as a scrape finds them. */
-async function lagOf({ metrics }: Running): Promise<Lag> {
+async function lagOf({ metrics }: CaptureRun): Promise<Lag> {
   const text = await metrics.text();
   const value = (unit: string) =>
     Number(new RegExp(`^list_sync_lag_${unit} (\\S+)$`, "m").exec(text)![1]);

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import type { CaptureSummary } from "../../shared/pipeline/capture.ts";
 import { parsePosition } from "../../shared/position.ts";
 import { commandRunner, type Ended } from "../command.ts";
+import { testFolder } from "../stack.ts";
 import { fill, KEYED, KEYLESS, SnapshotLab, type SourceChanges, type Way } from "./snapshot_lab.ts";
 
-const FOLDER = Deno.makeTempDirSync({ prefix: "list-sync-positions-" });
-const command = commandRunner(FOLDER);
+const command = commandRunner(testFolder(`positions_${crypto.randomUUID().slice(0, 8)}`));
 
 const WAYS: readonly Way[] = [
   { kind: "PostgreSQL", plugin: "pgoutput" },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Change } from "../../shared/change.ts";
 import { keyText } from "../../shared/formats/key.ts";
 import { until } from "../until.ts";
-import { KEYED, SnapshotLab, type Way } from "./snapshot_lab.ts";
+import { KEYED, SnapshotLab, type SourceChanges, type Way } from "./snapshot_lab.ts";
 
 const WAYS: readonly Way[] = [
   { kind: "PostgreSQL", plugin: "pgoutput" },
@@ -49,6 +49,43 @@ function textOf(change: Change): string {
   return `${change.op} ${keyText(change)} ${values}`;
 }
 
+/** What the topic of schema changes tells, a line for each record. */
+async function toldChanges(lab: SnapshotLab): Promise<string[]> {
+  const records = await lab.texts(`${lab.name}.schema-changes`);
+  let last = "";
+  return records.map(({ value }) => {
+    const { source, tableChanges: [told] } = JSON.parse(value);
+    assert.ok(source.position > last, `${source.position} stands behind ${last}`);
+    last = source.position;
+    const table = source.table.slice(lab.name.length + 1);
+    const alterations = told.alterations.map((alteration: Record<string, unknown>) =>
+      Object.values(alteration).map((part) => Array.isArray(part) ? part.join("+") : part).join(" ")
+    );
+    return [table, told.type, ...alterations].join(", ");
+  });
+}
+
+/** The lines that come of the statements below. */
+function toldOf(isMysql: boolean): string[] {
+  const [int, big] = [isMysql ? "int" : "integer", "bigint"];
+  const text = isMysql ? "varchar(100)" : "character varying(100)";
+  const reordered = [
+    "keyed, ALTER, columns_reordered n+id+note",
+    "keyed, ALTER, columns_reordered id+note+n, key_changed id note+id",
+  ];
+  return [
+    "keyed, CREATE",
+    `keyed, ALTER, column_added w ${int}`,
+    `keyed, ALTER, column_replaced v note ${text}`,
+    `keyed, ALTER, column_dropped w ${int}, column_retyped n ${int} ${big}`,
+    ...isMysql ? reordered : ["keyed, ALTER, key_changed id note+id"],
+    "moved, CREATE",
+    ...isMysql ? ["keyed, DROP", "keyed, CREATE"] : [
+      `keyed, ALTER, column_replaced note v ${text}, column_retyped n ${big} ${int}, key_changed note+id id`,
+    ],
+  ];
+}
+
 for (const way of WAYS) {
   Deno.test(`${way.kind} ${way.plugin ?? ""}: altered, renamed, re-created and truncated tables are told as they were at each row`, async () => {
     const isMysql = way.kind === "MySQL";
@@ -58,7 +95,9 @@ for (const way of WAYS) {
     /** What `list-sync.schemas` held before the last send of rows. */
     let defined: ReadonlySet<string> = new Set();
     const sending = async () => void (defined = await lab.definitions());
-    const running = lab.start({ source: isMysql ? {} : { table_refresh_ms: 200 }, sending });
+    const source: SourceChanges = isMysql ? {} : { table_refresh_ms: 200 };
+    const changes = { source, include_schema_changes: true };
+    const running = lab.start({ ...changes, sending });
     await running.event("snapshot_finished");
 
     /** Runs statements, and compares the change that comes of the last one. */
@@ -138,6 +177,7 @@ for (const way of WAYS) {
     assert.equal(columnsOf(anew!), first);
     await running.stop();
     assert.equal(running.count("retrying"), 0, JSON.stringify(running.told));
-    await lab.settle();
+    await lab.settle(changes);
+    assert.deepEqual(await toldChanges(lab), toldOf(isMysql));
   });
 }

@@ -1,18 +1,14 @@
 /** Tables that are written while captures with snapshots come and go, and what their topics fold to. */
 import assert from "node:assert/strict";
-import pg from "pg";
 import type { DatabaseInfo } from "../../compose/native/state.ts";
 import type { Change } from "../../shared/change.ts";
-import { connectMysql } from "../../shared/database/mysql.ts";
 import { format } from "../../shared/formats/json.ts";
 import { keyText } from "../../shared/formats/key.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../shared/kafka/options.ts";
-import type { Admin, KafkaClient, OutBatch, Producer } from "../../shared/kafka/port.ts";
+import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import { createMetrics } from "../../shared/observe/metrics.ts";
-import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
-import { positionBatch, POSITIONS_TOPIC, readPosition } from "../../shared/pipeline/positions.ts";
+import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts";
 import { SchemaReader, SCHEMAS_TOPIC } from "../../shared/pipeline/schemas.ts";
 import { Random } from "../../shared/seed/random.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
@@ -22,6 +18,8 @@ import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { Source } from "../../shared/sources/source.ts";
 import { testStack } from "../stack.ts";
 import { until } from "../until.ts";
+import { CaptureRun, USUAL_JOB, type Watch } from "./capture_run.ts";
+import { connect, type Database } from "./database.ts";
 
 /** What captures the tables, and how. */
 export interface Way {
@@ -62,131 +60,17 @@ export const KEYLESS: TableSpec = {
 export type SourceChanges = Readonly<Record<string, unknown>>;
 
 /** What a test changes of a capture. */
-export interface RunChanges {
+export interface RunChanges extends Pick<Watch, "sending"> {
   readonly mode?: "stream" | "batch";
   readonly on_history_lost?: "fail" | "resync";
+  readonly include_schema_changes?: boolean;
+  readonly provide_transaction_metadata?: boolean;
   readonly source?: SourceChanges;
-  /** Called before each send of rows; the send waits for it. */
-  readonly sending?: (running: Running) => Promise<void> | void;
+  /** Breaks the source on purpose. */
+  readonly sabotage?: (source: Source) => void;
 }
 
-const CUT = new Error("the test cut the capture off");
-
-/** A capture under way. */
-export class Running {
-  readonly done: Promise<CaptureSummary>;
-  readonly told: { readonly event: string; readonly fields: Record<string, unknown> }[] = [];
-  readonly metrics = createMetrics();
-  readonly #stop = new AbortController();
-  #cut = false;
-  /** Sends of rows that were acknowledged. */
-  sent = 0;
-  /** Positions that were stored behind the first of them. */
-  stored = 0;
-  ended = false;
-
-  constructor(lab: SnapshotLab, kafka: KafkaClient, changes: RunChanges) {
-    const tell = (event: string, fields: Record<string, unknown> = {}) =>
-      void this.told.push({ event, fields });
-    const log: Log = { debug: tell, info: tell, warn: tell, error: tell };
-    const { mode = "stream", on_history_lost = "fail" } = changes;
-    const { source = {} } = changes;
-    const kafka_job = { partitions: 3, replication_factor: 3, send_bytes: 1024 };
-    this.done = capture({
-      name: lab.name,
-      kafka: { topic: "{name}.{table}", ...kafka_job },
-      ...{ format: "json", mode, on_history_lost, columns: [] },
-      source: { snapshot: (source["snapshot"] ?? "initial") as "initial" },
-    }, {
-      source: () => lab.source(log, source),
-      kafka: this.#watched(kafka, lab, changes),
-      version: "0",
-      log,
-      metrics: this.metrics,
-      signal: this.#stop.signal,
-      now: Date.now,
-      ready: () => {},
-    }).finally(() => this.ended = true);
-    this.done.catch(() => {});
-  }
-
-  count(event: string): number {
-    return this.told.filter((told) => told.event === event).length;
-  }
-
-  /** Waits until an event has been told so often; throws what ended the capture before. */
-  async event(event: string, times = 1): Promise<void> {
-    await until(
-      () => `${event} ${times} times; told: ${this.told.map(({ event }) => event).join(", ")}`,
-      () => this.count(event) >= times || this.ended,
-    );
-    if (this.count(event) < times) await this.done;
-  }
-
-  async stop(): Promise<CaptureSummary> {
-    this.#stop.abort();
-    return await this.done;
-  }
-
-  /** As kill -9 does: what is not sent by now never is. */
-  async cut(): Promise<void> {
-    this.#cut = true;
-    this.#stop.abort();
-    await this.done.catch(() => {});
-  }
-
-  #watched(kafka: KafkaClient, lab: SnapshotLab, changes: RunChanges): KafkaClient {
-    const isRows = (batches: readonly OutBatch[]) =>
-      batches.some(({ topic }) => topic.startsWith(`${lab.name}.`));
-    const watch = (producer: Producer): Producer => ({
-      send: async (batches) => {
-        if (isRows(batches) && !this.#stop.signal.aborted) await changes.sending?.(this);
-        if (this.#cut) throw CUT;
-        const acknowledged = await producer.send(batches);
-        if (isRows(batches)) this.sent++;
-        if (this.sent > 0 && batches.some(({ topic }) => topic === POSITIONS_TOPIC)) this.stored++;
-        return acknowledged;
-      },
-      close: () => producer.close(),
-    });
-    return {
-      capabilities: kafka.capabilities,
-      admin: () => kafka.admin(),
-      producer: async (options) => watch(await kafka.producer(options)),
-      consumer: (options) => kafka.consumer(options),
-    };
-  }
-}
-
-interface Database {
-  run(sql: string): Promise<(string | null)[][]>;
-  close(): Promise<void>;
-}
-
-async function connect(kind: Way["kind"], at: DatabaseInfo): Promise<Database> {
-  const { host, port, database, users } = at;
-  if (kind !== "PostgreSQL") {
-    const options = { kind: "mysql", host, port, database, ...users.admin, tls: false } as const;
-    const client = await connectMysql({ ...options, connect_timeout_ms: 5_000 });
-    return {
-      async run(sql) {
-        const [rows] = await client.query(sql);
-        return Array.isArray(rows) ? rows as unknown as (string | null)[][] : [];
-      },
-      close: () => client.end(),
-    };
-  }
-  const client = new pg.Client({ host, port, database, ...users.admin });
-  client.on("error", () => {});
-  await client.connect();
-  const types = { getTypeParser: () => (text: string) => text };
-  return {
-    run: async (text) =>
-      (await client.query({ text, rowMode: "array", types: types as never })).rows,
-    close: () => client.end(),
-  };
-}
-
+const utf8 = new TextDecoder();
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Tables of a test's own, and captures of them. */
@@ -194,11 +78,11 @@ export class SnapshotLab implements AsyncDisposable {
   readonly name = `snap_${crypto.randomUUID().slice(0, 8)}`;
   readonly way: Way;
   readonly admin: Admin;
-  readonly #server: DatabaseInfo;
-  readonly #database: Database;
+  #server: DatabaseInfo;
+  #database: Database;
   readonly #kafka: KafkaClient;
   readonly #tables = new Map<string, TableSpec>();
-  readonly #runs: Running[] = [];
+  readonly #runs: CaptureRun[] = [];
 
   private constructor(
     way: Way,
@@ -223,6 +107,13 @@ export class SnapshotLab implements AsyncDisposable {
     const lab = new SnapshotLab(way, at, database, kafka, await kafka.admin());
     for (const [name, spec] of Object.entries(tables)) await lab.create(name, spec);
     return lab;
+  }
+
+  /** Goes on with another server, which has the tables: as a job does whose host is changed. */
+  async moveTo(server: DatabaseInfo): Promise<void> {
+    await this.#database.close().catch(() => {}); // it may have gone with its server
+    this.#server = server;
+    this.#database = await connect(this.way.kind, server);
   }
 
   async create(table: string, spec: TableSpec): Promise<void> {
@@ -293,10 +184,26 @@ export class SnapshotLab implements AsyncDisposable {
     return job;
   }
 
-  start(changes: RunChanges = {}): Running {
-    const running = new Running(this, this.#kafka, changes);
-    this.#runs.push(running);
-    return running;
+  start({ sending, sabotage, source = {}, ...changes }: RunChanges = {}): CaptureRun {
+    const made = (log: Log) => {
+      const made = this.source(log, source);
+      sabotage?.(made);
+      return made;
+    };
+    const parts = { source: made, kafka: this.#kafka };
+    const snapshot = (source["snapshot"] ?? "initial") as "initial";
+    const kafka = { partitions: 3, replication_factor: 3, send_bytes: 1024 };
+    const run = new CaptureRun(
+      {
+        ...USUAL_JOB,
+        ...{ name: this.name, source: { snapshot }, ...changes },
+        kafka: { topic: "{name}.{table}", ...kafka },
+      },
+      parts,
+      { sending },
+    );
+    this.#runs.push(run);
+    return run;
   }
 
   stored() {
@@ -344,18 +251,25 @@ export class SnapshotLab implements AsyncDisposable {
     return read;
   }
 
-  /** Ids of the lab's table definitions that are published. */
-  async definitions(): Promise<ReadonlySet<string>> {
-    const [partition] = await this.admin.offsets(SCHEMAS_TOPIC);
-    const ids = new Set<string>();
-    const at = { topic: SCHEMAS_TOPIC, partition: 0 };
+  /** Keys and values of a topic with one partition; empty where there is no topic. */
+  async texts(topic: string): Promise<{ key: string; value: string }[]> {
+    if ((await this.admin.topics((name) => name === topic)).length === 0) return [];
+    const [partition] = await this.admin.offsets(topic);
+    const texts: { key: string; value: string }[] = [];
+    const at = { topic, partition: 0 };
     for await (const { records } of this.admin.read(at, partition!.first, partition!.end)) {
-      for (const { key } of records) {
-        const [source, , , , id] = JSON.parse(new TextDecoder().decode(key!)) as string[];
-        if (source!.endsWith(`/${this.name}`)) ids.add(id!);
+      for (const { key, value } of records) {
+        texts.push({ key: utf8.decode(key!), value: utf8.decode(value!) });
       }
     }
-    return ids;
+    return texts;
+  }
+
+  /** Ids of the lab's table definitions that are published. */
+  async definitions(): Promise<ReadonlySet<string>> {
+    const keys = (await this.texts(SCHEMAS_TOPIC)).map(({ key }) => JSON.parse(key) as string[]);
+    const own = keys.filter(([source]) => source!.endsWith(`/${this.name}`));
+    return new Set(own.map(([, , , , id]) => id!));
   }
 
   /** The rows that a reader of the topic ends up with, as `content` writes them. */

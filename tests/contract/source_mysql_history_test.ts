@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { waitUntil } from "../../compose/native/processes.ts";
 import type { Change } from "../../shared/change.ts";
-import { classify, HistoryLostError } from "../../shared/errors.ts";
+import { classify, ConfigError, HistoryLostError, RecordError } from "../../shared/errors.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
-import type { ResumePoint } from "../../shared/sources/source.ts";
+import type { Finding, ResumePoint } from "../../shared/sources/source.ts";
 import { type OwnMysql, withOwnMysql } from "../own_mysql.ts";
 import { DEADLINE_MS } from "../until.ts";
 
@@ -115,6 +115,50 @@ Deno.test("a MySQL source where the server's settings and history change", async
         // The same numbers are given again to other transactions.
         for (let id = 10; id < 30; id++) await server.run(`INSERT INTO shop.t VALUES (${id})`);
         await assertLost(server, after, /the binlog was reset/);
+      },
+    );
+    await t.step(
+      "parts of JSON documents are refused where the log leaves out the rest",
+      async () => {
+        await server.run("CREATE TABLE shop.doc (id INT PRIMARY KEY, d JSON)");
+        const start = await here(server);
+        await server.run(
+          "INSERT INTO shop.doc VALUES (1, JSON_OBJECT('a', REPEAT('x', 99), 'b', 1))",
+        );
+        await server.run("SET SESSION binlog_row_value_options = PARTIAL_JSON");
+        await server.run("UPDATE shop.doc SET d = JSON_SET(d, '$.a', 'y')");
+        const [changes] = await toEnd(server, start);
+        assert.equal(changes.at(-1)!.after![1], '{"a": "y", "b": 1}');
+
+        const [, before] = await toEnd(server, start);
+        await server.run("SET SESSION binlog_row_image = MINIMAL");
+        await server.run("UPDATE shop.doc SET d = JSON_REMOVE(d, '$.b')");
+        await assert.rejects(toEnd(server, before), (error) => {
+          assert.ok(error instanceof RecordError, String(error));
+          assert.match(
+            error.message,
+            /^binlog\.\d+:\d+, table shop\.doc: Column "d": .* parts of a/,
+          );
+          assert.match(error.cure ?? "", /binlog_row_image = FULL/);
+          return true;
+        });
+
+        await server.run("SET SESSION binlog_row_image = FULL, binlog_row_value_options = ''");
+        await server.run("SET GLOBAL binlog_row_value_options = PARTIAL_JSON");
+        await server.run("SET GLOBAL binlog_row_image = NOBLOB");
+        let cure = "";
+        await assert.rejects(here(server), (error) => {
+          cure = (error as ConfigError).cure ?? "";
+          return error instanceof ConfigError && /PARTIAL_JSON.*NOBLOB/.test(error.message);
+        });
+        const about = (findings: readonly Finding[]) =>
+          findings.find(({ subject }) => subject === "binlog_row_value_options");
+        const finding = about(await newSource(server).inspect());
+        assert.deepEqual([finding?.level, finding?.cure], ["error", cure]);
+        await server.run(cure);
+        await here(server);
+        assert.equal(about(await newSource(server).inspect())?.level, "ok");
+        await server.run("SET GLOBAL binlog_row_value_options = ''");
       },
     );
     await t.step("without GTIDs a capture goes on by file and offset", async () => {

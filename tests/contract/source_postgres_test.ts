@@ -117,9 +117,12 @@ class Fixture {
     await source.open({ resume, generation: 1 });
     const batches: SourceBatch[] = [];
     const signal = AbortSignal.timeout(DEADLINE_MS);
-    for await (const batch of source.batches({ to_end: true, signal })) batches.push(batch);
+    try {
+      for await (const batch of source.batches({ to_end: true, signal })) batches.push(batch);
+    } finally {
+      await source.close();
+    }
     assert(!signal.aborted, "the end of the log was not reached in time");
-    await source.close();
     return { changes: batches.flatMap((batch) => batch.changes), batches };
   }
 
@@ -610,7 +613,7 @@ test("a sample of every type arrives as the type table says, by both plugins", a
   }
 });
 
-test("settings of the database do not reach the text of values", async (f) => {
+test("settings of the database and of the role do not reach the text of values", async (f) => {
   const s = f.schema;
   await run(
     `CREATE TABLE ${s}.t (id int PRIMARY KEY, d date, tz timestamptz, i interval, b bytea,
@@ -623,8 +626,10 @@ test("settings of the database do not reach the text of values", async (f) => {
     bytea_output: "'escape'",
     extra_float_digits: "-3",
   };
-  for (const [name, value] of Object.entries(settings)) {
-    await run(`ALTER DATABASE ${DATABASE} SET ${name} = ${value}`);
+  const role = `ALTER ROLE ${address("admin").user} IN DATABASE ${DATABASE}`;
+  for (const [at, [name, value]] of Object.entries(settings).entries()) {
+    const scope = at % 2 === 0 ? `ALTER DATABASE ${DATABASE}` : role;
+    await run(`${scope} SET ${name} = ${value}`);
   }
   try {
     for (const plugin of PLUGINS) await f.begin(plugin);
@@ -645,7 +650,7 @@ test("settings of the database do not reach the text of values", async (f) => {
       ]], plugin);
     }
   } finally {
-    await run(`ALTER DATABASE ${DATABASE} RESET ALL`);
+    await run(`ALTER DATABASE ${DATABASE} RESET ALL`, `${role} RESET ALL`);
   }
 });
 
@@ -920,6 +925,41 @@ test("a table without a replica identity is not published: its writers would be 
     error instanceof ConfigError && /REPLICA IDENTITY FULL/.test(error.cure!);
   for (const plugin of PLUGINS) await assert.rejects(() => f.begin(plugin), refused);
   await run(`UPDATE ${f.schema}.t SET id = 1`);
+  await run(`ALTER TABLE ${f.schema}.t ADD PRIMARY KEY (id), REPLICA IDENTITY NOTHING`);
+  for (const plugin of PLUGINS) await assert.rejects(() => f.begin(plugin), refused);
+});
+
+test("a table whose key is generated is refused: the log does not carry it", async (f) => {
+  const t = `${f.schema}.t`;
+  await run(
+    `CREATE TABLE ${t} (id int NOT NULL, k int GENERATED ALWAYS AS (id * 10) STORED PRIMARY KEY)`,
+    `CREATE UNIQUE INDEX by_id ON ${t} (id)`,
+  );
+  for (const identity of ["DEFAULT", "FULL"]) {
+    await run(`ALTER TABLE ${t} REPLICA IDENTITY ${identity}`);
+    for (const plugin of PLUGINS) {
+      await assert.rejects(
+        () => f.begin(plugin),
+        (error) => error instanceof ConfigError && /generated column "k"/.test(error.message),
+      );
+      const { level, cure } = (await findings(f, plugin)).get(`replica identity of ${t}`)!;
+      assert.equal(level, "error");
+      assert.match(cure!, /REPLICA IDENTITY USING INDEX/);
+    }
+  }
+  await run(`ALTER TABLE ${t} REPLICA IDENTITY USING INDEX by_id`);
+  for (const plugin of PLUGINS) await f.begin(plugin);
+  await run(`ALTER TABLE ${t} REPLICA IDENTITY DEFAULT`, `INSERT INTO ${t} VALUES (0)`);
+  for (const plugin of PLUGINS) {
+    await assert.rejects(() => f.drain(plugin, undefined), /generated column "k"/);
+  }
+  await run(`ALTER TABLE ${t} REPLICA IDENTITY USING INDEX by_id`);
+  await run(`INSERT INTO ${t} VALUES (1)`, `UPDATE ${t} SET id = 2 WHERE id = 0`);
+  for (const plugin of PLUGINS) {
+    const expected = [["c", null, [0]], ["c", null, [1]], ["d", [0], null], ["c", null, [2]]];
+    const found = told((await f.drain(plugin, undefined)).changes);
+    assert.deepEqual(found.map(([op, , before, after]) => [op, before, after]), expected);
+  }
 });
 
 test("a role that owns nothing is told what its owner must run; then it captures", async (f) => {

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import pg from "pg";
 import type { Finding } from "../../shared/sources/source.ts";
 import { commandRunner } from "../command.ts";
-import { testStack } from "../stack.ts";
+import { testFolder, testStack } from "../stack.ts";
 import { WorkerProcess } from "../worker_process.ts";
 
 const STACK = testStack();
 const RUN = `check_${crypto.randomUUID().slice(0, 8)}`;
 const TABLE = `public.${RUN}`;
-const FOLDER = Deno.makeTempDirSync({ prefix: "list-sync-check-" });
+const FOLDER = testFolder(RUN);
 const command = commandRunner(FOLDER);
 
 interface CaptureJob {
@@ -183,5 +183,4 @@ Deno.test("MySQL: remove is refused while the capture runs, and forgets the posi
 Deno.test("what the tests made is dropped again", async () => {
   await sql(`DROP PUBLICATION list_sync_${RUN}`, `DROP TABLE ${TABLE}`);
   assert.equal((await slots()).length, 0);
-  Deno.removeSync(FOLDER, { recursive: true });
 });

@@ -241,6 +241,39 @@ Deno.test(
 );
 
 Deno.test(
+  "Records that retention deletes before a consumer has read them are lost history, while it runs as well",
+  withFeed("retention", async (feed, folder) => {
+    const output = `${folder}/out`;
+    const job = csvJob(feed, output, { mode: "stream" });
+    job.kafka = { ...job.kafka as object, fetch_bytes: 1024 };
+    await using worker = new WorkerProcess(folder, "consume-csv", job);
+    await feed.send(300);
+    await until("all is read", async () => {
+      const { committed, ends } = await feed.standings(feed.topic);
+      return committed.every((offset, partition) => offset === ends[partition]);
+    });
+    Deno.kill(worker.pid, "SIGSTOP");
+    try {
+      // The fetch that waits at the broker takes the first of these batches.
+      for (let batch = 0; batch < 3; batch++) await feed.send(300);
+      await feed.deleteRecords();
+      await feed.send(30);
+    } finally {
+      Deno.kill(worker.pid, "SIGCONT");
+    }
+    const lost = async (worker: WorkerProcess) => {
+      const { kind, error } = await worker.event("failed");
+      assert.equal(kind, "HistoryLostError", String(error));
+      assert.match(String(error), /retention has deleted \d+ records that were not read/);
+      await worker.ended(1);
+    };
+    await lost(worker);
+    await using second = new WorkerProcess(folder, "consume-csv", csvJob(feed, output));
+    await lost(second);
+  }),
+);
+
+Deno.test(
   "sink: none counts and writes nothing",
   withFeed("none", async (feed, folder) => {
     await feed.send(1_000, { repeat: true });

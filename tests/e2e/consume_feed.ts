@@ -1,5 +1,6 @@
 /** Puts changes on Kafka as a capture does, and knows what a consumer must make of them. */
 import assert from "node:assert/strict";
+import { Kafka, logLevel } from "kafkajs";
 import type { Change, Row } from "../../shared/change.ts";
 import { type FormatName, formats } from "../../shared/formats/mod.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
@@ -93,6 +94,18 @@ export class Feed {
   async sendRecords(partition: number, records: readonly OutRecord[]): Promise<void> {
     if (records.length === 0) return;
     await this.#producer.send([{ topic: this.topic, partition, records }]);
+  }
+
+  /** Deletes all records that are there now, as retention does. */
+  async deleteRecords(): Promise<void> {
+    const { topic } = this;
+    const { brokers } = testStack().kafka;
+    const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    const ends = await admin.fetchTopicOffsets(topic);
+    const partitions = ends.map(({ partition, high }) => ({ partition, offset: high }));
+    await admin.deleteTopicRecords({ topic, partitions });
+    await admin.disconnect();
   }
 
   /** Ends every partition with the markers that a restarted capture leaves: nobody delivers those. */

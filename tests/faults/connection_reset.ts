@@ -1,5 +1,5 @@
 /** The captures' connections to their databases break. */
-import assert from "node:assert/strict";
+import { until } from "../until.ts";
 import type { Fault } from "./fault.ts";
 
 /** One break may come while the capture recovers from the last. */
@@ -11,7 +11,7 @@ export const fault: Fault = {
   async strike(run) {
     await run.each(async (pipeline) => {
       for (let time = 0; time < TIMES; time++) {
-        assert.ok(pipeline.proxy.cut() > 0, "there are connections to reset");
+        await until("there are connections to reset", () => pipeline.proxy.cut() > 0);
         await pipeline.flows();
       }
     });

@@ -1,5 +1,5 @@
 /** A firewall forgets the captures' connections: no data comes any more, and no end either. */
-import assert from "node:assert/strict";
+import { until } from "../until.ts";
 import type { Fault } from "./fault.ts";
 
 export const fault: Fault = {
@@ -7,7 +7,7 @@ export const fault: Fault = {
   holds: "After three heartbeats the captures connect anew.",
   async strike(run) {
     await run.each(async (pipeline) => {
-      assert.ok(pipeline.proxy.mute() > 0, "there are connections to mute");
+      await until("there are connections to mute", () => pipeline.proxy.mute() > 0);
       await pipeline.flows();
     });
   },

@@ -18,6 +18,7 @@ export const faults = {
   output_damaged: () => import("./output_damaged.ts"),
   transaction_huge: () => import("./transaction_huge.ts"),
   topic_made_anew: () => import("./topic_made_anew.ts"),
+  partitions_added: () => import("./partitions_added.ts"),
   clock_set_back: () => import("./clock_set_back.ts"),
 };
 

@@ -7,6 +7,8 @@ export type StopSignal = "SIGINT" | "SIGTERM";
 export interface Host {
   /** The words behind the worker's name. */
   readonly args: readonly string[];
+  /** Whether stderr is a terminal that no other worker of this program draws on. */
+  readonly has_terminal: boolean;
   /** A variable of the environment. */
   env(name: string): string | undefined;
   /** Calls `listener` each time that the worker is asked to stop. */
@@ -19,6 +21,7 @@ export interface Host {
 
 const processHost: Host = {
   args: Deno.args,
+  has_terminal: Deno.stderr.isTerminal(),
   env: (name) => Deno.env.get(name),
   on_stop(listener) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -55,10 +55,14 @@ export class ProgressBoard {
     Deno.unrefTimer(this.#timer as unknown as number);
   }
 
-  /** Begins a piece of work; `total` 0: not known yet. */
-  begin(label: string, total: number): Progress {
-    const bar = this.#bars?.create(total, 0, payload(label, 0, total, 0));
-    const task = new Task(label, total, this.#now, bar, (ended) => {
+  /** Begins a piece of work; `total` 0: not known yet. `done`: so much was done before. */
+  begin(label: string, total: number, done = 0): Progress {
+    const bar = this.#bars?.create(
+      total,
+      done,
+      payload({ label, done, total, now: 0, seconds: 0 }),
+    );
+    const task = new Task(label, total, done, this.#now, bar, (ended) => {
       this.#tasks.delete(ended);
       if (bar === undefined) this.#write(ended.line());
     });
@@ -88,18 +92,20 @@ export class ProgressBoard {
 }
 
 class Task implements Progress {
-  #done = 0;
+  #done: number;
   #ended_ms: number | undefined;
   readonly #start_ms: number;
 
   constructor(
     readonly label: string,
     private whole: number,
+    private readonly before: number,
     private readonly now: () => number,
     private readonly bar: Bar | undefined,
     private readonly ended: (task: Task) => void,
   ) {
     this.#start_ms = now();
+    this.#done = before;
   }
 
   update(done: number): void {
@@ -120,12 +126,17 @@ class Task implements Progress {
   }
 
   draw(): void {
-    this.bar?.update(this.#done, payload(this.label, this.#done, this.whole, this.#seconds()));
+    this.bar?.update(this.#done, this.#payload());
   }
 
   line(): string {
-    const { label, text } = payload(this.label, this.#done, this.whole, this.#seconds());
-    return `${label.trimEnd()}: ${text}`;
+    const { label, text } = this.#payload();
+    return `${label!.trimEnd()}: ${text}`;
+  }
+
+  #payload(): Record<string, string> {
+    const [label, done, total] = [this.label, this.#done, this.whole];
+    return payload({ label, done, total, now: done - this.before, seconds: this.#seconds() });
   }
 
   #seconds(): number {
@@ -147,9 +158,19 @@ function openBars(): MultiBar {
   }, cliProgress.Presets.shades_classic);
 }
 
+/** What a line tells of. */
+interface Figures {
+  readonly label: string;
+  readonly done: number;
+  readonly total: number;
+  /** So much of `done` in `seconds`. */
+  readonly now: number;
+  readonly seconds: number;
+}
+
 /** Label and figures of one line: done, share, rate, time left (or taken, once all is done). */
-function payload(label: string, done: number, total: number, seconds: number) {
-  const rate = seconds > 0 ? done / seconds : 0;
+function payload({ label, done, total, now, seconds }: Figures): Record<string, string> {
+  const rate = seconds > 0 ? now / seconds : 0;
   const parts = [total > 0 ? `${count(done)} of ${count(total)}` : count(done)];
   if (total > 0) parts[0] += ` (${Math.floor(done / total * 100)} %)`;
   if (rate >= 1) parts.push(`${count(Math.round(rate))}/s`);

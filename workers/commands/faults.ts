@@ -1,8 +1,11 @@
 /** `deno task faults`: strikes captures and consumers at work on a stack of its own, and judges what came out. */
+import { fileURLToPath } from "node:url";
 import { ConfigError } from "../../shared/errors.ts";
 import { nearest } from "../../shared/jobs/nearest.ts";
+import { type HoleName, holes } from "../../tests/faults/holes.ts";
+import { type FaultName, faults } from "../../tests/faults/mod.ts";
 import type { RunResult } from "../../tests/faults/run/run.ts";
-import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { count } from "../cli/progress.ts";
 import { table } from "../cli/table.ts";
@@ -23,8 +26,9 @@ const SPEC: CommandSpec = {
     only: {
       type: "string",
       value: "NAME[,NAME…]",
-      help: "The faults that strike; without it all of tests/faults/mod.ts.",
+      help: "The faults that strike; without it all of tests/faults/mod.ts. Also tests by name.",
     },
+    list: { type: "boolean", help: "Print all names with what each does, and end." },
     kills: {
       type: "number",
       value: "N",
@@ -45,11 +49,42 @@ const SPEC: CommandSpec = {
 async function main(): Promise<number> {
   const parsed = parseCommand(SPEC, Deno.args);
   if (parsed === "help") return EXIT_DONE;
-  const { only, kills, seed, client, json } = parsed.options;
-  const { faults } = await import("../../tests/faults/mod.ts");
+  const { only, list, kills, seed, client, json } = parsed.options;
+  if (list) return await printList();
+  const all = [...Object.keys(faults), ...Object.keys(holes)];
+  const wanted = only === undefined ? Object.keys(faults) : chosen(String(only), all);
+  const tests = wanted.filter((name) => Object.hasOwn(holes, name)) as HoleName[];
+  const names = wanted.filter((name) => Object.hasOwn(faults, name)) as FaultName[];
+  const failed = await runTests(tests);
+  if (names.length === 0) return failed === 0 ? EXIT_DONE : EXIT_FAILED;
+  const results = await strike(names, { kills, seed, client });
+  const total = (of: "kills" | "changes" | "lost" | "repeated" | "altered") =>
+    results.reduce((sum, result) => sum + result[of], 0);
+  const sums = {
+    kills: total("kills"),
+    faults: names,
+    changes: total("changes"),
+    lost: total("lost"),
+    repeated: total("repeated"),
+    altered: total("altered"),
+  };
+  console.log(json ? JSON.stringify(sums) : table(HEADER, results.map(cells)));
+  return sums.lost + sums.repeated + sums.altered + failed === 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+const HEADER = ["fault", "kills", "changes", "lost", "repeated", "altered"];
+
+function cells({ faults, kills, changes, lost, repeated, altered }: RunResult): string[] {
+  return [faults.join(", "), ...[kills, changes, lost, repeated, altered].map(count)];
+}
+
+/** Lets the faults strike one after another, each on pipelines of its own. */
+async function strike(
+  names: readonly FaultName[],
+  { kills, seed, client }: Readonly<Record<string, OptionValue>>,
+): Promise<RunResult[]> {
   const { runFaults } = await import("../../tests/faults/run/run.ts");
   const { Servers } = await import("../../tests/faults/run/servers.ts");
-  const names = chosen(only as string | undefined, Object.keys(faults)) as (keyof typeof faults)[];
   await using servers = await Servers.start();
   const results: RunResult[] = [];
   for (const name of names) {
@@ -66,29 +101,39 @@ async function main(): Promise<number> {
     for (const example of result.examples) console.error(example);
     results.push(result);
   }
-  const total = (of: "kills" | "changes" | "lost" | "repeated" | "altered") =>
-    results.reduce((sum, result) => sum + result[of], 0);
-  const sums = {
-    kills: total("kills"),
-    faults: names,
-    changes: total("changes"),
-    lost: total("lost"),
-    repeated: total("repeated"),
-    altered: total("altered"),
-  };
-  console.log(json ? JSON.stringify(sums) : table(HEADER, results.map(cells)));
-  return sums.lost + sums.repeated + sums.altered === 0 ? EXIT_DONE : EXIT_FAILED;
+  return results;
 }
 
-const HEADER = ["fault", "kills", "changes", "lost", "repeated", "altered"];
+const TEST = fileURLToPath(new URL("test.ts", import.meta.url));
 
-function cells({ faults, kills, changes, lost, repeated, altered }: RunResult): string[] {
-  return [faults.join(", "), ...[kills, changes, lost, repeated, altered].map(count)];
+/** Runs the tests of these holes as `deno task test` does; answers how many failed. */
+async function runTests(names: readonly HoleName[]): Promise<number> {
+  let failed = 0;
+  for (const name of names) {
+    const { what, file, test } = holes[name];
+    console.error(`${name}: ${what}`);
+    const { code } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", TEST, file, test],
+      stdin: "null",
+      stdout: "inherit",
+    }).spawn().status;
+    if (code !== 0) failed++;
+  }
+  return failed;
 }
 
-/** The faults that `--only` names. Throws ConfigError for one that is not there. */
-function chosen(only: string | undefined, all: readonly string[]): readonly string[] {
-  const names = only?.split(",").map((name) => name.trim()) ?? all;
+async function printList(): Promise<number> {
+  const struck = await Promise.all(
+    Object.entries(faults).map(async ([name, load]) => [name, (await load()).fault.does]),
+  );
+  const tested = Object.entries(holes).map(([name, { what, file }]) => [name, `${what} (${file})`]);
+  for (const [name, what] of [...struck, ...tested]) console.log(`${name}\n    ${what}`);
+  return EXIT_DONE;
+}
+
+/** The names that `--only` gives. Throws ConfigError for one that is not there. */
+function chosen(only: string, all: readonly string[]): readonly string[] {
+  const names = only.split(",").map((name) => name.trim());
   const unknown = names.find((name) => !all.includes(name));
   if (unknown === undefined) return names;
   const near = nearest(unknown, all);

@@ -1,6 +1,8 @@
 /** `deno task snapshot JOB TABLE …`: asks a running capture to read tables again while it goes on. */
 import { ConfigError } from "../../shared/errors.ts";
-import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import type { KeyRange } from "../../shared/sources/incremental.ts";
+import { createSignalTable } from "../../shared/sources/snapshot_options.ts";
+import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
@@ -15,6 +17,13 @@ const SPEC: CommandSpec = {
   usage: "deno task snapshot [options] JOB TABLE …",
   example: "deno task snapshot jobs/capture-pg.yaml public.list",
   options: {
+    from: {
+      type: "string",
+      value: "KEY",
+      help: "Only rows with this key and greater ones; a key of several columns, or the first of" +
+        " them, as a JSON array.",
+    },
+    to: { type: "string", value: "KEY", help: "Only rows up to this key, which is included." },
     json: { type: "boolean", help: "Print one JSON object: job, requested." },
   },
   positionals: {
@@ -39,16 +48,42 @@ export async function main(): Promise<number> {
   if (captureJob.source.signal_table === undefined) {
     throw new ConfigError(`${where(["source"])} source: signal_table is not set.`, {
       cure:
-        "CREATE TABLE list_sync_signal (id VARCHAR(64) PRIMARY KEY, type VARCHAR(32) NOT NULL," +
-        " data TEXT), name it in source.signal_table, and start the capture again",
+        `${createSignalTable("list_sync_signal")} name it in source.signal_table, and start the` +
+        " capture again",
     });
   }
   const log = commandLog(job, secrets);
   const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
-  await source.signal(tables);
+  await source.signal(tables, rangeOf(parsed.options));
   if (parsed.options.json) console.log(JSON.stringify({ job: job.name, requested: tables }));
   else console.log(`Asked ${job.name} to read ${tables.join(", ")}; its log tells how it goes.`);
   return EXIT_DONE;
+}
+
+/** Between which keys, from the options `from` and `to`; undefined: all. Throws ConfigError. */
+export function rangeOf({ from, to }: Record<string, OptionValue>): KeyRange | undefined {
+  if (from === undefined && to === undefined) return undefined;
+  return {
+    ...from !== undefined && { from: keyOf("from", String(from)) },
+    ...to !== undefined && { to: keyOf("to", String(to)) },
+  };
+}
+
+/** The values of a key: text that begins like a JSON array is one. */
+function keyOf(name: string, text: string): string[] {
+  if (!text.startsWith("[")) return [text];
+  const isValue = (value: unknown) => typeof value === "string" || Number.isSafeInteger(value);
+  try {
+    const values: unknown = JSON.parse(text);
+    if (Array.isArray(values) && values.length > 0 && values.every(isValue)) {
+      return values.map(String);
+    }
+  } catch {
+    // told below
+  }
+  throw new ConfigError(`--${name}: found ${text}. Allowed: a value, or a JSON array of them.`, {
+    cure: `write --${name} '["eu", 42]'`,
+  });
 }
 
 if (import.meta.main) await run(main);

@@ -4,28 +4,34 @@ import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
 import { EXIT_DONE } from "../cli/main.ts";
 import { count, duration } from "../cli/progress.ts";
 import { table } from "../cli/table.ts";
+import { SnapshotBar } from "./snapshot_bar.ts";
 import { type CaptureKind, sourceMaker } from "./sources.ts";
 import { runWorker } from "./worker.ts";
 
 /** Runs the capture worker of one kind. */
 export function runCapture(kind: CaptureKind): Promise<never> {
-  return runWorker(kind, async ({ job, log, metrics, health, signal, now, version, json }) => {
-    const summary = await capture(job, {
-      source: await sourceMaker(kind, job, { log, now }),
-      kafka: await openKafka(job.kafka, "produce", log),
-      version,
-      log,
-      metrics,
-      signal,
-      now,
-      ready: (isReady, reason = "") =>
-        isReady ? health.ready("start") : health.unready("start", reason),
-    });
-    log.info("captured", { ...summary });
-    if (json) console.log(JSON.stringify({ job: job.name, ...summary }));
-    else if (job.mode === "batch") console.log(report(summary));
-    return EXIT_DONE;
-  });
+  return runWorker(
+    kind,
+    async ({ job, log, metrics, health, signal, now, version, json, board }) => {
+      const bar = board && new SnapshotBar(board);
+      const summary = await capture(job, {
+        source: await sourceMaker(kind, job, { log, now }),
+        kafka: await openKafka(job.kafka, "produce", log),
+        version,
+        log,
+        metrics,
+        signal,
+        now,
+        ready: (isReady, reason = "") =>
+          isReady ? health.ready("start") : health.unready("start", reason),
+        ...bar && { progress: (state) => bar.update(state) },
+      });
+      log.info("captured", { ...summary });
+      if (json) console.log(JSON.stringify({ job: job.name, ...summary }));
+      else if (job.mode === "batch") console.log(report(summary));
+      return EXIT_DONE;
+    },
+  );
 }
 
 /** The result for people. */

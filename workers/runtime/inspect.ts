@@ -3,6 +3,7 @@ import { classify, ConfigError, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { deadLetterTopic } from "../../shared/pipeline/poison.ts";
+import { noteTopics } from "../../shared/pipeline/notes.ts";
 import { type Preflight, preflight, templateMatcher } from "../../shared/pipeline/preflight.ts";
 import { transactionalId } from "../../shared/pipeline/positions.ts";
 import { captureRights, consumeRights, type WantedRight } from "../../shared/pipeline/rights.ts";
@@ -108,7 +109,9 @@ function rightsOfCapture(kind: CaptureKind, job: JobOf<CaptureKind>): WantedRigh
     const [db, schema] = database === undefined ? [first, null] : [database, first];
     return topicOf(job.kafka.topic, job.name, { db, schema, table });
   });
-  return captureRights(transactionalId({ connector, name: job.name }), topics);
+  const notes = Object.values(noteTopics(job, job.kafka.replication_factor));
+  const names = [...topics, ...notes.map(({ name }) => name)];
+  return captureRights(transactionalId({ connector, name: job.name }), names);
 }
 
 async function inspectSource(

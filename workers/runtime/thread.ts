@@ -43,6 +43,7 @@ thread.onmessage = async ({ data }: MessageEvent<ThreadStart>) => {
   Object.defineProperty(process, "env", { value: { ...data.env } });
   setHost({
     args: data.args,
+    has_terminal: false,
     env: (name) => data.env[name],
     on_stop: (listener) => listeners.push(listener),
     answer: (answer) => thread.postMessage({ answer }),

@@ -12,6 +12,7 @@ import { createLog, type Log } from "../../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
 import { type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
+import { ProgressBoard } from "../cli/progress.ts";
 import { readJob } from "./environment.ts";
 import { type JobKind, jobKind, type JobOf } from "../jobs.ts";
 import { logFormat, workerSpec } from "./command_line.ts";
@@ -31,6 +32,8 @@ export interface WorkerContext<Kind extends JobKind> {
   /** The time, milliseconds since the Unix epoch. */
   readonly now: () => number;
   readonly version: string;
+  /** Progress on the terminal, above which log lines then stand; undefined: there is none. */
+  readonly board: (() => ProgressBoard) | undefined;
   /** `--json`: results go to stdout as one JSON object. */
   readonly json: boolean;
   /** Where in the job file a value stands: `jobs/orders.yaml:12:3`. */
@@ -67,11 +70,12 @@ export function runWorker<Kind extends JobKind>(
     if (parsed === "help") return EXIT_DONE;
     const loaded = load(kind, parsed.positionals[0]!, parsed.options);
     const { job, where } = loaded;
+    const terminal = new Terminal();
     const log = createLog({
       job: job.name,
       format: logFormat(parsed.options.log),
       level: job.observe.log_level,
-      write: writeToStderr,
+      write: terminal.write,
       now: Date.now,
       secrets: loaded.secrets,
     });
@@ -97,6 +101,7 @@ export function runWorker<Kind extends JobKind>(
         signal,
         now: Date.now,
         version: VERSION,
+        board: host().has_terminal ? terminal.board : undefined,
         json: parsed.options.json === true,
         where,
         mayConnect,
@@ -112,9 +117,27 @@ export function runWorker<Kind extends JobKind>(
       log.error("failed", { error, kind: name, stack: stackOf(error) });
       return error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
     } finally {
+      terminal.close();
       await server?.close();
     }
   });
+}
+
+/** Log lines, and bars below them once a worker has some to draw. */
+class Terminal {
+  #board: ProgressBoard | undefined;
+
+  readonly board = (): ProgressBoard => this.#board ??= new ProgressBoard();
+
+  readonly write = (line: string): void => {
+    if (this.#board === undefined) writeToStderr(line);
+    else this.#board.say(line.trimEnd());
+  };
+
+  close(): void {
+    this.#board?.close();
+    this.#board = undefined;
+  }
 }
 
 function load(kind: JobKind, path: string, options: Record<string, OptionValue>) {

@@ -26,7 +26,7 @@ import {
 import { brokerFault } from "../faults.ts";
 import { closedError, retrying } from "../retry.ts";
 import { KafkajsAdmin } from "./admin.ts";
-import { library, libraryFault } from "./library.ts";
+import { library, libraryFault, RETRY } from "./library.ts";
 
 const { AssignerProtocol } = kafkajs;
 
@@ -38,9 +38,6 @@ const LONGEST_HEARTBEAT_MS = 3_000;
 const METADATA_MS = 30_000;
 /** Most bytes of one fetch over all partitions. */
 const RESPONSE_BYTES = 16 << 20;
-/** kafkajs's longest wait between two attempts, and how many attempts come before it waits so long. */
-const RETRY_MS = 1_000;
-const FIRST_RETRIES = 5;
 /** More partitions than this are handled in turns. */
 const MOST_AT_ONCE = 64;
 
@@ -178,11 +175,7 @@ export class KafkajsConsumer implements Consumer {
       allowAutoTopicCreation: false,
       partitionAssigners: [this.#assigner],
       retry: {
-        initialRetryTime: 50,
-        maxRetryTime: RETRY_MS,
-        // As long as a handing over may take, which is waited for by attempts to join; and no longer,
-        // because of a broker that is gone some parts of kafkajs try for ever.
-        retries: FIRST_RETRIES + Math.ceil(this.#settings.rebalance_timeout_ms / RETRY_MS),
+        ...RETRY,
         restartOnFailure: async () => !this.#stop.signal.aborted,
       },
     });

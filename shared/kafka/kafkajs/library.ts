@@ -1,6 +1,8 @@
 /** kafkajs made ready: its codecs, its log, its errors, and a timer of it that Deno warns about. */
 import { Buffer } from "node:buffer";
 import kafkajs, { type Kafka as KafkaType, type KafkaConfig, type SASLOptions } from "kafkajs";
+import ConsumerGroup from "kafkajs/src/consumer/consumerGroup.js";
+import createRetry from "kafkajs/src/retry/index.js";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import type { Log } from "../../observe/log.ts";
 import { codecs, type Compression } from "../codecs.ts";
@@ -48,6 +50,43 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function (this: Queue): vo
     this.throttleCheckTimeoutId = null;
     this.checkPendingRequests();
   }, throttled_ms > 0 ? throttled_ms : 10);
+};
+
+interface Group {
+  readonly cluster: { refreshMetadata(): Promise<void> };
+  readonly rebalanceTimeout: number;
+  retrier: unknown;
+}
+
+/** Errors of a fetch from a broker that is gone. */
+const GONE = new Set(["KafkaJSConnectionError", "KafkaJSRequestTimeoutError"]);
+/** Brokers elect another leader within seconds. */
+const ASK_AGAIN_MS = 500;
+
+/** How kafkajs waits between attempts. */
+export const RETRY = { initialRetryTime: 50, maxRetryTime: 1_000, retries: 5 };
+
+const { recoverFromFetch, joinAndSync } = ConsumerGroup.prototype;
+
+/**
+ * Where no connection can be made to a partition's leader, kafkajs fetches from it again and again by the
+ * metadata that it has: up to half a minute, and for as long as all its attempts take. This asks the
+ * other brokers who leads now.
+ */
+ConsumerGroup.prototype.recoverFromFetch = async function (this: Group, error: Error) {
+  if (!GONE.has(error.name)) return await recoverFromFetch.call(this, error);
+  await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  await this.cluster.refreshMetadata();
+};
+
+/**
+ * A join is refused while partitions are handed over (consumer.ts), and tried for as long as that may
+ * take. With so many attempts for everything, kafkajs would ask for a coordinator that is gone for a minute.
+ */
+ConsumerGroup.prototype.joinAndSync = function (this: Group): Promise<void> {
+  const retries = RETRY.retries + Math.ceil(this.rebalanceTimeout / RETRY.maxRetryTime);
+  this.retrier = createRetry({ ...RETRY, retries });
+  return joinAndSync.call(this);
 };
 
 /** What both the library's client and its parts are made with. */

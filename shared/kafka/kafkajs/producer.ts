@@ -4,9 +4,9 @@
  */
 import { Buffer } from "node:buffer";
 import type { Message, Producer as LibraryProducer } from "kafkajs";
-import { RetryableError } from "../../errors.ts";
+import { type RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
-import { isPassing, isTooLarge } from "../faults.ts";
+import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
 import type { Settings } from "../options.ts";
 import {
   type Acknowledged,
@@ -28,19 +28,30 @@ const RECORD_OVERHEAD = 30;
 export class KafkajsProducer implements Producer {
   readonly #producer: LibraryProducer;
   readonly #settings: Settings;
+  readonly #tells_too_large: boolean;
   readonly #fault: FaultLog;
   readonly #stop = new AbortController();
   #sending = false;
   #spent: Error | undefined;
 
-  private constructor(producer: LibraryProducer, settings: Settings, log: Log) {
+  private constructor(
+    producer: LibraryProducer,
+    settings: Settings,
+    log: Log,
+    tells_too_large: boolean,
+  ) {
     this.#producer = producer;
+    this.#tells_too_large = tells_too_large;
     this.#settings = settings;
     this.#fault = new FaultLog(log, "produce");
   }
 
   /** Connects and takes a producer id. Older producers are not shut out: kafkajs cannot. */
-  static async open(settings: Settings, log: Log): Promise<KafkajsProducer> {
+  static async open(
+    settings: Settings,
+    log: Log,
+    tells_too_large: boolean,
+  ): Promise<KafkajsProducer> {
     const kafka = await library(settings, log);
     const producer = kafka.producer({
       idempotent: true,
@@ -56,7 +67,7 @@ export class KafkajsProducer implements Producer {
       await producer.disconnect().catch(() => {});
       throw libraryFault(error, "Opening a producer", settings);
     }
-    return new KafkajsProducer(producer, settings, log);
+    return new KafkajsProducer(producer, settings, log, tells_too_large);
   }
 
   async send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
@@ -76,7 +87,10 @@ export class KafkajsProducer implements Producer {
         ).values(),
       ];
       const ends = await Promise.allSettled(lanes.map(async (lane) => {
-        for (const { batch, index } of lane) acknowledged[index] = await this.#send(batch);
+        for (const { batch, index } of lane) {
+          const { too_large } = acknowledged[index] = await this.#send(batch);
+          if (too_large !== undefined) return;
+        }
       }));
       const failed = ends.find((end) => end.status === "rejected");
       if (failed !== undefined) throw failed.reason;
@@ -104,9 +118,15 @@ export class KafkajsProducer implements Producer {
     for (let from = 0; from < records.length;) {
       const count = Math.min(limit, countWithin(records, from, this.#settings.batch_bytes));
       const base = await this.#repeat(batch, from, count);
-      if (base === "too large") {
+      if (base === "too large" && count > 1) {
         limit = Math.ceil(count / 2);
         continue;
+      }
+      if (base === "too large") {
+        const what = `Writing a record to ${partitionId(batch)}`;
+        const error = brokerFault("MESSAGE_TOO_LARGE", what) as RecordError;
+        if (!this.#tells_too_large) throw error;
+        return { topic, partition, next_offset, too_large: { index: from, error } };
       }
       next_offset = base + count;
       from += count;
@@ -142,7 +162,7 @@ export class KafkajsProducer implements Producer {
       } catch (error) {
         this.#stop.signal.throwIfAborted();
         const refusal = refusalOf(error);
-        if (refusal !== undefined && isTooLarge(refusal) && count > 1) return "too large";
+        if (refusal !== undefined && isTooLarge(refusal)) return "too large";
         const fault = libraryFault(error, what, this.#settings);
         // A sequence error passes for the owner, who opens another producer, but not for this one.
         const passes = refusal === undefined ? fault instanceof RetryableError : isPassing(refusal);

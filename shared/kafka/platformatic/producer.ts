@@ -12,7 +12,7 @@ import {
   Writer,
 } from "@platformatic/kafka";
 import { Buffer } from "node:buffer";
-import { HistoryLostError, RetryableError } from "../../errors.ts";
+import { HistoryLostError, type RecordError, RetryableError } from "../../errors.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
 import { codecs, crc32c } from "../codecs.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
@@ -33,6 +33,8 @@ const ACKS_ALL = -1;
 const SEQUENCES = 2 ** 31;
 /** Only the fence's empty transaction has to end within it. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
+/** Of a larger request a broker reads nothing: it ends the connection (`socket.request.max.bytes`). */
+const REQUEST_BYTES = 100 << 20;
 
 /** One partition's batch in a produce request. */
 interface Part extends TopicPartition {
@@ -72,6 +74,8 @@ interface Lane extends TopicPartition {
   readonly jobs: { readonly batch: OutBatch; readonly index: number }[];
   /** Records of the first job that are acknowledged. */
   done: number;
+  /** Offset behind them; −1: none is. */
+  next_offset: number;
   /** Written and not acknowledged: kept byte for byte, as a repetition must be the same. */
   pending: WrittenBatch | undefined;
   /** Most records in one batch; lowered when the broker calls one too large. */
@@ -92,6 +96,7 @@ interface Answer {
 export class PlatformaticProducer implements Producer {
   readonly #cluster: Cluster;
   readonly #identity: Identity;
+  readonly #tells_too_large: boolean;
   readonly #writer: RecordBatchWriter;
   readonly #sequences = new Map<string, number>();
   readonly #topic_ids = new Map<string, string>();
@@ -99,9 +104,10 @@ export class PlatformaticProducer implements Producer {
   #sending = false;
   #spent: Error | undefined;
 
-  private constructor(cluster: Cluster, identity: Identity) {
+  private constructor(cluster: Cluster, identity: Identity, tells_too_large: boolean) {
     this.#cluster = cluster;
     this.#identity = identity;
+    this.#tells_too_large = tells_too_large;
     const { id, compress } = codecs[cluster.settings.compression];
     this.#writer = new RecordBatchWriter({ crc32c, compression_id: id, compress });
     this.#fault = new FaultLog(cluster.log, "produce");
@@ -114,7 +120,7 @@ export class PlatformaticProducer implements Producer {
     const [identity] = await Promise.all(
       [transactional_id, ...others].map((id) => shutOut(cluster, id, fence.partitions)),
     );
-    return new PlatformaticProducer(cluster, identity!);
+    return new PlatformaticProducer(cluster, identity!, options.tells_too_large ?? false);
   }
 
   async send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
@@ -184,6 +190,10 @@ export class PlatformaticProducer implements Producer {
     const groups = new Map<number, Lane[]>();
     const answers: Answer[] = [];
     for (const lane of round) {
+      if (lane.pending!.bytes.length > REQUEST_BYTES) {
+        answers.push({ lane, refusal: "MESSAGE_TOO_LARGE", base_offset: -1 });
+        continue;
+      }
       try {
         const leader = await this.#cluster.leader(lane);
         await this.#refuseRemade(lane.topic);
@@ -265,6 +275,9 @@ export class PlatformaticProducer implements Producer {
       return undefined;
     }
     const error = brokerFault(refusal, this.#describe(lane));
+    if (isTooLarge(refusal) && this.#tells_too_large) {
+      return this.#giveUp(lane, error as RecordError, acknowledged);
+    }
     if (!isPassing(refusal)) throw error;
     this.#cluster.forget(lane.topic);
     return error;
@@ -276,11 +289,21 @@ export class PlatformaticProducer implements Producer {
     this.#sequences.set(lane.id, ((this.#sequences.get(lane.id) ?? 0) + count) % SEQUENCES);
     lane.pending = undefined;
     lane.done += count;
+    lane.next_offset = base_offset + count;
     if (lane.done < batch.records.length) return;
-    const { topic, partition } = lane;
-    acknowledged[index] = { topic, partition, next_offset: base_offset + count };
+    const { topic, partition, next_offset } = lane;
+    acknowledged[index] = { topic, partition, next_offset };
     lane.jobs.shift();
     lane.done = 0;
+    lane.next_offset = -1;
+  }
+
+  /** Leaves the lane where it stands: the broker took nothing of what was refused, its number neither. */
+  #giveUp(lane: Lane, error: RecordError, acknowledged: Acknowledged[]): undefined {
+    const { topic, partition, next_offset, done } = lane;
+    const { index } = lane.jobs[0]!;
+    acknowledged[index] = { topic, partition, next_offset, too_large: { index: done, error } };
+    lane.jobs.length = 0;
   }
 
   #describe(lane: Lane): string {
@@ -304,6 +327,7 @@ function toLanes(batches: readonly OutBatch[]): Lane[] {
         id,
         jobs: [],
         done: 0,
+        next_offset: -1,
         pending: undefined,
         count_limit: Infinity,
       };

@@ -28,7 +28,6 @@ import {
   type Rotation,
 } from "../../wire/binlog_event.ts";
 import {
-  isCompressed,
   readRows,
   readRowsHead,
   type RowImage,
@@ -38,8 +37,8 @@ import {
 } from "../../wire/binlog_rows.ts";
 import { readTableId, readTableMap, readTableName } from "../../wire/binlog_table_map.ts";
 import { GtidPosition } from "../../wire/mariadb_gtid.ts";
-import { readStatement } from "../../wire/mysql_statement.ts";
-import type { ResumePoint } from "../source.ts";
+import { readStatement, type TableName } from "../../wire/mysql_statement.ts";
+import type { DroppedTable, ResumePoint } from "../source.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { defineTable, type Definition, isSequence, schemaOfCatalogue } from "./definition.ts";
 import type { RawEvent } from "./dump.ts";
@@ -94,6 +93,9 @@ interface Place {
 
 const TWO_TO_32 = 0x1_0000_0000;
 
+/** So much of a statement is told. */
+const SHOWN_CHARACTERS = 300;
+
 /** The last event of a statement may name no table; it has no rows. */
 const NO_TABLE = 0xff_ffff;
 
@@ -110,6 +112,8 @@ export function fileNumber(file: string): number {
 export class ChangeReader {
   /** Changes since they were last taken. */
   changes: Change[] = [];
+  /** Tables that were dropped since then. */
+  dropped: DroppedTable[] = [];
 
   readonly #options: ChangeReaderOptions;
   #gtids: Gtids;
@@ -130,6 +134,13 @@ export class ChangeReader {
     this.#resume_file = options.start.file;
     this.#resume_offset = options.start.offset;
     this.#moveTo(options.start.file, options.start.offset);
+  }
+
+  /** What has come since the last call. */
+  take(): { changes: Change[]; dropped: DroppedTable[] } {
+    const { changes, dropped } = this;
+    [this.changes, this.dropped] = [[], []];
+    return { changes, dropped };
   }
 
   /** Where to start again once all changes so far are acknowledged. The same object while it has not moved. */
@@ -284,14 +295,6 @@ export class ChangeReader {
   #unknown(event: BinlogEvent): void {
     const name = eventName(event.type);
     switch (event.type) {
-      case EventType.PARTIAL_UPDATE_ROWS:
-        throw new RecordError(
-          `${this.#where()}: ${name} holds parts of JSON values, from which no row can be told`,
-          {
-            cure: "SET GLOBAL binlog_row_value_options = ''; changes from before it need a new" +
-              " generation with a snapshot",
-          },
-        );
       case EventType.BEGIN_LOAD_QUERY:
       case EventType.EXECUTE_LOAD_QUERY:
         throw this.#statementLogged("LOAD DATA");
@@ -310,12 +313,21 @@ export class ChangeReader {
   }
 
   #begin(gtid: GtidEvent, { begun, xa } = { begun: false, xa: false }): void {
-    // A transaction that the server cut off (it crashed) ends where the next one begins.
-    if (this.#transaction !== undefined) this.#commit();
+    if (this.#transaction !== undefined) this.#cutOff(this.#transaction);
     const { source, number, original_commit_us } = gtid;
     const id = source === undefined ? this.#where() : this.#gtids.name(source, number);
     const shared = { id, ts_us: original_commit_us };
     this.#transaction = { shared, source, number, begun, xa, order: 0 };
+  }
+
+  /** A transaction that the server cut off (it crashed) ends where the next one begins. */
+  #cutOff({ shared, order }: OpenTransaction): void {
+    if (order === 0) return this.#commit();
+    throw new HistoryLostError(
+      `${this.#where()}: the binlog ends in transaction ${shared.id} and goes on with another: it was` +
+        " never committed, and what has come of it was sent",
+      { cure: "start a new generation with a snapshot" },
+    );
   }
 
   /** As each file of MariaDB's begins: the transactions before it, without domains that were given up. */
@@ -374,16 +386,34 @@ export class ChangeReader {
         throw this.#statementLogged(statement.verb);
       case "truncate":
         return this.#truncate(statement.db, statement.table);
+      case "drop":
+        this.#drop(statement.tables, text.slice(0, SHOWN_CHARACTERS));
+        this.#ddl(database, text);
+        return;
       case "ddl":
-        if (statement.table) {
-          this.#options.log.info("ddl", {
-            database,
-            statement: text.slice(0, 300),
-            at: this.#where(),
-          });
-        }
+        if (statement.table) this.#ddl(database, text);
         this.#endStatement();
     }
+  }
+
+  #ddl(database: string, text: string): void {
+    const statement = text.slice(0, SHOWN_CHARACTERS);
+    this.#options.log.info("ddl", { database, statement, at: this.#where() });
+  }
+
+  #drop(tables: readonly TableName[], statement: string): void {
+    const { selection, lower_case, now } = this.#options;
+    const { ts_us } = this.#transaction!.shared;
+    for (const [row, { db, table }] of tables.entries()) {
+      const name = lower_case
+        ? { db: db.toLowerCase(), table: table.toLowerCase() }
+        : { db, table };
+      if (!selection.has(name.db, name.table)) continue;
+      this.#schemas.delete(`${name.db}\0${name.table}`);
+      const position = this.#place.prefix + hex8(row);
+      this.dropped.push({ ...name, schema: null, position, ts_us, ts_ms: now(), statement });
+    }
+    this.#endStatement();
   }
 
   /** A statement outside BEGIN is a transaction of its own. */
@@ -465,7 +495,7 @@ export class ChangeReader {
   }
 
   #rows(event: BinlogEvent, op: RowsOp): void {
-    const { table_id } = readRowsHead(event);
+    const { table_id, partial_json, compressed } = readRowsHead(event);
     const table = this.#tables.get(table_id);
     if (table_id === NO_TABLE) return;
     if (table === undefined) {
@@ -485,8 +515,15 @@ export class ChangeReader {
     // Inside a compressed transaction an image's place in the payload tells it apart: that holds
     // whichever tables are captured.
     const number = (at: number) => base === undefined ? row++ : base + at;
-    const take = (op: RowsOp, ...[before, after, before_at, after_at]: Parameters<RowVisitor>) => {
+    const take = (
+      op: RowsOp,
+      before: RowImage | null,
+      after: RowImage | null,
+      before_at: number,
+      after_at: number,
+    ) => {
       if (op === "u" && keyChanged(schema.key, before!, after!)) {
+        complete(schema, before!, after!);
         this.#emit("d", schema, before, null, number(before_at), now_ms);
         this.#emit("c", schema, null, after, number(after_at), now_ms);
       } else this.#emit(op, schema, before, after, number(after_at), now_ms);
@@ -498,7 +535,7 @@ export class ChangeReader {
       }
       : (before, after, before_at, after_at) => take(op, before, after, before_at, after_at);
     try {
-      readRows(event.body, op, layout, visit, isCompressed(event.type));
+      readRows(event.body, { op, partial_json, compressed }, layout, visit);
     } catch (cause) {
       if (!(cause instanceof RecordError)) throw cause;
       throw new RecordError(
@@ -572,8 +609,9 @@ function endsInChecksum(bytes: Uint8Array, at: number, end: number): boolean {
 }
 
 /**
- * Whether an update moved the row to another key; without a key the whole row is the key. Key columns that the image after leaves out
- * (partial row images) did not change: they are filled from the image before.
+ * Whether an update moved the row to another key; without a key the whole row is the key. Key columns
+ * that the image after leaves out (partial row images) did not change: they are filled from the image
+ * before.
  */
 function keyChanged(key: readonly number[], before: RowImage, after: RowImage): boolean {
   let changed = false;
@@ -586,7 +624,31 @@ function keyChanged(key: readonly number[], before: RowImage, after: RowImage): 
 
 function sameValue(a: Value | undefined, b: Value | undefined): boolean {
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.from(a).equals(b);
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((item, at) => Object.is(item, b[at]));
+  }
   return Object.is(a, b);
+}
+
+/**
+ * Fills what the image after leaves out from the image before: under a new key the row is another one,
+ * of which readers know nothing. Throws RecordError where neither image has a value.
+ */
+function complete({ columns }: TableSchema, before: RowImage, after: RowImage): void {
+  const missing: string[] = [];
+  for (const [i, { name }] of columns.entries()) {
+    if (after[i] === undefined) after[i] = before[i];
+    if (after[i] === undefined) missing.push(name);
+  }
+  if (missing.length === 0) return;
+  throw new RecordError(
+    `a row got another key, and the log leaves out its values of ${missing.join(", ")}`,
+    {
+      cure:
+        "SET GLOBAL binlog_row_image = FULL, let sessions that set their own connect anew, and" +
+        " start a new generation with a snapshot",
+    },
+  );
 }
 
 /** Cuts a stream of bytes into events: each begins with its header, length at byte 9. */

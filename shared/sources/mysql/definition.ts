@@ -78,8 +78,9 @@ export function defineTable(
     key: key_targets,
   };
   const names = mapped.map((column) => column.name ?? "");
+  const json = mapped.flatMap(({ type }, i) => type === ColumnType.JSON ? [i] : []);
   const width = columns.length + (versioned ? 1 : 0);
-  return { schema, layout: { readers, targets, width, names }, versioned };
+  return { schema, layout: { readers, targets, width, names, json }, versioned };
 }
 
 /** The schema of a table that only the catalogue describes, for a TRUNCATE before any row. */
@@ -95,7 +96,7 @@ export function schemaOfCatalogue(
   const columns = kept.map(({ name, type, charset }): Column => {
     if (tinyint1_as_boolean && type === "tinyint(1)") return { name, type, kind: "boolean" };
     const plain = plainType(type);
-    return { name, type: plain, kind: kindOf(plain, charset) };
+    return { name, type: plain, ...kindOf(plain, charset) };
   });
   const key = (catalogue?.key ?? []).map((name) => columns.findIndex((c) => c.name === name));
   return { id: schemaFingerprint(columns, key), db, schema: null, table, columns, key };
@@ -111,14 +112,15 @@ export function isSequence({ columns, key }: TableSchema): boolean {
   return key.length === 0 && columns.map(({ name }) => name).join(" ") === SEQUENCE;
 }
 
-function kindOf(type: string, charset: string | undefined): Column["kind"] {
-  if (/^(tiny|small|medium|big)?int\b/.test(type)) return "integer";
-  if (/^float\b/.test(type)) return "float32";
-  if (/^double\b/.test(type)) return "float64";
+function kindOf(type: string, charset: string | undefined): Pick<Column, "kind" | "element"> {
+  if (/^(tiny|small|medium|big)?int\b/.test(type)) return { kind: "integer" };
+  if (/^float\b/.test(type)) return { kind: "float32" };
+  if (/^double\b/.test(type)) return { kind: "float64" };
+  if (/^vector\b/.test(type)) return { kind: "array", element: "float32" };
   if (/^(decimal|date|datetime|timestamp|time|year|bit|json|enum|set|inet[46]|uuid)\b/.test(type)) {
-    return "string";
+    return { kind: "string" };
   }
-  return charset === undefined ? "bytes" : "string";
+  return { kind: charset === undefined ? "bytes" : "string" };
 }
 
 /**

@@ -4,6 +4,7 @@ import type { ResumePoint } from "../source.ts";
 import { fileNumber } from "./change_reader.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { Flavour, Gtids } from "./flavour.ts";
+import { checkOtherServer } from "./other_server.ts";
 import { type LogEnd, readLogFiles, type ServerFacts } from "./server.ts";
 
 /** A stored position, read. */
@@ -41,16 +42,16 @@ export function readResume(point: ResumePoint, flavour: Flavour): Resume {
 /** Offset of the first event of every binlog file, behind its magic bytes. */
 export const FIRST_EVENT = 4;
 /** The request for a dump by place has room for no more. */
-const LAST_OFFSET = 0xffff_ffff;
+export const LAST_OFFSET = 0xffff_ffff;
 
 /** What begins anew where history is lost. */
 export const NEW_GENERATION = "run `deno task remove JOB`, then start the job anew";
 
 /**
- * Checks that the server is the one that wrote the stored position and still has all behind it, and
- * answers where a dump by place begins: the stored place, or the start of a later file that goes on
- * from it. Positions hold numbers of that server's binlog files, so another server is a break even
- * where the GTID history is one. Throws HistoryLostError that says what is missing.
+ * Checks that the server has the history of the stored position and all behind it, and answers where a
+ * dump by place begins: the stored place, or the start of a later file that goes on from it. By MySQL's
+ * GTIDs another server than the stored one may have it; then the place is none of its own. Throws
+ * HistoryLostError that says what is missing.
  */
 export async function checkHistory(
   session: MysqlSession,
@@ -60,18 +61,11 @@ export async function checkHistory(
 ): Promise<Resume> {
   const { flavour, server, gtid } = facts;
   if (resume.server !== server) {
-    throw new HistoryLostError(
-      `The server is ${named(flavour, server)}, and the stored position is of server` +
-        ` ${resume.server}: positions count the binlog files of one server`,
-      { cure: `connect to the server that was captured before, or ${NEW_GENERATION}` },
-    );
+    await checkOtherServer(session, facts, end, resume);
+    return resume;
   }
   if (gtid) await flavour.checkGtids(session, end, resume);
   return await checkPlace(session, facts, end, resume);
-}
-
-function named({ server_key }: Flavour, server: string): string {
-  return server_key === "server_id" ? `that of server_id ${server}` : server;
 }
 
 /** The stored place must be a boundary between transactions, and what follows must be new to us. */

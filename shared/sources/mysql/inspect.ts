@@ -1,6 +1,7 @@
 /** What `check` finds on a server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
 import { READABLE_CHARSETS } from "../../wire/mysql_charset.ts";
+import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { Finding } from "../source.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { Flavour } from "./flavour.ts";
@@ -44,8 +45,10 @@ export async function inspectServer(
     ...settings(facts),
     ...await privileges(session, options, facts),
   ];
-  const tables = await capturedTables(session, selection);
+  const all = await capturedTables(session, selection);
+  const tables = all.filter(({ db, name }) => `${db}.${name}` !== options.signal_table);
   findings.push(...patterns(options, tables), ...existingRows(tables, options));
+  findings.push(...await signalTable(session, options));
   if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour, options));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
   findings.push(...await charsets(session, tables), ...await loggedAsStatements(session));
@@ -60,14 +63,20 @@ function settings(facts: ServerFacts): Finding[] {
   });
 }
 
+/** The account that the server takes the job's user for, plain and quoted. */
+async function accountOf(session: MysqlSession, options: Pick<MysqlOptions, "user">) {
+  const user = await session.value("SELECT CURRENT_USER()") ?? options.user;
+  const account = user.split("@").map((part) => `'${part.replaceAll("'", "''")}'`).join("@");
+  return { user, account };
+}
+
 /** Privileges are tried where trying is harmless, and read where it is not. */
 async function privileges(
   session: MysqlSession,
   options: MysqlOptions,
   facts: ServerFacts,
 ): Promise<Finding[]> {
-  const user = await session.value("SELECT CURRENT_USER()") ?? options.user;
-  const account = user.split("@").map((part) => `'${part.replaceAll("'", "''")}'`).join("@");
+  const { user, account } = await accountOf(session, options);
   const granted = (await session.query("SHOW GRANTS")).map(([grant]) => grant ?? "");
   const has = (privilege: string) =>
     granted.some((grant) => {
@@ -140,6 +149,42 @@ function existingRows(tables: readonly Table[], { snapshot }: MysqlOptions): Fin
       cure: "source:\n  snapshot: initial",
     };
   });
+}
+
+/** Whether signals can be written and read. */
+async function signalTable(
+  session: MysqlSession,
+  options: MysqlOptions,
+): Promise<Finding[]> {
+  const { signal_table } = options;
+  if (signal_table === undefined) return [];
+  const subject = `signal table ${signal_table}`;
+  const dot = signal_table.indexOf(".");
+  const [db, name] = [signal_table.slice(0, dot), signal_table.slice(dot + 1)];
+  const table = `${quoted(db)}.${quoted(name)}`;
+  const { account } = await accountOf(session, options);
+  const grant = `GRANT SELECT, INSERT ON ${table} TO ${account};`;
+  const columns = (await session.query(
+    "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+    [db, name],
+  )).map(([column]) => column!);
+  if (columns.length === 0) {
+    const found = "is not there, or this user may not see it";
+    return [{ level: "error", subject, found, cure: `${createSignalTable(table)} ${grant}` }];
+  }
+  const cure = addSignalColumns(table, columns);
+  if (cure !== undefined) {
+    const found = `has the columns ${columns.join(", ")}; it takes id, type and data`;
+    return [{ level: "error", subject, found, cure }];
+  }
+  try {
+    await session.query(`EXPLAIN INSERT INTO ${table} (id, type, data) VALUES ('', '', '')`);
+    return [ok(subject, "this user may write signals")];
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ER_TABLEACCESS_DENIED_ERROR") throw error;
+    const found = "this user may not write it: `deno task snapshot` is refused";
+    return [{ level: "warning", subject, found, cure: grant }];
+  }
 }
 
 /** Privileges with which a user may stop commits for a moment. */

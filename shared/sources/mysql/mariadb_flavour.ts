@@ -4,7 +4,7 @@ import { GtidPosition } from "../../wire/mariadb_gtid.ts";
 import { fileNumber } from "./change_reader.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { Flavour, Gtids } from "./flavour.ts";
-import { NEW_GENERATION } from "./history.ts";
+import { FIRST_EVENT, LAST_OFFSET, NEW_GENERATION } from "./history.ts";
 import type { LogEnd } from "./server.ts";
 import { MARIADB_SETTINGS } from "./settings.ts";
 
@@ -62,7 +62,15 @@ export const MARIADB: Flavour = {
     const ahead = fileNumber(file) - fileNumber(end.file);
     if (ahead > 0 || (ahead === 0 && offset > end.offset)) return; // said better by its place
     const found = await gtidsAt(session, file, offset);
-    if (found === undefined || found.toString() === resume.gtid_set.toString()) return;
+    if (found?.toString() === resume.gtid_set.toString()) return;
+    if (found === undefined) {
+      const isGone = await gtidsAt(session, file, FIRST_EVENT) === undefined;
+      if (isGone || offset > LAST_OFFSET) return; // then the file behind is asked
+      throw new HistoryLostError(
+        `No event begins at the stored position ${file}:${offset}: the binlog was reset`,
+        { cure: NEW_GENERATION },
+      );
+    }
     throw new HistoryLostError(
       `The server has ${named(found)} before ${file}:${offset}, where this capture has seen` +
         ` ${named(resume.gtid_set)}: what lies between is purged, or the binlog was reset`,

@@ -47,7 +47,8 @@ export async function readStanding(
   if (lost !== undefined) return { lag_bytes: undefined, lost, log };
   const gtid_missing = end.gtid_executed.without(stored.gtid_set).toString();
   return {
-    lag_bytes: bytesBehind(files, stored),
+    // The place in another server's files tells nothing of these.
+    lag_bytes: stored.server === facts.server ? bytesBehind(files, stored) : undefined,
     lost,
     log: facts.gtid ? { ...log, gtid_missing } : log,
   };
@@ -149,7 +150,7 @@ async function gtidsAt(
   );
 }
 
-/** The place of the first transaction that is not in the set that `text` names. */
+/** The place that a set of GTIDs names. */
 async function placeOf(
   session: MysqlSession,
   facts: ServerFacts,
@@ -167,6 +168,16 @@ async function placeOf(
       cure: `--to ${form}`,
     });
   }
+  return await placeBehind(session, flavour, end, gtid_set);
+}
+
+/** The place of the first transaction that is not in the set. Throws ConfigError where it is purged. */
+export async function placeBehind(
+  session: MysqlSession,
+  flavour: Flavour,
+  end: LogEnd,
+  gtid_set: Gtids,
+): Promise<Place> {
   const files = await readLogFiles(session);
   for (const { file } of files.toReversed()) {
     if (!gtid_set.contains(await previousGtids(session, flavour, file))) continue;
@@ -180,7 +191,7 @@ async function placeOf(
   const oldest = files[0]!.file;
   const missing = (await previousGtids(session, flavour, oldest)).without(gtid_set);
   throw new ConfigError(
-    `The server no longer has ${missing}, which ${text} leaves out: its oldest file is ${oldest}`,
+    `The server no longer has ${missing}, which ${gtid_set} leaves out: its oldest file is ${oldest}`,
     {
       cure: `--to ${oldest}:${FIRST_EVENT}, or \`deno task positions reset JOB\` to read all rows`,
     },

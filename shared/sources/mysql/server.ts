@@ -69,6 +69,26 @@ export async function readServerFacts(
   };
 }
 
+/** What a server that logs JSON in parts must be told. */
+export const WHOLE_ROWS = "SET PERSIST binlog_row_image = FULL;";
+
+/** Whether the log tells of every row what JSON is in it: whole, or as changes to the one before. */
+export function tellsJson({ variables }: ServerFacts): boolean {
+  return (variables.get("binlog_row_value_options") ?? "") === "" ||
+    variables.get("binlog_row_image") === "FULL";
+}
+
+/** Throws ConfigError where updates would hold parts of JSON documents, and the log not the rest. */
+export function refusePartialRows(facts: ServerFacts): void {
+  if (tellsJson(facts)) return;
+  const image = facts.variables.get("binlog_row_image");
+  throw new ConfigError(
+    "The server logs updates of JSON in parts (binlog_row_value_options=PARTIAL_JSON) and leaves out" +
+      ` the documents that they belong to (binlog_row_image=${image})`,
+    { cure: WHOLE_ROWS },
+  );
+}
+
 function checkVersion({ product, first_version, is }: Flavour, version: string): void {
   const first = `${product} ${first_version.join(".")} or later`;
   if (!is(version)) {

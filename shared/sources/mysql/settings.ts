@@ -1,9 +1,15 @@
 /** What a capture wants of the servers' settings, each with a statement that mends it. */
 import type { Finding } from "../source.ts";
 import type { SettingCheck } from "./flavour.ts";
+import { tellsJson, WHOLE_ROWS } from "./server.ts";
 
 /** Below this a capture that stands still over a weekend has lost its place. */
 const SHORT_RETENTION_S = 3 * 86_400;
+
+/** What follows from a log that holds changed values alone. */
+const PARTIAL_ROWS =
+  "changes leave out columns: sinks keep what they have, a list of inserts and deletes cannot be made," +
+  " and an update of a key stops the capture";
 
 /** MySQL's, in the order of their weight. */
 export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
@@ -29,7 +35,7 @@ export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "binlog_row_image",
     "FULL",
     "warning",
-    "changes leave out columns: sinks keep what they have, and a list of inserts and deletes cannot be made",
+    PARTIAL_ROWS,
     "SET PERSIST binlog_row_image = FULL;",
   ),
   binlog_row_metadata: must(
@@ -47,13 +53,19 @@ export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE;" +
       " SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;",
   ),
-  binlog_row_value_options: must(
-    "binlog_row_value_options",
-    "",
-    "error",
-    "updates of JSON columns hold parts of values only; the capture stops at the first",
-    "SET PERSIST binlog_row_value_options = '';",
-  ),
+  binlog_row_value_options: (value, facts) =>
+    tellsJson(facts)
+      ? ok(
+        "binlog_row_value_options",
+        value === "" ? "empty" : `${value}: partial updates are read`,
+      )
+      : bad(
+        "error",
+        "binlog_row_value_options",
+        value,
+        "updates of JSON hold parts of documents, and the log leaves out the rest",
+        WHOLE_ROWS,
+      ),
   binlog_transaction_compression: (value) =>
     ok("binlog_transaction_compression", `${value}: compressed transactions are read`),
   binlog_expire_logs_seconds: retention(
@@ -85,7 +97,7 @@ export const MARIADB_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "binlog_row_image",
     "FULL",
     "warning",
-    "changes leave out columns: sinks keep what they have, and a list of inserts and deletes cannot be made",
+    PARTIAL_ROWS,
     inFile("binlog_row_image = FULL"),
   ),
   binlog_row_metadata: must(

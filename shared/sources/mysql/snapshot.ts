@@ -3,7 +3,7 @@ import type { Column, Coordinates } from "../../change.ts";
 import { ConfigError, RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { type CellReader, cellReader } from "../../wire/mysql_text.ts";
-import type { ListedTable, SnapshotDatabase } from "../snapshot.ts";
+import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
 import type { Key } from "../snapshot_progress.ts";
 import { type CatalogueTable, ServerCatalogue } from "./catalogue.ts";
 import { type Cell, connectCore, MysqlSession } from "./connection.ts";
@@ -175,18 +175,38 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
     return { id: id.join(", "), columns: columns as KeyColumn[] };
   }
 
-  async boundary(table: MysqlTable, after: Key | undefined): Promise<Key | undefined> {
+  async boundary(table: MysqlTable, range: Range): Promise<Key | undefined> {
     const { snapshot_chunk_rows } = this.#parts.options;
-    const { cut_by } = table;
+    const { cut_by, quoted } = table;
+    // The library refuses fields that are called like members of every object, so they get names here.
+    const selected = cut_by.map(({ selected }, at) => `${selected} AS k${at}`);
     // One row more than a chunk: a rest that just fills one has no boundary.
     const rows = await this.#planner.query(
-      `SELECT ${cut_by.map(({ selected }) => selected).join(", ")} FROM ${tableOf(table)}` +
-        condition(cut_by, { after, upto: undefined }) +
-        ` ORDER BY ${cut_by.map(({ name }) => name).join(", ")}` +
+      `SELECT ${selected.join(", ")} FROM ${tableOf(table)}` +
+        condition(cut_by, range) +
+        ` ORDER BY ${cut_by.map(({ name }) => `${quoted}.${name}`).join(", ")}` +
         ` LIMIT 2 OFFSET ${snapshot_chunk_rows - 1}`,
     );
     if (rows.length < 2) return undefined;
     return rows[0]!.map((text, at) => cut_by[at]!.literal(text!));
+  }
+
+  async key({ cut_by, ...table }: MysqlTable, values: readonly string[]): Promise<Key> {
+    refuseUncut(table, values, cut_by.length);
+    const key = values.map((value, at) => {
+      const literal = cut_by[at]!.given(value);
+      if (literal !== undefined) return literal;
+      throw new ConfigError(`${JSON.stringify(value)} is no value of ${cut_by[at]!.name}`);
+    });
+    const compared = key.map((literal, at) => `${cut_by[at]!.name} = ${literal}`).join(" AND ");
+    try {
+      // The server says what it makes of a date that there is not.
+      await this.#parts.session.query(`SELECT 1 FROM ${table.quoted} WHERE ${compared} LIMIT 0`);
+      return key;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== "ER_WRONG_VALUE") throw error;
+      throw new ConfigError(`no key of the table: ${(error as Error).message}`);
+    }
   }
 
   coordinates(row: number): Coordinates {

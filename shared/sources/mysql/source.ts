@@ -1,9 +1,15 @@
 /** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
 import type { Change, SourceIdentity } from "../../change.ts";
-import { ConfigError, RetryableError } from "../../errors.ts";
+import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
-import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
+import {
+  executeSignal,
+  firstBehind,
+  Incremental,
+  type KeyRange,
+  takeSignals,
+} from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -33,13 +39,15 @@ import { inspectServer } from "./inspect.ts";
 import { MARIADB } from "./mariadb_flavour.ts";
 import { MYSQL } from "./mysql_flavour.ts";
 import { type MysqlOptions, silenceMs } from "./options.ts";
-import { bytesBehind, locate, readStanding } from "./positions.ts";
+import { awaitedTransactions } from "./other_server.ts";
+import { bytesBehind, locate, placeBehind, readStanding } from "./positions.ts";
 import {
   type LogEnd,
   type LogFile,
   readLogEnd,
   readLogFiles,
   readServerFacts,
+  refusePartialRows,
   type ServerFacts,
 } from "./server.ts";
 import type { MysqlTable } from "./range_reader.ts";
@@ -118,6 +126,10 @@ export class MysqlSource implements Source {
     return this.#flavour.connector;
   }
 
+  get generation(): number {
+    return this.#opened!.generation;
+  }
+
   async inspect(): Promise<Finding[]> {
     return await this.#ask((session) =>
       inspectServer(session, this.#flavour, this.#options, this.#selection)
@@ -126,18 +138,21 @@ export class MysqlSource implements Source {
 
   /**
    * Takes the job's lock and checks the server. With MySQL's GTIDs on, capturing goes on behind the
-   * stored set; else at the stored file and offset.
+   * stored set, on whichever server of the same history; else at the stored file and offset.
    */
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
     await this.close();
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
       const facts = await readServerFacts(session, this.#flavour);
+      refusePartialRows(facts);
       await this.#lock(session);
       const end = await readLogEnd(session, facts);
-      const stored = resume &&
+      const found = resume &&
         await checkHistory(session, facts, end, readResume(resume, this.#flavour));
       const progress = nextProgress(resume, this.#options);
+      const moved = found !== undefined && found.server !== facts.server;
+      const stored = moved ? await this.#move(session, facts, end, found, progress) : found;
       const database = progress && await this.#openSnapshot(session, facts, stored, progress);
       const from = database?.start ?? end;
       // Without GTIDs too: they may be turned on later, and what came before must not come then.
@@ -154,12 +169,38 @@ export class MysqlSource implements Source {
         ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
       });
       const reader = undefined;
-      this.#opened = { session, facts, end, start, generation, snapshot, incremental, reader };
+      this.#opened = {
+        ...{ session, facts, end, start, snapshot, incremental, reader },
+        generation: moved ? generation + 1 : generation,
+      };
       return progress === undefined ? begin : withProgress(begin, progress);
     } catch (error) {
       await session.close();
       throw error;
     }
+  }
+
+  /** A stored position of another server of the same history, as a place in this one's log. */
+  async #move(
+    session: MysqlSession,
+    facts: ServerFacts,
+    end: LogEnd,
+    stored: Resume,
+    progress: SnapshotProgress | undefined,
+  ): Promise<Resume> {
+    if (progress !== undefined) {
+      throw new SnapshotCutError("The snapshot was interrupted on another server");
+    }
+    const place = await placeBehind(session, this.#flavour, end, stored.gtid_set);
+    const { server } = facts;
+    const { file, offset } = place;
+    this.#context.log.warn("server_changed", { before: stored.server, now: server, file, offset });
+    return { ...place, server };
+  }
+
+  async awaited(transactions: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const { session, start } = this.#opened!;
+    return await awaitedTransactions(session, start.gtid_set as GtidSet, transactions);
   }
 
   async #openSnapshot(
@@ -209,10 +250,10 @@ export class MysqlSource implements Source {
     let bytes = 0;
     const batch = (): SourceBatch => {
       bytes = 0;
-      const changes = this.#withoutSignals(opened, reader.changes);
-      reader.changes = [];
+      const { changes: all, dropped } = reader.take();
+      const changes = this.#withoutSignals(opened, all);
       told = reader.resume;
-      return { changes, resume: incremental.with(told), whole: !reader.open };
+      return { changes, resume: incremental.with(told), whole: !reader.open, dropped };
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {
@@ -251,7 +292,12 @@ export class MysqlSource implements Source {
     const { signal_table } = this.#options;
     if (signal_table === undefined) return changes;
     const isSignal = ({ table }: Change) => `${table.db}.${table.table}` === signal_table;
-    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+    return takeSignals(
+      changes,
+      isSignal,
+      (...request) => incremental.add(...request),
+      this.#context.log,
+    );
   }
 
   /** The chunks that are left when the end is reached. */
@@ -307,8 +353,8 @@ export class MysqlSource implements Source {
     return await MysqlSnapshot.open(parts, end);
   }
 
-  async signal(tables: readonly string[]): Promise<void> {
-    const { type, data } = executeSignal(tables);
+  async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
+    const { type, data } = executeSignal(tables, range);
     const name = this.#options.signal_table!.split(/\.(.*)/s, 2).map(identifier).join(".");
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {

@@ -26,6 +26,8 @@ export interface CatalogColumn {
   readonly type: string;
   readonly not_null: boolean;
   readonly generated: boolean;
+  /** Generated and nowhere stored: computed when it is read (PostgreSQL 18). */
+  readonly virtual: boolean;
   /** Its values may be stored out of line, so an update may not carry them. */
   readonly toastable: boolean;
 }
@@ -72,7 +74,7 @@ export async function describeTables(
   );
   const columns = await session.query(
     `select attrelid, attnum, attname, atttypid, format_type(atttypid, atttypmod), attnotnull,
-            attgenerated <> '', attlen = -1 and attstorage <> 'p'
+            attgenerated <> '', attgenerated = 'v', attlen = -1 and attstorage <> 'p'
      from pg_attribute
      where attrelid = any($1::oid[]) and attnum > 0 and not attisdropped
      order by attrelid, attnum`,
@@ -99,7 +101,8 @@ export async function describeTables(
       type: column[4]!,
       not_null: column[5] === "t",
       generated: column[6] === "t",
-      toastable: column[7] === "t",
+      virtual: column[7] === "t",
+      toastable: column[8] === "t",
     })),
     primary_key: keyOf(oid!, 1),
     identity_index: keyOf(oid!, 2),
@@ -119,6 +122,17 @@ export async function describeTable(
   );
   if (found === undefined) return undefined;
   return (await describeTables(session, [Number(found[0])]))[0];
+}
+
+/** Names of a table's generated columns: those of now, and those of before that are gone. */
+export function generatedNames(
+  now: CatalogTable | undefined,
+  known: { readonly generated: ReadonlySet<string> } | undefined,
+): Set<string> {
+  const columns = now?.columns ?? [];
+  const ordinary = columns.filter(({ generated }) => !generated).map(({ name }) => name);
+  const names = columns.filter(({ generated }) => generated).map(({ name }) => name);
+  return new Set([...known?.generated ?? [], ...names]).difference(new Set(ordinary));
 }
 
 /** Names of types with their modifiers, as the database writes them. */

@@ -3,6 +3,7 @@ import type pg from "pg";
 import { placeOf } from "../../connect/postgres.ts";
 import { HistoryLostError } from "../../errors.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
+import { parsePosition } from "../../position.ts";
 import type { ResumePoint } from "../source.ts";
 import type { Session, TextRow } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
@@ -11,13 +12,16 @@ import type { PostgresOptions } from "./options.ts";
 export interface Server {
   readonly system_identifier: string;
   readonly timeline: number;
+  /** The timelines before it, the first one first, and where the log left each for the next. */
+  readonly switches: readonly { readonly timeline: number; readonly left: bigint }[];
   readonly flushed_lsn: bigint;
 }
 
 /** The stored form of an LSN of the server. */
 export function resumePoint(server: Server, lsn: bigint): ResumePoint {
   const { system_identifier, timeline } = server;
-  return { lsn: formatLsn(lsn), system_identifier, timeline };
+  const timeline_began = formatLsn(server.switches.at(-1)?.left ?? 0n);
+  return { lsn: formatLsn(lsn), system_identifier, timeline, timeline_began };
 }
 
 /** Asks a replication client who the server is. */
@@ -27,8 +31,69 @@ export async function identify(client: pg.Client): Promise<Server> {
   return {
     system_identifier: system_identifier!,
     timeline: Number(timeline),
+    switches: await readSwitches(client, Number(timeline)),
     flushed_lsn: parseLsn(flushed!),
   };
+}
+
+/** Reads the history file of a timeline: lines of a timeline, the LSN at which it was left, and why. */
+async function readSwitches(client: pg.Client, timeline: number): Promise<Server["switches"]> {
+  if (timeline === FIRST_TIMELINE) return [];
+  const question = { text: `TIMELINE_HISTORY ${timeline}`, rowMode: "array" } as const;
+  const { rows } = await client.query(question);
+  const [, content] = rows[0] as TextRow;
+  const lines = content!.matchAll(/^\s*(\d+)\s+([0-9A-F]+\/[0-9A-F]+)/gmi);
+  return [...lines].map(([, before, lsn]) => ({
+    timeline: Number(before),
+    left: parseLsn(lsn!),
+  }));
+}
+
+/** It has no history. */
+const FIRST_TIMELINE = 1;
+
+/**
+ * Where the server's history left the timeline of `resume`; undefined: it is still on it. Behind that
+ * place the server has other changes under the same LSNs than the one before it.
+ */
+export function leftAt(resume: ResumePoint, server: Server): bigint | undefined {
+  return server.switches.find(({ timeline }) => timeline === resume["timeline"])?.left;
+}
+
+/** Whether the timeline of `resume` is one of the server's: two standbys may give theirs one number. */
+function isKnown(resume: ResumePoint, { timeline, switches }: Server): boolean {
+  const timelines = [...switches.map((left) => left.timeline), timeline];
+  const at = timelines.indexOf(Number(resume["timeline"]));
+  const began = formatLsn(switches[at - 1]?.left ?? 0n);
+  return at >= 0 && (resume["timeline_began"] ?? began) === began;
+}
+
+/** Where the server's log is to be read on: `resume`, or where it left that one's timeline before. */
+export function startIn(resume: ResumePoint, server: Server): bigint {
+  const lsn = parseLsn(String(resume["lsn"]));
+  const left = leftAt(resume, server);
+  return left !== undefined && left < lsn ? left : lsn;
+}
+
+/**
+ * Throws HistoryLostError when a topic holds a change, `held` being the position of the last, that the
+ * timeline of `resume` got after this server had left it. `generation`: that of `resume`.
+ */
+export function refuseOtherTimeline(
+  held: string,
+  generation: number,
+  resume: ResumePoint,
+  server: Server,
+): void {
+  const left = leftAt(resume, server);
+  if (left === undefined || held === "") return;
+  const last = parsePosition(held);
+  if (last.generation < generation || last.major < left) return;
+  throw new HistoryLostError(
+    `The server left timeline ${resume["timeline"]} at ${formatLsn(left)}, and a change that was` +
+      ` committed there at ${formatLsn(last.major)} is captured: the server does not have it`,
+    { cure: "run `deno task remove JOB` and start the job anew" },
+  );
 }
 
 /**
@@ -56,16 +121,16 @@ export function checkHistory(resume: ResumePoint, server: Server, options: Postg
       { cure },
     );
   }
-  // A promoted standby writes other changes under the same LSNs. Whether the switch came after all
-  // that was captured cannot be told from here: changes beyond `resume` may be on Kafka already.
-  if (resume["timeline"] !== server.timeline) {
+  // A promoted standby may go on: whether all that was captured came before is asked of the topics.
+  if (!isKnown(resume, server)) {
     throw new HistoryLostError(
-      `${place} is on timeline ${server.timeline}, captured so far was timeline ` +
-        `${resume["timeline"]}: a standby was promoted or a backup restored`,
+      `${place} is on timeline ${server.timeline}, captured so far was a timeline ` +
+        `${resume["timeline"]} that is no part of its history: another standby was promoted, or a` +
+        ` backup restored`,
       { cure },
     );
   }
-  if (parseLsn(String(resume["lsn"])) > server.flushed_lsn) {
+  if (startIn(resume, server) > server.flushed_lsn) {
     throw new HistoryLostError(
       `The log of ${place} ends at ${formatLsn(server.flushed_lsn)}, before ${
         resume["lsn"]

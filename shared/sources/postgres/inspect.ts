@@ -1,5 +1,6 @@
 /** What `check` looks at before a capture from PostgreSQL: each finding with a cure to paste. */
 import { ConfigError } from "../../errors.ts";
+import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { Finding } from "../source.ts";
 import {
   type CatalogTable,
@@ -15,11 +16,13 @@ import {
   type ServerError,
   type Session,
 } from "./connection.ts";
+import { identityFault } from "./identity.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import {
   findHolder,
   findPublication,
   findSlot,
+  generatedStatement,
   type Publication,
   publicationStatement,
   uncovered,
@@ -60,9 +63,22 @@ export async function inspect(
   ];
   if (options.plugin === "pgoutput") {
     findings.push(...await inspectPublication(session, names.publication, publication, tables));
+    const cure = generatedStatement(names.publication, publication, described);
+    if (cure !== undefined) {
+      findings.push({
+        level: "error",
+        subject: `publication ${names.publication}`,
+        found:
+          "leaves out generated columns, so PostgreSQL refuses every UPDATE and DELETE of its" +
+          " tables that have such and REPLICA IDENTITY FULL",
+        cure,
+      });
+    }
   }
+  findings.push(...await inspectSignalTable(session, options, described));
   for (const table of described) {
-    findings.push(inspectIdentity(table, options, published.has(quoteTable(table))));
+    if (nameOf(table) === options.signal_table) continue;
+    findings.push(inspectIdentity(table, options.plugin, published.has(quoteTable(table))));
     if (options.plugin === "wal2json") findings.push(...unfaithful(table));
     findings.push(await inspectRows(session, table, options));
   }
@@ -307,10 +323,15 @@ function inspectKind(table: ListedTable): Finding[] {
 
 function inspectIdentity(
   table: CatalogTable,
-  { plugin }: PostgresOptions,
+  plugin: PostgresOptions["plugin"],
   published: boolean,
 ): Finding {
   const subject = `replica identity of ${table.schema}.${table.table}`;
+  const fault = identityFault(table, plugin);
+  if (fault !== undefined) {
+    const level = published && plugin === "pgoutput" ? "warning" : "error";
+    return { level, subject, ...fault };
+  }
   const cure = `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`;
   const columns = (numbers: readonly number[]) =>
     numbers.map((number) => table.columns.find((column) => column.number === number)?.name)
@@ -327,8 +348,7 @@ function inspectIdentity(
         found: `index: a delete carries only ${columns(table.identity_index)}`,
         cure,
       };
-    case "d":
-      if (table.primary_key.length === 0) break;
+    default:
       return {
         level: "warning",
         subject,
@@ -338,12 +358,6 @@ function inspectIdentity(
         cure,
       };
   }
-  const found = plugin === "wal2json"
-    ? "none: wal2json drops every UPDATE and DELETE of the table without a word"
-    : published
-    ? "none: PostgreSQL refuses every UPDATE and DELETE of the table while it is published"
-    : "none: once published, PostgreSQL refuses every UPDATE and DELETE of the table";
-  return { level: published && plugin === "pgoutput" ? "warning" : "error", subject, found, cure };
 }
 
 async function inspectRows(
@@ -448,7 +462,7 @@ async function inspectPublication(
     level: "error",
     subject,
     found: `${state}, and the role may not change that: it does not own the tables`,
-    cure: publicationStatement(name, publication !== undefined, missing),
+    cure: await publicationStatement(session, name, publication !== undefined, missing),
   }];
 }
 
@@ -467,6 +481,50 @@ async function mayPublish(
     [name, `{${tables.map((table) => table.oid).join(",")}}`, String(exists)],
   );
   return row![0] === "t";
+}
+
+// Signal table ------------------------------------------------------------------------------------
+
+/** Whether signals can be written and are captured; the publication is looked at with all tables. */
+async function inspectSignalTable(
+  session: Session,
+  { signal_table }: PostgresOptions,
+  described: readonly CatalogTable[],
+): Promise<Finding[]> {
+  if (signal_table === undefined) return [];
+  const subject = `signal table ${signal_table}`;
+  const dot = signal_table.indexOf(".");
+  const quoted = quoteTable({
+    schema: signal_table.slice(0, dot),
+    table: signal_table.slice(dot + 1),
+  });
+  const table = described.find((table) => nameOf(table) === signal_table);
+  if (table === undefined) {
+    const found = "is not there, or is not an ordinary logged table";
+    return [{ level: "error", subject, found, cure: createSignalTable(quoted) }];
+  }
+  const names = table.columns.map(({ name }) => name);
+  const cure = addSignalColumns(quoted, names);
+  if (cure !== undefined) {
+    const found = `has the columns ${names.join(", ")}; it takes id, type and data`;
+    return [{ level: "error", subject, found, cure }];
+  }
+  const [row] = await session.query(
+    `select current_user, has_schema_privilege($2, 'usage') and has_table_privilege($1::oid, 'insert')`,
+    [String(table.oid), table.schema],
+  );
+  const [role, writable] = row!;
+  if (writable === "t") return [ok(subject, `role ${role} may write signals`)];
+  return [{
+    level: "warning",
+    subject,
+    found: `role ${role} may not write it: \`deno task snapshot\` is refused`,
+    cure: `GRANT INSERT ON ${quoted} TO ${quoteIdentifier(role!)}`,
+  }];
+}
+
+function nameOf({ schema, table }: TableName): string {
+  return `${schema}.${table}`;
 }
 
 // wal2json ----------------------------------------------------------------------------------------
@@ -497,11 +555,8 @@ export async function refuseUnfaithful(
 ): Promise<void> {
   const described = await describeTables(session, tables.map((table) => table.oid));
   for (const table of described) {
-    const identity = table.replica_identity === "n" ||
-        table.replica_identity === "d" && table.primary_key.length === 0
-      ? [inspectIdentity(table, { plugin: "wal2json" } as PostgresOptions, false)]
-      : [];
-    const [finding] = [...unfaithful(table), ...identity];
+    const identity = inspectIdentity(table, "wal2json", false);
+    const [finding] = [...unfaithful(table), ...identity.level === "error" ? [identity] : []];
     if (finding === undefined) continue;
     throw new ConfigError(`Cannot capture with wal2json: ${finding.subject}: ${finding.found}`, {
       cure: finding.cure!,

@@ -8,6 +8,7 @@
  */
 import { ConfigError, describe } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
+import type { Request } from "../incremental.ts";
 import type { ResumePoint } from "../source.ts";
 import { describeTables, type TableName } from "./catalog.ts";
 import type { Session } from "./connection.ts";
@@ -91,8 +92,11 @@ export class JoiningTables {
     for (const name of gone) this.#waiting.delete(name);
   }
 
+  /** Whether reading all of the table is stored as a request. */
   #isStored(name: string): boolean {
-    return this.#stored.includes(JSON.stringify(name));
+    if (!this.#stored.includes(JSON.stringify(name))) return false;
+    const requests = JSON.parse(this.#stored) as Request[];
+    return requests.some(({ table, range }) => table === name && range === undefined);
   }
 
   /** Requests that the table be read; answers whether that is stored. */

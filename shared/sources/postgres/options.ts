@@ -42,6 +42,11 @@ export const postgresOptions = z.strictObject({
     .describe("Output plugin that decodes the log on the server."),
   slot: objectName.optional()
     .describe("Name of the replication slot; default: `list_sync_` and the job's name."),
+  // Standbys that synchronize slots must be set up for it; PostgreSQL before 17 has none.
+  slot_failover: z.boolean().default(false)
+    .describe(
+      "Makes the slot one that standbys keep, too (PostgreSQL 17 and later), so that a capture goes on with one that is promoted.",
+    ),
   publication: objectName.optional()
     .describe("Name of the publication (pgoutput); default: `list_sync_` and the job's name."),
   // A new table is seldom in such a hurry; the question costs the server a millisecond.

@@ -1,17 +1,32 @@
 /** Reads pgoutput's messages into changes, with the catalogue's help for keys and type names. */
 import { RecordError } from "../../errors.ts";
-import { decodePgoutput, type Message, type Relation } from "../../wire/pgoutput.ts";
-import type { Conversion } from "../../wire/postgres_value.ts";
+import {
+  type ColumnConversion,
+  decodePgoutput,
+  type Message,
+  type Relation,
+  type RelationColumn,
+} from "../../wire/pgoutput.ts";
 import type { WireReader } from "../../wire/postgres_reader.ts";
-import { type CatalogTable, describeTables, typeNames } from "./catalog.ts";
+import { type CatalogTable, describeTables, generatedNames, typeNames } from "./catalog.ts";
+import { keyFault } from "./identity.ts";
 import { completeRow } from "./incomplete_row.ts";
-import type { Known, PluginContext, PluginReader } from "./plugin.ts";
+import type { PluginContext, PluginReader } from "./plugin.ts";
 import { type CapturedTable, sameMembers } from "./table.ts";
+
+/** A table as the relation message described it. */
+interface Known {
+  readonly table: CapturedTable;
+  /** One per column of the message. */
+  readonly conversions: readonly ColumnConversion[];
+  /** Names of its generated columns, which are left out as the plugin before PostgreSQL 18 did it. */
+  readonly generated: ReadonlySet<string>;
+}
 
 export class PgoutputReader implements PluginReader {
   readonly #context: PluginContext;
   /** By the number that rows name; bounded by the tables of the publication. */
-  readonly #relations = new Map<number, Known>();
+  readonly #relations = new Map<number, Known | null>();
 
   constructor(context: PluginContext) {
     this.#context = context;
@@ -22,10 +37,11 @@ export class PgoutputReader implements PluginReader {
     return message.kind === "relation" ? this.#learn(message) : this.#apply(message);
   }
 
-  readonly #conversions = (relation_id: number): readonly Conversion[] | null =>
+  readonly #conversions = (relation_id: number): readonly ColumnConversion[] | null =>
     this.#known(relation_id)?.conversions ?? null;
 
-  #known(relation_id: number): Known {
+  /** Null: the job does not want the table. */
+  #known(relation_id: number): Known | null {
     const table = this.#relations.get(relation_id);
     if (table === undefined) {
       throw new RecordError(`pgoutput sent a row of relation ${relation_id} without describing it`);
@@ -34,7 +50,7 @@ export class PgoutputReader implements PluginReader {
   }
 
   #table(relation_id: number): CapturedTable {
-    return this.#known(relation_id)!; // rows of unwanted tables come as `skipped`
+    return this.#known(relation_id)!.table; // rows of unwanted tables come as `skipped`
   }
 
   #apply(message: Exclude<Message, Relation>): Promise<void> | undefined {
@@ -61,8 +77,8 @@ export class PgoutputReader implements PluginReader {
         return undefined;
       case "truncate":
         for (const relation_id of message.relation_ids) {
-          const table = this.#known(relation_id);
-          if (table !== null) assembler.truncate(table);
+          const known = this.#known(relation_id);
+          if (known !== null) assembler.truncate(known.table);
         }
         return undefined;
       case "skipped":
@@ -70,18 +86,25 @@ export class PgoutputReader implements PluginReader {
     }
   }
 
-  async #learn(relation: Relation): Promise<void> {
+  async #learn(sent: Relation): Promise<void> {
     const { session, types, tables, wanted } = this.#context;
-    if (!wanted(relation.schema, relation.table)) {
-      this.#relations.set(relation.id, null);
+    if (!wanted(sent.schema, sent.table)) {
+      this.#relations.set(sent.id, null);
       return;
     }
-    const { columns } = relation;
-    const [catalog] = await describeTables(session, [relation.id]);
+    const [catalog] = await describeTables(session, [sent.id]);
+    const fault = catalog && keyFault(catalog);
+    if (fault !== undefined) {
+      throw new RecordError(`Cannot capture ${sent.schema}.${sent.table}: ${fault.found}`, fault);
+    }
+    const previous = this.#relations.get(sent.id) ?? undefined;
+    const generated = generatedNames(catalog, previous);
+    const isLeftOut = ({ name }: RelationColumn) => generated.has(name);
+    const columns = sent.columns.filter((column) => !isLeftOut(column));
+    const relation = { ...sent, columns };
     const names = await typeNames(session, columns);
     await types.load(columns.map((column) => column.type_oid));
     const flagged = columns.flatMap((column, index) => column.identity ? [index] : []);
-    const previous = this.#relations.get(relation.id) ?? undefined;
     const table = tables.make({
       schema: relation.schema,
       table: relation.table,
@@ -90,11 +113,14 @@ export class PgoutputReader implements PluginReader {
         type: names[index]!,
         conversion: types.get(type_oid),
       })),
-      key: keyOf(relation, flagged, catalog, previous),
+      key: keyOf(relation, flagged, catalog, previous?.table),
       identity: flagged,
       full: relation.replica_identity === "f",
     });
-    this.#relations.set(relation.id, table);
+    const conversions = sent.columns.map((column) =>
+      isLeftOut(column) ? null : types.get(column.type_oid)
+    );
+    this.#relations.set(relation.id, { table, conversions, generated });
     this.#context.log.debug("table_described", {
       table: `${relation.schema}.${relation.table}`,
       schema_id: table.schema.id,

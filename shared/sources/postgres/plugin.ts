@@ -3,7 +3,7 @@ import type { WireReader } from "../../wire/postgres_reader.ts";
 import type { Assembler } from "./assembler.ts";
 import type { TypeCatalog } from "./catalog.ts";
 import type { Session } from "./connection.ts";
-import type { CapturedTable, TableFactory } from "./table.ts";
+import type { TableFactory } from "./table.ts";
 import type { Log } from "../../observe/log.ts";
 
 /** What both plugins' readers work with. */
@@ -27,6 +27,3 @@ export interface PluginReader {
    */
   read(message: WireReader): Promise<void> | undefined;
 }
-
-/** A table that rows name, or null when the job does not want it. */
-export type Known = CapturedTable | null;

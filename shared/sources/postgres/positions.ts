@@ -4,7 +4,7 @@ import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { connect, quoteLiteral, type Session } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
-import { checkHistory, identify, logEnd, resumePoint, type Server } from "./history.ts";
+import { checkHistory, identify, logEnd, resumePoint, type Server, startIn } from "./history.ts";
 import { checkSlot, findSlot } from "./slot.ts";
 
 /** Where the log stands, beside `resume` where there is one, and what the slot keeps of it. */
@@ -26,7 +26,7 @@ export async function readStanding(
   if (resume === undefined) return { lag_bytes: undefined, lost: undefined, log };
   const lost = await lostBehind(session, options, slot, server, resume);
   if (lost !== undefined) return { lag_bytes: undefined, lost, log };
-  const behind = end - parseLsn(String(resume["lsn"]));
+  const behind = end - startIn(resume, server);
   return { lag_bytes: Math.max(0, Number(behind)), lost, log };
 }
 
@@ -61,7 +61,7 @@ async function lostBehind(
     const slot = await findSlot(session, name);
     if (slot === undefined) return `Slot ${name} is gone.`;
     checkSlot(slot, options);
-    if (slot.confirmed_lsn <= parseLsn(String(resume["lsn"]))) return undefined;
+    if (slot.confirmed_lsn <= startIn(resume, server)) return undefined;
     return `Slot ${name} stands at ${formatLsn(slot.confirmed_lsn)}, ahead of the position.`;
   } catch (error) {
     if (!(error instanceof HistoryLostError)) throw error;

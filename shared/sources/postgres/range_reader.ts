@@ -6,6 +6,7 @@ import { RetryableError } from "../../errors.ts";
 import { readDataRow } from "../../wire/postgres_data_row.ts";
 import type { Conversion } from "../../wire/postgres_value.ts";
 import type { Range, RangeReader, ReadableTable } from "../snapshot.ts";
+import type { Key } from "../snapshot_progress.ts";
 import { explain, explainRefused, quoteIdentifier, quoteTable } from "./connection.ts";
 import { MESSAGE, MessageSocket, readServerError } from "./message_socket.ts";
 import type { PostgresOptions } from "./options.ts";
@@ -85,11 +86,11 @@ export class PostgresRangeReader implements RangeReader<PostgresTable> {
 }
 
 /** `where …` for a range; empty where there is no bound. */
-export function condition(columns: readonly string[], { after, upto }: Range): string {
-  const key = `(${columns.join(", ")})`;
-  const bounds = [
-    ...after === undefined ? [] : [`${key} > (${after.join(", ")})`],
-    ...upto === undefined ? [] : [`${key} <= (${upto.join(", ")})`],
-  ];
+export function condition(columns: readonly string[], { after, from, upto }: Range): string {
+  const bound = (sign: string, key: Key | undefined) =>
+    key === undefined
+      ? []
+      : [`(${columns.slice(0, key.length).join(", ")}) ${sign} (${key.join(", ")})`];
+  const bounds = [...bound(">", after), ...bound(">=", from), ...bound("<=", upto)];
   return bounds.length === 0 ? "" : ` where ${bounds.join(" and ")}`;
 }

@@ -1,9 +1,10 @@
 /** The slot and the publication: what a capture makes on the server, finds there, and drops. */
+import type pg from "pg";
 import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
-import { describeTables, listTables, type TableName } from "./catalog.ts";
+import { type CatalogTable, describeTables, listTables, type TableName } from "./catalog.ts";
 import {
   quoteIdentifier,
   quoteLiteral,
@@ -11,6 +12,7 @@ import {
   type ServerError,
   type Session,
 } from "./connection.ts";
+import { identityFault } from "./identity.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import { tableMatcher } from "./tables.ts";
 
@@ -23,6 +25,8 @@ export interface Slot {
   /** Process of the server that streams from it; undefined: nobody does. */
   readonly active_pid: number | undefined;
   readonly confirmed_lsn: bigint;
+  /** Whether standbys may keep it, too. */
+  readonly failover: boolean;
   /** Why its log is gone; undefined: it is there. */
   readonly lost: string | undefined;
 }
@@ -32,20 +36,27 @@ export async function findSlot(session: Session, name: string): Promise<Slot | u
   const [row] = await session.query(
     `select plugin, database, active_pid, coalesce(confirmed_flush_lsn, '0/0'),
             case when to_jsonb(s)->>'wal_status' = 'lost'
-                 then coalesce(to_jsonb(s)->>'invalidation_reason', 'wal_removed') end
+                 then coalesce(to_jsonb(s)->>'invalidation_reason', 'wal_removed') end,
+            to_jsonb(s)->>'failover'
      from pg_replication_slots s where slot_name = $1`,
     [name],
   );
   if (row === undefined) return undefined;
-  const [plugin, database, pid, confirmed, lost] = row;
+  const [plugin, database, pid, confirmed, lost, failover] = row;
   return {
     name,
     plugin: plugin ?? null,
     database: database ?? null,
     active_pid: pid == null ? undefined : Number(pid),
     confirmed_lsn: parseLsn(confirmed!),
+    failover: failover === "true",
     lost: lost ?? undefined,
   };
+}
+
+/** Lets standbys keep a slot that was made without. `client`: of the replication protocol. */
+export async function allowFailover(client: pg.Client, { name }: Slot): Promise<void> {
+  await client.query(`ALTER_REPLICATION_SLOT ${quoteIdentifier(name)} (FAILOVER true)`);
 }
 
 /** Who streams from a slot, as far as the server shows it. */
@@ -108,13 +119,35 @@ function alreadyCaptured(slot: string, holder: Holder): ConfigError {
 }
 
 /** Makes the slot. Waits for the transactions that are open; answers where it begins. */
-export async function createSlot(session: Session, name: string, plugin: string): Promise<bigint> {
+export async function createSlot(
+  session: Session,
+  name: string,
+  { plugin, slot_failover }: Pick<PostgresOptions, "plugin" | "slot_failover">,
+): Promise<bigint> {
+  const more = slot_failover ? ", failover => true" : "";
   const [row] = await session.query(
-    `select lsn from pg_create_logical_replication_slot($1, $2)`,
+    `select lsn from pg_create_logical_replication_slot($1, $2${more})`,
     [name, plugin],
   );
   return parseLsn(row![0]!);
 }
+
+/** Throws ConfigError where the server's standbys cannot get slots. */
+export async function refuseWithoutFailover(
+  session: Session,
+  options: PostgresOptions,
+): Promise<void> {
+  const [row] = await session.query("select current_setting('server_version_num'), version()");
+  const [number, version] = row!;
+  if (Number(number) >= FAILOVER_VERSION) return;
+  throw new ConfigError(
+    `${placeOf(options)} is ${version!.split(" on ")[0]}, and slot_failover needs PostgreSQL 17`,
+    { cure: "leave source.slot_failover out: after a failover the rows are then read anew" },
+  );
+}
+
+/** The first version whose slots can be kept on standbys, too. */
+const FAILOVER_VERSION = 170_000;
 
 /** Drops the slot, with the log that it keeps. */
 export async function dropSlot(session: Session, name: string): Promise<void> {
@@ -162,6 +195,8 @@ export interface Publication {
   readonly all_tables: boolean;
   /** Names of the operations that it does not publish. */
   readonly unpublished: readonly string[];
+  /** False: stored generated columns are left out (a server that can publish them, 18 and later). */
+  readonly generated: boolean;
   readonly tables: readonly { readonly schema: string; readonly table: string }[];
 }
 
@@ -171,8 +206,8 @@ export async function findPublication(
   name: string,
 ): Promise<Publication | undefined> {
   const [row] = await session.query(
-    `select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate
-     from pg_publication where pubname = $1`,
+    `select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, to_jsonb(p) ->> 'pubgencols'
+     from pg_publication p where pubname = $1`,
     [name],
   );
   if (row === undefined) return undefined;
@@ -183,6 +218,7 @@ export async function findPublication(
   return {
     all_tables: row[0] === "t",
     unpublished: ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].filter((_, at) => row[at + 1] !== "t"),
+    generated: row[5] !== "n",
     tables: tables.map(([schema, table]) => ({ schema: schema!, table: table! })),
   };
 }
@@ -196,21 +232,43 @@ export function uncovered<T extends { schema: string; table: string }>(
   return tables.filter((table) => !covered.has(quoteTable(table)));
 }
 
-/** The statement that makes the publication, or adds to it. */
-export function publicationStatement(
+/** First version whose publications say whether generated columns are published. */
+const PUBLISHES_GENERATED = 180_000;
+
+/** With whole old rows, PostgreSQL 18 refuses writers of a table of which it may not publish all columns. */
+const GENERATED = "publish_generated_columns = stored";
+
+/** The statement that makes the publication, or adds to it. `missing`: at least one table. */
+export async function publicationStatement(
+  session: Session,
   name: string,
   exists: boolean,
-  tables: readonly { schema: string; table: string }[],
-): string {
-  const list = tables.map(quoteTable).join(", ");
-  return exists
-    ? `ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ${list}`
-    : `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${list}`;
+  missing: readonly { schema: string; table: string }[],
+): Promise<string> {
+  const list = missing.map(quoteTable).join(", ");
+  if (exists) return `ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ${list}`;
+  const [[version]] = await session.query("show server_version_num") as [[string]];
+  const options = Number(version) >= PUBLISHES_GENERATED ? ` WITH (${GENERATED})` : "";
+  return `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${list}${options}`;
+}
+
+/** The statement without which writers of one of the tables are refused; undefined: they are not. */
+export function generatedStatement(
+  name: string,
+  publication: Publication | undefined,
+  tables: readonly CatalogTable[],
+): string | undefined {
+  const isWhole = tables.some(({ replica_identity, columns }) =>
+    replica_identity === "f" && columns.some(({ generated, virtual }) => generated && !virtual)
+  );
+  return isWhole && publication?.generated === false
+    ? `ALTER PUBLICATION ${quoteIdentifier(name)} SET (${GENERATED})`
+    : undefined;
 }
 
 /**
  * Makes the publication or adds the tables that it lacks. Throws ConfigError when the role may not,
- * or when a table has no replica identity: published, it would refuse its writers' updates.
+ * or for a table that, once published, would refuse its writers' updates.
  */
 export async function ensurePublication(
   session: Session,
@@ -221,9 +279,12 @@ export async function ensurePublication(
   const publication = await findPublication(session, name);
   const missing = uncovered(publication, tables);
   if (missing.length === 0) return;
-  await refuseWithoutIdentity(session, name, missing);
-  const statement = publicationStatement(name, publication !== undefined, missing);
+  const described = await describeTables(session, missing.map((table) => table.oid));
+  refuseFaulty(name, described);
+  const widening = generatedStatement(name, publication, described);
+  const statement = await publicationStatement(session, name, publication !== undefined, missing);
   try {
+    if (widening !== undefined) await session.query(widening);
     await session.query(statement);
   } catch (error) {
     const { code, message } = error as ServerError;
@@ -232,30 +293,27 @@ export async function ensurePublication(
     throw new ConfigError(
       `Publication ${name} does not cover ${missing.map(quoteTable).join(", ")}, and the role may` +
         ` not change that: ${message}`,
-      { cure: `as the tables' owner: ${statement}`, cause: error },
+      {
+        cure: `as the tables' owner: ${[widening, statement].filter(Boolean).join("; ")}`,
+        cause: error,
+      },
     );
   }
   const event = publication === undefined ? "publication_created" : "publication_extended";
   log.info(event, { publication: name, tables: missing.map((t) => `${t.schema}.${t.table}`) });
 }
 
-async function refuseWithoutIdentity(
-  session: Session,
-  name: string,
-  tables: readonly TableName[],
-): Promise<void> {
-  const described = await describeTables(session, tables.map((table) => table.oid));
-  const without = described.filter(({ replica_identity, primary_key }) =>
-    replica_identity === "n" || replica_identity === "d" && primary_key.length === 0
-  );
-  if (without.length === 0) return;
+function refuseFaulty(name: string, tables: readonly CatalogTable[]): void {
+  const faults = tables.map((table) => ({ table, fault: identityFault(table, "pgoutput") }))
+    .filter(({ fault }) => fault !== undefined);
+  if (faults.length === 0) return;
+  const told = faults.map(({ table, fault }) => `${quoteTable(table)}: ${fault!.found}`);
   throw new ConfigError(
-    `${without.map(quoteTable).join(", ")} would refuse every UPDATE and DELETE once published in` +
-      ` ${name}: no replica identity`,
-    {
-      cure: without.map((table) => `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`)
-        .join("; "),
-    },
+    `${
+      told.join(", ")
+    } cannot be captured through publication ${name}: PostgreSQL would refuse every` +
+      " UPDATE and DELETE, or not say which row it was",
+    { cure: faults.map(({ fault }) => fault!.cure).join("; ") },
   );
 }
 

@@ -1,9 +1,10 @@
 /** The PostgreSQL side of a snapshot: one exported snapshot that all connections read. */
+import { Buffer } from "node:buffer";
 import type pg from "pg";
-import type { Coordinates } from "../../change.ts";
-import { RetryableError } from "../../errors.ts";
+import type { Column, Coordinates } from "../../change.ts";
+import { ConfigError, RetryableError } from "../../errors.ts";
 import { parseLsn } from "../../wire/postgres_lsn.ts";
-import type { ListedTable, SnapshotDatabase } from "../snapshot.ts";
+import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
 import type { Key } from "../snapshot_progress.ts";
 import {
   type CatalogTable,
@@ -79,12 +80,11 @@ function capturedKey(table: CatalogTable): readonly number[] {
 export async function createExportingSlot(
   client: pg.Client,
   name: string,
-  plugin: string,
+  { plugin, slot_failover }: Pick<PostgresOptions, "plugin" | "slot_failover">,
 ): Promise<Moment> {
-  const { rows } = await client.query({
-    text: `CREATE_REPLICATION_SLOT ${quoteIdentifier(name)} LOGICAL ${plugin} EXPORT_SNAPSHOT`,
-    rowMode: "array",
-  });
+  const slot = `CREATE_REPLICATION_SLOT ${quoteIdentifier(name)} LOGICAL ${plugin}`;
+  const how = slot_failover ? "(SNAPSHOT 'export', FAILOVER true)" : "EXPORT_SNAPSHOT";
+  const { rows } = await client.query({ text: `${slot} ${how}`, rowMode: "array" });
   const [, start, exported] = rows[0] as TextRow;
   return { start: parseLsn(start!), exported: exported! };
 }
@@ -248,23 +248,31 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
     return { id: id!, columns: named };
   }
 
-  async boundary(table: PostgresTable, after: Key | undefined): Promise<Key | undefined> {
+  async boundary(table: PostgresTable, range: Range): Promise<Key | undefined> {
     const { snapshot_chunk_rows } = this.#options;
     const columns = table.cut_by.join(", ");
-    const range = condition(table.cut_by, { after, upto: undefined });
     await this.#planner.query("set local enable_seqscan = off");
     // One row more than a chunk: a rest that just fills one has no boundary.
     const rows = await this.#planner.query(
-      `select ${columns} from only ${quoteTable(table.name)}${range} order by ${columns}` +
+      `select ${columns} from only ${quoteTable(table.name)}` +
+        `${condition(table.cut_by, range)} order by ${columns}` +
         ` offset ${snapshot_chunk_rows - 1} limit 2`,
     );
     if (rows.length < 2) return undefined;
-    return rows[0]!.map((text, at) => `${quoteLiteral(text!)}::${this.#typeOf(table, at)}`);
+    return rows[0]!.map((text, at) => literal(table, at, text!));
   }
 
-  #typeOf(table: PostgresTable, at: number): string {
-    const name = table.cut_by[at];
-    return table.schema.columns.find((column) => quoteIdentifier(column.name) === name)!.type;
+  async key(table: PostgresTable, values: readonly string[]): Promise<Key> {
+    refuseUncut(table, values, table.cut_by.length);
+    const key = values.map((text, at) => literal(table, at, given(table, at, text)));
+    try {
+      await this.#shared.session.query(`select ${key.join(", ")}`);
+      return key;
+    } catch (error) {
+      const { code, message } = error as ServerError;
+      if (!code?.startsWith("22")) throw error; // class 22: data exceptions
+      throw new ConfigError(`no key of the table: ${message}`);
+    }
   }
 
   /** The transactions that are shown. */
@@ -280,6 +288,23 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
     for (const reader of this.readers) reader.close();
     await this.#planner.close();
   }
+}
+
+/** The column at place `at` of the key by which the table is cut. */
+function keyColumn(table: PostgresTable, at: number): Column {
+  const name = table.cut_by[at];
+  return table.schema.columns.find((column) => quoteIdentifier(column.name) === name)!;
+}
+
+/** A text of the database as a literal of the key column's type. */
+function literal(table: PostgresTable, at: number, text: string): string {
+  return `${quoteLiteral(text)}::${keyColumn(table, at).type}`;
+}
+
+/** The database's text of a value as it stands in changes. */
+function given(table: PostgresTable, at: number, value: string): string {
+  if (keyColumn(table, at).kind !== "bytes") return value;
+  return `\\x${Buffer.from(value, "base64").toString("hex")}`;
 }
 
 /**

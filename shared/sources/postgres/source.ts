@@ -7,7 +7,13 @@ import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { hex16, hex8, parsePosition } from "../../position.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
-import { executeSignal, firstBehind, Incremental, takeSignals } from "../incremental.ts";
+import {
+  executeSignal,
+  firstBehind,
+  Incremental,
+  type KeyRange,
+  takeSignals,
+} from "../incremental.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -36,7 +42,16 @@ import {
   type ServerError,
   Session,
 } from "./connection.ts";
-import { checkHistory, identify, LOG_END, logEnd, resumePoint, type Server } from "./history.ts";
+import {
+  checkHistory,
+  identify,
+  LOG_END,
+  logEnd,
+  refuseOtherTimeline,
+  resumePoint,
+  type Server,
+  startIn,
+} from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
 import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
 import { JoiningTables } from "./joining.ts";
@@ -45,6 +60,7 @@ import type { PluginContext, PluginReader } from "./plugin.ts";
 import { locate, readStanding } from "./positions.ts";
 import { ReplicationStream } from "./replication_stream.ts";
 import {
+  allowFailover,
   awaitRelease,
   checkSlot,
   createSlot,
@@ -53,6 +69,7 @@ import {
   findPublication,
   findSlot,
   refuseOtherSlot,
+  refuseWithoutFailover,
   removeObjects,
   wantedTables,
 } from "./slot.ts";
@@ -101,6 +118,8 @@ interface Running {
   readonly reader: PluginReader;
   readonly assembler: Assembler;
   readonly server: Server;
+  /** What `open` was asked to go on from. */
+  readonly resume: ResumePoint | undefined;
   readonly generation: number;
   /** What is read before the stream. */
   readonly snapshot: Snapshot<PostgresListed, PostgresTable> | undefined;
@@ -128,6 +147,10 @@ export class PostgresSource implements Source {
   constructor(options: PostgresOptions, context: SourceContext) {
     this.#options = options;
     this.#context = context;
+  }
+
+  get generation(): number {
+    return this.#running!.generation;
   }
 
   async inspect(): Promise<Finding[]> {
@@ -181,9 +204,9 @@ export class PostgresSource implements Source {
     return await this.#ask((session) => locate(session, this.#options, slot, { to, resume }));
   }
 
-  async signal(tables: readonly string[]): Promise<void> {
+  async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
     const { signal_table } = this.#options;
-    const { type, data } = executeSignal(tables);
+    const { type, data } = executeSignal(tables, range);
     const session = await this.#session();
     try {
       const [schema, table] = namesOf(signal_table!);
@@ -237,7 +260,7 @@ export class PostgresSource implements Source {
       const tables = await this.#tables(session);
       const progress = nextProgress(resume, options);
       const listed = progress && await this.#listed(session, tables, progress);
-      const plan = { resume, tables, progress };
+      const plan = { resume, stored: resume && startIn(resume, server), tables, progress };
       const { start, exported } = await this.#prepare(client, session, plan);
       const source = { connector: this.connector, name, version } as const;
       const streamed = new StreamedTransactions(await currentSnapshot(session));
@@ -273,15 +296,14 @@ export class PostgresSource implements Source {
       const parts = { session, options, name, streamed, requests: incremental, log };
       const joining: JoiningTables = new JoiningTables(resume, parts);
       this.#running = {
-        ...{ session, stream, server, generation, snapshot, end_lsn, incremental, joining },
+        ...{ session, stream, server, resume, generation, snapshot, end_lsn },
+        ...{ incremental, joining },
         assembler: context.assembler,
         reader: options.plugin === "pgoutput"
           ? new PgoutputReader(context)
           : new Wal2jsonReader(context),
         timers: [],
-        done_lsn: start,
-        told_lsn: start,
-        log_end: end_lsn,
+        ...{ done_lsn: start, told_lsn: start, log_end: end_lsn },
         failure: undefined,
       };
       this.#startTimers(this.#running);
@@ -329,7 +351,9 @@ export class PostgresSource implements Source {
   async #prepare(
     client: pg.Client,
     session: Session,
-    { resume, tables, progress }: Pick<OpenOptions, "resume"> & {
+    { resume, stored = 0n, tables, progress }: Pick<OpenOptions, "resume"> & {
+      /** LSN of `resume` in the server's log. */
+      readonly stored: bigint | undefined;
       readonly tables: readonly TableName[];
       readonly progress: SnapshotProgress | undefined;
     },
@@ -360,17 +384,18 @@ export class PostgresSource implements Source {
       log.info("slot_dropped", { slot: names.slot, lsn: formatLsn(slot.confirmed_lsn) });
       slot = undefined;
     }
+    if (options.slot_failover) await refuseWithoutFailover(session, options);
     if (slot === undefined) {
       const made = progress === undefined
-        ? { start: await createSlot(session, names.slot, options.plugin) }
-        : await createExportingSlot(client, names.slot, options.plugin);
+        ? { start: await createSlot(session, names.slot, options) }
+        : await createExportingSlot(client, names.slot, options);
       const lsn = formatLsn(made.start);
       log.info("slot_created", { slot: names.slot, plugin: options.plugin, lsn });
       return made;
     }
     checkSlot(slot, options);
     await awaitRelease(session, names.slot);
-    const stored = resume === undefined ? 0n : parseLsn(String(resume["lsn"]));
+    if (options.slot_failover && !slot.failover) await allowFailover(client, slot);
     // Read again: the predecessor may have confirmed more before it let go.
     const { confirmed_lsn } = await findSlot(session, names.slot) ?? slot;
     if (resume !== undefined && confirmed_lsn > stored) {
@@ -409,7 +434,10 @@ export class PostgresSource implements Source {
   async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncIterable<SourceBatch> {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
-    const { stream, incremental } = running;
+    const { stream, incremental, resume } = running;
+    if (resume !== undefined) {
+      refuseOtherTimeline(held, running.generation, resume, running.server);
+    }
     if (running.snapshot !== undefined) {
       yield* running.snapshot.batches(signal);
       if (signal.aborted) return;
@@ -446,8 +474,9 @@ export class PostgresSource implements Source {
           stream.sendStatus(true);
         }
         const soon = to_end || incremental.active;
-        const wait = soon ? PING_INTERVAL_MS : moved ? PROGRESS_INTERVAL_MS - idle_ms : undefined;
-        await stream.arrival(wait);
+        const isUntold = running.done_lsn > running.told_lsn;
+        const left_ms = Math.max(1, PROGRESS_INTERVAL_MS - (this.#context.now() - told_ms));
+        await stream.arrival(soon ? PING_INTERVAL_MS : isUntold ? left_ms : undefined);
       }
     } finally {
       signal.removeEventListener("abort", stop);
@@ -458,7 +487,12 @@ export class PostgresSource implements Source {
     const { signal_table } = this.#options;
     if (signal_table === undefined) return changes;
     const isSignal = ({ table }: Change) => `${table.schema}.${table.table}` === signal_table;
-    return takeSignals(changes, isSignal, (table) => incremental.add(table), this.#context.log);
+    return takeSignals(
+      changes,
+      isSignal,
+      (...request) => incremental.add(...request),
+      this.#context.log,
+    );
   }
 
   /** A chunk of a table that is read again, behind the last transaction that was handed on. */

@@ -12,7 +12,7 @@ import {
   Wal2jsonDecoder,
   type Wal2jsonRecord,
 } from "../../wire/wal2json.ts";
-import { type CatalogColumn, type CatalogTable, describeTable } from "./catalog.ts";
+import { type CatalogColumn, type CatalogTable, describeTable, generatedNames } from "./catalog.ts";
 import { completeRow } from "./incomplete_row.ts";
 import { refuseUnfaithful } from "./inspect.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
@@ -295,14 +295,6 @@ function deletedColumns(
     sent.every((cell) => columns.some((column) => sameColumn(column, cell)))
   );
   return agreeing && [...agreeing];
-}
-
-function generatedNames(
-  catalog: CatalogTable | undefined,
-  previous: TableState | undefined,
-): Set<string> {
-  const now = (catalog?.columns ?? []).filter((column) => column.generated);
-  return new Set([...previous?.generated ?? [], ...now.map((column) => column.name)]);
 }
 
 /** Indexes of the key's columns and of those that old rows carry, among `names`. */

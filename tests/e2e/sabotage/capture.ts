@@ -133,8 +133,11 @@ await capture({
   format: job.format,
   mode: job.mode,
   on_history_lost: "fail",
+  include_schema_changes: false,
+  provide_transaction_metadata: false,
   source: { snapshot: "never" },
   columns: [],
+  on_oversize: "fail",
 }, {
   source: createSource,
   kafka: SABOTAGES[sabotage!]!(await openKafka(kafkaOptions.parse(job.kafka), "produce", log)),

@@ -73,8 +73,9 @@ export const change: fc.Arbitrary<Change> = table.chain((table) =>
       Number.isSafeInteger(Number(lsn)) ? Number(lsn) : lsn
     ),
     total_order: fc.nat(),
+    collection_order: fc.option(fc.integer({ min: 1, max: 2 ** 31 })),
     mark: fc.constantFrom<SnapshotMark>("first", "true", "last_in_data_collection"),
-  }).map(({ op, rows, ts_us, lsn, total_order, mark }): Change => ({
+  }).map(({ op, rows, ts_us, lsn, total_order, collection_order, mark }): Change => ({
     op: op as Change["op"],
     source: { connector: "postgresql", name: "orders", version: "0.1.0" },
     table,
@@ -85,6 +86,10 @@ export const change: fc.Arbitrary<Change> = table.chain((table) =>
     transaction: { id: op === "r" ? "" : "771", ts_us },
     total_order: op === "r" ? 0 : total_order,
     ts_ms: 1_795_255_200_130,
-    ...op === "r" ? { snapshot: mark } : {},
+    ...op === "r"
+      ? { snapshot: mark }
+      : collection_order === null
+      ? {}
+      : { data_collection_order: collection_order },
   }))
 );

@@ -194,6 +194,9 @@ Deno.test("json: changes of one transaction read back one after another, whateve
           position: other.position.replace(/.$/, String(index)),
           coordinates: other.coordinates,
           total_order: first.transaction.id === "" ? 0 : other.total_order,
+          ...first.transaction.id === "" || other.data_collection_order === undefined
+            ? {}
+            : { data_collection_order: other.data_collection_order },
           transaction: index === 3
             ? { ...first.transaction, ts_us: other.transaction.ts_us }
             : first.transaction,

@@ -260,6 +260,21 @@ Deno.test("A replay is a repetition to whoever has applied the record", async ()
   assert(other.log.some(({ event }) => event === "replay_refused"), "its own group says why");
 });
 
+Deno.test("A replay that nobody remembers waits again, where the target does not say where it stands", async () => {
+  const { mended } = await withLetter();
+  const restarted = laneOf("dead_letter");
+  restarted.lane.begin(3, undefined);
+  await take(restarted.lane, [good(3), replayed(mended, 4), good(5)]);
+  await restarted.lane.flush();
+  assert.deepEqual(restarted.sink.ids, [3, 5]);
+  assert.deepEqual(
+    restarted.letters.map(({ origin, replays, reason }) => [origin.offset, replays, reason]),
+    [[1, 1, "sink"]],
+  );
+  await take(restarted.lane, [replayed({ ...mended, replays: 1 }, 6)]);
+  assert.deepEqual(restarted.sink.ids, [3, 5, 1], "it is remembered from now on");
+});
+
 Deno.test("A replay that fails again is the same letter, replayed once more", async () => {
   const { lane, sink, letters, letter } = await withLetter();
   await take(lane, [replayed(letter, 3)]);
@@ -303,4 +318,13 @@ Deno.test("Replays of one key are taken in the order of their origins, and refus
     await take(lane, order.map((n, at) => replayed(mended[n]!, 2 + at)));
     assert.deepEqual(sink.ids, expected, `replayed in the order ${order}`);
   }
+});
+
+Deno.test("notes of transactions and definitions among the changes are passed over", async () => {
+  const { sink, lane } = laneOf("fail");
+  const stamp = JSON.stringify({ source: "postgresql/orders", position: "p" });
+  const headers = [["list-sync.note", bytes(stamp)]] as const;
+  await take(lane, [{ ...garbage(0, '{"status":"BEGIN"}'), headers }, good(1)]);
+  assert.deepEqual(sink.ids, [1]);
+  assert.equal(lane.next_offset, 2);
 });

@@ -3,7 +3,7 @@ import { Load, type Target } from "../../../shared/pipeline/load.ts";
 import { ByteArena } from "../../../shared/wire/byte_arena.ts";
 import { change, positionOf } from "../sinks/fixtures.ts";
 
-const record = { key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0 };
+const record = { key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0, position: "" };
 
 /** A partition that holds the changes up to number `n`. */
 function holding(n: number, partition = 0): Target {

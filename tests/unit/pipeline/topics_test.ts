@@ -4,7 +4,14 @@ import { choiceProblem, refuseRemade, topicMatcher } from "../../../shared/pipel
 
 Deno.test("A pattern takes whole names, and never the topics of Kafka or of list-sync itself", () => {
   const match = topicMatcher({ topic_pattern: "shop\\..*|.*offsets|list-sync.*" });
-  const names = ["shop.list", "a.shop.list", "__consumer_offsets", "list-sync.schemas", "offsets"];
+  const names = [
+    "shop.schema-changes",
+    "shop.list",
+    "a.shop.list",
+    "__consumer_offsets",
+    "list-sync.schemas",
+    "offsets",
+  ];
   assert.deepEqual(names.filter(match), ["shop.list", "offsets"]);
 });
 

@@ -18,6 +18,11 @@ function change(table: string, op: Change["op"], after: readonly Value[]): Chang
 
 Deno.test("signals are taken out of the changes, and those with sense are followed", () => {
   const { type, data } = executeSignal(["shop.a", "shop.b"]);
+  const range = { from: ["7", "a"] };
+  const filtered = '{"data-collections": ["a"], "additional-conditions": [{"filter": "1 = 1"}]}';
+  const inexact =
+    '{"data-collections": ["a"], "ranges": [{"data-collection": "a", "from": [9007199254740993]}]}';
+  const stray = '{"data-collections": ["a"], "ranges": [{"data-collection": "b", "from": [1]}]}';
   const other = change("list", "c", ["", "1", ""]);
   const changes = [
     change("signal", "c", [data, "1", type]),
@@ -28,17 +33,22 @@ Deno.test("signals are taken out of the changes, and those with sense are follow
     change("signal", "c", [null, "4", type]),
     change("signal", "c", ["null", "5", type]),
     change("signal", "c", ['{"data-collections": [1]}', "6", type]),
+    change("signal", "c", [filtered, "7", type]),
+    change("signal", "c", [executeSignal(["shop.a"], range).data, "8", type]),
+    change("signal", "c", ['{"data-collections": ["a"], "type": "blocking"}', "9", type]),
+    change("signal", "c", [inexact, "10", type]),
+    change("signal", "c", [stray, "11", type]),
   ];
-  const asked: string[] = [];
+  const asked: unknown[] = [];
   const refused: unknown[] = [];
   const error = (_: string, fields?: Record<string, unknown>) => void refused.push(fields!["id"]);
   const log = { debug() {}, info() {}, warn() {}, error };
   const isSignal = ({ table }: Change) => table.table === "signal";
-  assert.deepStrictEqual(takeSignals(changes, isSignal, (table) => asked.push(table), log), [
+  assert.deepStrictEqual(takeSignals(changes, isSignal, (...request) => asked.push(request), log), [
     other,
   ]);
-  assert.deepStrictEqual(asked, ["shop.a", "shop.b"]);
-  assert.deepStrictEqual(refused, ["2", "3", "4", "5", "6"]);
+  assert.deepStrictEqual(asked, [["shop.a", undefined], ["shop.b", undefined], ["shop.a", range]]);
+  assert.deepStrictEqual(refused, ["2", "3", "4", "5", "6", "7", "9", "10", "11"]);
 });
 
 Deno.test("a chunk is put behind all that a topic held at the start, or not yet", () => {

@@ -17,7 +17,12 @@ import {
 } from "../../../shared/wire/binlog_event.ts";
 import { readRows, readRowsHead, ROWS_EVENTS } from "../../../shared/wire/binlog_rows.ts";
 import { BinlogReader } from "../../../shared/wire/binlog_reader.ts";
-import { readTableId, readTableMap, type TableMap } from "../../../shared/wire/binlog_table_map.ts";
+import {
+  ColumnType,
+  readTableId,
+  readTableMap,
+  type TableMap,
+} from "../../../shared/wire/binlog_table_map.ts";
 import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts";
 import { readJson } from "../../../shared/wire/mysql_json.ts";
 import { readStatement } from "../../../shared/wire/mysql_statement.ts";
@@ -114,8 +119,8 @@ Deno.test("damaged rows under a whole table definition are values or a RecordErr
       const bytes = damaged({ ...input, event: index });
       valueOrRecordError(() => {
         const event = open(bytes);
-        readRowsHead(event);
-        readRows(event.body, ROWS_EVENTS.get(event.type)!, layout, () => {});
+        const head = readRowsHead(event);
+        readRows(event.body, { op: ROWS_EVENTS.get(event.type)!, ...head }, layout, () => {});
       }, hex(bytes));
     }),
     { numRuns: RUNS },
@@ -167,6 +172,7 @@ function layoutOf(map: TableMap) {
     targets: map.columns.map((_, i) => i),
     width: map.columns.length,
     names: map.columns.map(({ name }) => name ?? ""),
+    json: map.columns.flatMap(({ type }, i) => type === ColumnType.JSON ? [i] : []),
   };
 }
 

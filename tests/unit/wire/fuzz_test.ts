@@ -20,14 +20,25 @@ import {
   readTransactionPayload,
 } from "../../../shared/wire/binlog_event.ts";
 import { BinlogReader } from "../../../shared/wire/binlog_reader.ts";
-import { readRows, readRowsHead, ROWS_EVENTS } from "../../../shared/wire/binlog_rows.ts";
-import { readTableId, readTableMap } from "../../../shared/wire/binlog_table_map.ts";
+import {
+  readRows,
+  readRowsHead,
+  type RowLayout,
+  ROWS_EVENTS,
+} from "../../../shared/wire/binlog_rows.ts";
+import {
+  ColumnType,
+  type MappedColumn,
+  readTableId,
+  readTableMap,
+} from "../../../shared/wire/binlog_table_map.ts";
 import { CsvError, CsvReader } from "../../../shared/wire/csv.ts";
 import { GtidSet } from "../../../shared/wire/gtid_set.ts";
 import { GtidPosition } from "../../../shared/wire/mariadb_gtid.ts";
 import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts";
 import { readDecimal } from "../../../shared/wire/mysql_decimal.ts";
 import { readJson } from "../../../shared/wire/mysql_json.ts";
+import { applyJsonDiffs } from "../../../shared/wire/mysql_json_diff.ts";
 import { readStatement } from "../../../shared/wire/mysql_statement.ts";
 import { cellReader, readTextRow } from "../../../shared/wire/mysql_text.ts";
 import { decodePgoutput } from "../../../shared/wire/pgoutput.ts";
@@ -85,16 +96,15 @@ Deno.test("binlog: whole events of any type and length survive, with and without
 });
 
 Deno.test("binlog: rows of any bytes survive under any table map that can be read", () => {
-  survives(fc.tuple(bytes, bytes, fc.constantFrom("c", "u", "d")), ([map, rows, op]) => {
+  const how = fc.record({
+    op: fc.constantFrom("c", "u", "d"),
+    partial_json: fc.boolean(),
+    compressed: fc.boolean(),
+  });
+  survives(fc.tuple(bytes, bytes, how), ([map, rows, how]) => {
     const { columns } = readTableMap(new BinlogReader(map));
     columns.forEach(typeOfColumn);
-    const layout = {
-      readers: columns.map(valueReader),
-      targets: columns.map((_, index) => index),
-      width: columns.length,
-      names: columns.map((_, index) => `c${index}`),
-    };
-    readRows(new BinlogReader(rows), op, layout, () => {}, rows.length % 2 === 0);
+    readRows(new BinlogReader(rows), how, layoutOf(columns), () => {});
   }, RecordError);
 });
 
@@ -152,16 +162,21 @@ const damaged = fc.tuple(
   return { event: changed, map };
 });
 
-function layoutOf(map: Uint8Array) {
+function mappedLayout(map: Uint8Array): RowLayout {
   const mapped = readEvent(map, 0, map.length, false);
   readTableId(mapped);
   const { columns } = readTableMap(mapped.body);
   columns.forEach(typeOfColumn);
+  return layoutOf(columns);
+}
+
+function layoutOf(columns: readonly MappedColumn[]): RowLayout {
   return {
     readers: columns.map(valueReader),
     targets: columns.map((_, index) => index),
     width: columns.length,
     names: columns.map((_, index) => `c${index}`),
+    json: columns.flatMap(({ type }, index) => type === ColumnType.JSON ? [index] : []),
   };
 }
 
@@ -169,18 +184,23 @@ Deno.test("binlog: recorded events with a few bytes changed survive", () => {
   survives(damaged, ({ event, map }) => {
     const read = readEvent(event, 0, event.length, false);
     const op = ROWS_EVENTS.get(read.type);
-    if (read.type === EventType.TABLE_MAP) layoutOf(event);
+    if (read.type === EventType.TABLE_MAP) mappedLayout(event);
     else if (read.type === EventType.QUERY) readQuery(read.body);
     else if (read.type === EventType.GTID) readGtid(read);
     else if (op !== undefined && map !== undefined) {
-      readRowsHead(read);
-      readRows(read.body, op, layoutOf(map), () => {});
+      readRows(read.body, { op, ...readRowsHead(read) }, mappedLayout(map), () => {});
     }
   }, RecordError);
 });
 
 Deno.test("MySQL's JSON and DECIMAL survive any bytes", () => {
   survives(bytes, readJson, RecordError);
+  const documents = fc.oneof(fc.json(), fc.constantFrom('{"a": [1, {"b": null}]}', "[[]]", '"x"'));
+  survives(
+    fc.tuple(documents, bytes),
+    ([before, diffs]) => applyJsonDiffs(before, new BinlogReader(diffs)),
+    RecordError,
+  );
   survives(
     fc.tuple(bytes, fc.nat(80), fc.nat(40)),
     ([value, precision, scale]) => readDecimal(new BinlogReader(value), precision, scale),
@@ -204,7 +224,7 @@ Deno.test("pgoutput: messages of every letter survive any bytes", () => {
   const message = fc.tuple(fc.constantFrom(..."BCDIMORTUYKNx"), bytes);
   survives(message, ([letter, body]) => {
     const whole = Buffer.concat([Buffer.from(letter), body]);
-    return decodePgoutput(new WireReader(whole), () => CONVERSIONS);
+    return decodePgoutput(new WireReader(whole), () => [...CONVERSIONS, null]);
   }, RecordError);
 });
 

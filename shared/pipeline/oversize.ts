@@ -1,0 +1,108 @@
+/** What becomes of changes that are larger than their topic takes: the job's `on_oversize`. */
+import { z } from "zod";
+import { describe } from "../errors.ts";
+import type { Acknowledged, Admin, Bytes, OutRecord, Producer } from "../kafka/port.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { LoadBatch, PlacedRecord } from "./load.ts";
+import { topicLike } from "./poison.ts";
+
+/** What a capture job says about such changes. */
+export const oversizeOptions = {
+  // What is left out of the topic is missing for every reader, and nobody may have asked for that.
+  on_oversize: z.enum(["fail", "dead_letter"]).default("fail")
+    .describe(
+      "What to do with a change that is larger than its topic takes (`max.message.bytes`, as" +
+        " compressed): `fail` stops the job with the cure, `dead_letter` puts a reference to it on" +
+        " another topic and goes on without it.",
+    ),
+  dead_letter_topic: z.string()
+    .regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, "1 to 249 of: letters, digits, `.`, `_`, `-`")
+    .optional()
+    .describe(
+      "Topic for `on_oversize: dead_letter`, made when the first change needs it; left out," +
+        " `{name}.oversize.dead-letters`.",
+    ),
+};
+
+/** The part of a job that says it. */
+export interface OversizeJob {
+  readonly name: string;
+  readonly on_oversize: "fail" | "dead_letter";
+  readonly dead_letter_topic?: string | undefined;
+}
+
+/** Keys are for people and queries: one of a table without a key is the whole row. */
+const KEY_BYTES = 64 << 10;
+
+/** What setting aside needs. */
+export interface OversizeDeps {
+  readonly admin: Admin;
+  readonly producer: Producer;
+  readonly log: Log;
+  readonly metrics: Pick<Metrics, "poison_records">;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** Sets changes aside in one session. */
+export class Oversize {
+  readonly #job: OversizeJob;
+  readonly #topic: string;
+  readonly #deps: OversizeDeps;
+  #made = false;
+
+  constructor(job: OversizeJob, deps: OversizeDeps) {
+    this.#job = job;
+    this.#topic = job.dead_letter_topic ?? `${job.name}.oversize.dead-letters`;
+    this.#deps = deps;
+  }
+
+  /**
+   * Refers to the changes that were refused for their size, and answers what is still to be sent: all
+   * that stood behind them. In this order a reference is there before anything behind its change is,
+   * so a successor cannot pass over the change without one; it may write a second.
+   */
+  async setAside(
+    batches: readonly LoadBatch[],
+    acknowledged: readonly Acknowledged[],
+  ): Promise<{ readonly rest: LoadBatch[]; readonly count: number }> {
+    const rest: LoadBatch[] = [];
+    let count = 0;
+    for (const [at, batch] of batches.entries()) {
+      const { too_large } = acknowledged[at]!;
+      if (too_large === undefined) continue;
+      const { index, error } = too_large;
+      await this.#refer(batch, batch.records[index]!, error);
+      count++;
+      const records = batch.records.slice(index + 1);
+      if (records.length > 0) rest.push({ ...batch, records });
+    }
+    return { rest, count };
+  }
+
+  async #refer(
+    { topic, partition }: LoadBatch,
+    { key, value, timestamp_ms, position }: PlacedRecord,
+    error: Error,
+  ): Promise<void> {
+    const { admin, producer, log, metrics, now } = this.#deps;
+    const bytes = (key?.length ?? 0) + (value?.length ?? 0);
+    const place = { topic, partition, position, bytes, error: describe(error) };
+    if (!this.#made) await admin.create_topics([await topicLike(admin, topic, this.#topic)]);
+    this.#made = true;
+    const failed_ms = now();
+    const record: OutRecord = {
+      key: short(key),
+      value: JSON.stringify({ job: this.#job.name, ...place, timestamp_ms, failed_ms }),
+      timestamp_ms: failed_ms,
+    };
+    await producer.send([{ topic: this.#topic, partition: 0, records: [record] }]);
+    log.error("change_oversize", { ...place, dead_letter_topic: this.#topic });
+    metrics.poison_records.add(1, { reason: "oversize", on_error: "dead_letter" });
+  }
+}
+
+function short(key: Bytes | null): Bytes | null {
+  return key !== null && key.length > KEY_BYTES ? null : key;
+}
