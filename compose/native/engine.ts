@@ -31,13 +31,14 @@ export async function openEngine(note: Note): Promise<Engine> {
     throw new ConfigError("There is no command docker.", { cure: CURE });
   }
   const folder = await Deno.makeTempDir({ prefix: "list-sync-docker-" });
-  const running = await versionAt({});
-  const server = running === undefined ? await startEngine(folder, note) : undefined;
+  let server: Awaited<ReturnType<typeof startEngine>> | undefined;
   const close = async () => {
     await server?.end();
     await Deno.remove(folder, { recursive: true });
   };
   try {
+    const running = await versionAt({});
+    if (running === undefined) server = await startEngine(folder, note);
     const env = { ...server?.env, ...await clientSettings(folder, note) };
     return { version: running ?? server!.version, env, close };
   } catch (error) {

@@ -1,6 +1,7 @@
 /** The compose files: that they parse, and that names, ports and rights are as agreed. */
 import assert from "node:assert/strict";
 import { parse } from "yaml";
+import config from "../../../deno.json" with { type: "json" };
 import { OFFICIAL_IMAGES } from "../../../compose/debian/images.ts";
 import { composeVariables, SERVICES, writeSecrets } from "../../../compose/native/docker.ts";
 import { accountStatements } from "../../../compose/native/mysql.ts";
@@ -140,6 +141,15 @@ Deno.test("consumers of one service keep apart by the host name: group and folde
     const { group_id, sink } = parse(read(`jobs/${name}.yaml`));
     assert.equal(group_id, `${name}-\${env:HOSTNAME}`);
     assert.equal(sink.output, "/out/${env:HOSTNAME}");
+  }
+});
+
+Deno.test("the image of the workers bears the version of what is in it", () => {
+  for (const name of WORKERS) {
+    assert.equal(
+      (ALL_SERVICES.get(name) as { image?: string }).image,
+      `list-sync/worker:${config.version}`,
+    );
   }
 });
 
