@@ -6,8 +6,12 @@ import { newClusterId, probeKafka } from "./kafka.ts";
 import { probeMysql } from "./mysql.ts";
 import { CHECKOUT, exists } from "./paths.ts";
 import { probePostgres } from "./postgres.ts";
-import { run, runOrFail, which } from "./processes.ts";
+import { run, runOrFail, waitUntil, which } from "./processes.ts";
 import { newDatabase, type Part, type ServerInfo, type StackInfo, writeState } from "./state.ts";
+
+/** As long as the native stack waits for an answer, on a machine that does much else too. */
+const PROBE_PATIENCE_MS = 90_000;
+const PROBE_INTERVAL_MS = 250;
 
 /** The compose file that includes the others. */
 export const COMPOSE_FILE = join(CHECKOUT, "compose/compose.yml");
@@ -59,9 +63,19 @@ export async function dockerUp(
     mysql: () => probeMysql(mysql),
   };
   for (const part of parts) {
-    await probes[part]();
+    await untilAnswered(probes[part]);
     progress({ part, phase: "ready" });
   }
+}
+
+/** A server that listens may need a moment more before it does real work: leaders are chosen after that. */
+async function untilAnswered(probe: () => Promise<void>): Promise<void> {
+  let failure: unknown;
+  const answers = async () => {
+    failure = await probe().then(() => undefined, (error: unknown) => error);
+    return failure === undefined;
+  };
+  if (!await waitUntil(answers, PROBE_PATIENCE_MS, PROBE_INTERVAL_MS)) throw failure;
 }
 
 /** Ends the containers; with `wipe` their volumes go too. Returns how many were running. */
