@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import type { Change } from "../../../shared/change.ts";
 import { Load, type Target } from "../../../shared/pipeline/load.ts";
 import { ByteArena } from "../../../shared/wire/byte_arena.ts";
 import { change, positionOf } from "../sinks/fixtures.ts";
 
-const record = { key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0, position: "" };
+function recordOf({ position }: Pick<Change, "position">) {
+  return { key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0, position };
+}
 
 /** A partition that holds the changes up to number `n`. */
 function holding(n: number, partition = 0): Target {
@@ -13,7 +16,8 @@ function holding(n: number, partition = 0): Target {
 
 Deno.test("dropped repetitions count towards the bytes that are held, not towards those that are sent", () => {
   const load = new Load(0, new ByteArena());
-  load.add(change(1, "c", { after: [1] }), record, [holding(5)]);
+  const first = change(1, "c", { after: [1] });
+  load.add(first, recordOf(first), [holding(5)]);
   assert.deepStrictEqual(
     { held: load.held_bytes, sent: load.bytes, repetitions: load.repetitions },
     { held: 100, sent: 0, repetitions: 1 },
@@ -22,7 +26,8 @@ Deno.test("dropped repetitions count towards the bytes that are held, not toward
 
 Deno.test("a truncate that some partitions hold goes to the others alone", () => {
   const load = new Load(0, new ByteArena());
-  load.add(change(5, "t", {}), record, [holding(4), holding(5, 1), holding(0, 2)]);
+  const truncate = change(5, "t", {});
+  load.add(truncate, recordOf(truncate), [holding(4), holding(5, 1), holding(0, 2)]);
   assert.deepStrictEqual(load.batches().map(({ partition }) => partition), [0, 2]);
   assert.deepStrictEqual({ t: load.changes.t, repetitions: load.repetitions }, {
     t: 1,
@@ -34,6 +39,6 @@ Deno.test("positions that do not grow within a session are refused, not dropped"
   const load = new Load(0, new ByteArena());
   const target = holding(0);
   const again = change(5, "c", { after: [1] });
-  load.add(again, record, [target]);
-  assert.throws(() => load.add(again, record, [target]), /positions must grow/);
+  load.add(again, recordOf(again), [target]);
+  assert.throws(() => load.add(again, recordOf(again), [target]), /positions must grow/);
 });
