@@ -123,8 +123,8 @@ export class Project {
 
 /** The values of a metric in Prometheus text, one for each set of labels. */
 export function valuesOf(text: string, metric: string): number[] {
-  return text.split("\n").filter((line) => /^[{ ]/.test(line.slice(metric.length)))
-    .filter((line) => line.startsWith(metric))
+  return text.split("\n")
+    .filter((line) => line.startsWith(`${metric} `) || line.startsWith(`${metric}{`))
     .map((line) => Number(line.slice(line.lastIndexOf(" ") + 1)));
 }
 
