@@ -27,8 +27,8 @@ const SPEC: CommandSpec = {
   options: {},
 };
 
-/** Stacks of this command; the number is the pid of the run. */
-const STACK_NAME = /^test-(\d+)$/;
+/** Stacks of this command and of its tests; the number is the pid of the run. */
+const STACK_NAME = /^(?:test|faults)-(\d+)$/;
 
 /** A run of the tests that a signal can end early. */
 class Run {
