@@ -30,6 +30,9 @@ const SPEC: CommandSpec = {
 /** Stacks of this command and of its tests; the number is the pid of the run. */
 const STACK_NAME = /^(?:test|faults)-(\d+)$/;
 
+/** Inputs of each fuzz test, where the environment says nothing else; the gate has time for fewer. */
+const FUZZ_RUNS = "20000";
+
 /** A run of the tests that a signal can end early. */
 class Run {
   readonly #name = `test-${Deno.pid}`;
@@ -84,7 +87,10 @@ class Run {
     await Deno.remove(report).catch(() => {});
     const tests = new Deno.Command(Deno.execPath(), {
       args: ["test", "--no-prompt", "-A", `--junit-path=${report}`, ...args],
-      env: { LIST_SYNC_STACK: statePath(this.#name) },
+      env: {
+        LIST_SYNC_STACK: statePath(this.#name),
+        LIST_SYNC_FUZZ_RUNS: Deno.env.get("LIST_SYNC_FUZZ_RUNS") ?? FUZZ_RUNS,
+      },
       stdin: "null",
     }).spawn();
     this.#tests.add(tests);
