@@ -104,9 +104,12 @@ export class Membership {
 
   /** Whether the topics have other partitions than the assignment was made from (the group's leader knows). */
   async outdated(): Promise<boolean> {
-    if (this.#counts === undefined) return false;
-    const counts = await this.#partitionCounts([...this.#counts.keys()]);
-    return [...counts].some(([topic, count]) => this.#counts!.get(topic) !== count);
+    const counted = this.#counts;
+    if (counted === undefined) return false;
+    const counts = await this.#partitionCounts([...counted.keys()]);
+    // A commit may have been refused meanwhile: the assignment is over then, whatever it was made from.
+    if (this.#counts !== counted) return false;
+    return [...counts].some(([topic, count]) => counted.get(topic) !== count);
   }
 
   /**
