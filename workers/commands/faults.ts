@@ -1,6 +1,6 @@
 /** `deno task faults`: strikes captures and consumers at work on a stack of its own, and judges what came out. */
 import { fileURLToPath } from "node:url";
-import { ConfigError } from "../../shared/errors.ts";
+import { ConfigError, describe } from "../../shared/errors.ts";
 import { nearest } from "../../shared/jobs/nearest.ts";
 import { type HoleName, holes } from "../../tests/faults/holes.ts";
 import { type FaultName, faults } from "../../tests/faults/mod.ts";
@@ -10,7 +10,7 @@ import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { count } from "../cli/progress.ts";
 import { table } from "../cli/table.ts";
 
-/** The issue's long run. */
+/** A run of minutes; the tests take fewer. */
 const KILLS = 300;
 /** The time that a broker is frozen for, and longer than its clients wait for an answer. */
 const FREEZE_MS = 40_000;
@@ -56,20 +56,21 @@ async function main(): Promise<number> {
   const tests = wanted.filter((name) => Object.hasOwn(holes, name)) as HoleName[];
   const names = wanted.filter((name) => Object.hasOwn(faults, name)) as FaultName[];
   const failed = await runTests(tests);
-  if (names.length === 0) return failed === 0 ? EXIT_DONE : EXIT_FAILED;
-  const results = await strike(names, { kills, seed, client });
+  if (names.length === 0) return failed.length === 0 ? EXIT_DONE : EXIT_FAILED;
+  const results = await strike(names, failed, { kills, seed, client });
   const total = (of: "kills" | "changes" | "lost" | "repeated" | "altered") =>
     results.reduce((sum, result) => sum + result[of], 0);
   const sums = {
     kills: total("kills"),
     faults: names,
+    failed,
     changes: total("changes"),
     lost: total("lost"),
     repeated: total("repeated"),
     altered: total("altered"),
   };
   console.log(json ? JSON.stringify(sums) : table(HEADER, results.map(cells)));
-  return sums.lost + sums.repeated + sums.altered + failed === 0 ? EXIT_DONE : EXIT_FAILED;
+  return sums.lost + sums.repeated + sums.altered + failed.length === 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 const HEADER = ["fault", "kills", "changes", "lost", "repeated", "altered"];
@@ -78,9 +79,13 @@ function cells({ faults, kills, changes, lost, repeated, altered }: RunResult): 
   return [faults.join(", "), ...[kills, changes, lost, repeated, altered].map(count)];
 }
 
-/** Lets the faults strike one after another, each on pipelines of its own. */
+/**
+ * Lets the faults strike one after another, each on pipelines of its own. One that ends in an error is
+ * added to `failed`, and the next one strikes.
+ */
 async function strike(
   names: readonly FaultName[],
+  failed: string[],
   { kills, seed, client }: Readonly<Record<string, OptionValue>>,
 ): Promise<RunResult[]> {
   const { runFaults } = await import("../../tests/faults/run/run.ts");
@@ -88,27 +93,32 @@ async function strike(
   await using servers = await Servers.start();
   const results: RunResult[] = [];
   for (const name of names) {
-    const result = await runFaults(servers, {
-      names: [name],
-      kills: Number(kills),
-      seed: Number(seed),
-      freeze_ms: FREEZE_MS,
-      huge_rows: HUGE_ROWS,
-      request_timeout_ms: 30_000,
-      ...client === undefined ? {} : { client: String(client) },
-      tell: (line) => console.error(line),
-    });
-    for (const example of result.examples) console.error(example);
-    results.push(result);
+    try {
+      const result = await runFaults(servers, {
+        names: [name],
+        kills: Number(kills),
+        seed: Number(seed),
+        freeze_ms: FREEZE_MS,
+        huge_rows: HUGE_ROWS,
+        request_timeout_ms: 30_000,
+        ...client === undefined ? {} : { client: String(client) },
+        tell: (line) => console.error(line),
+      });
+      for (const example of result.examples) console.error(example);
+      results.push(result);
+    } catch (error) {
+      console.error(`${name} FAILED: ${describe(error)}`);
+      failed.push(name);
+    }
   }
   return results;
 }
 
 const TEST = fileURLToPath(new URL("test.ts", import.meta.url));
 
-/** Runs the tests of these holes as `deno task test` does; answers how many failed. */
-async function runTests(names: readonly HoleName[]): Promise<number> {
-  let failed = 0;
+/** Runs the tests of these holes as `deno task test` does; answers those that failed. */
+async function runTests(names: readonly HoleName[]): Promise<string[]> {
+  const failed: string[] = [];
   for (const name of names) {
     const { what, file, test } = holes[name];
     console.error(`${name}: ${what}`);
@@ -117,7 +127,7 @@ async function runTests(names: readonly HoleName[]): Promise<number> {
       stdin: "null",
       stdout: "inherit",
     }).spawn().status;
-    if (code !== 0) failed++;
+    if (code !== 0) failed.push(name);
   }
   return failed;
 }
