@@ -107,6 +107,11 @@ export class WorkerProcess {
     );
   }
 
+  /** The log lines of this event so far. */
+  lines(event: string): LogLine[] {
+    return this.#lines.filter((line) => line.event === event);
+  }
+
   /** Waits until `look` finds something; fails when the worker ends or the deadline passes first. */
   async until<T>(what: string, look: () => T | undefined): Promise<T> {
     const deadline = Date.now() + DEADLINE_MS;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { ConfigError } from "../../shared/errors.ts";
 import { dockerAnswers, dockerDown, dockerRunning, dockerUp } from "./docker.ts";
 import {
+  type BrokerPorts,
   KAFKA_PORTS,
   KAFKA_VERSION,
   kafkaSoftware,
@@ -23,6 +24,7 @@ import {
   probeMysql,
   startMysql,
 } from "./mysql.ts";
+import { linkBrokers, listenerPorts, proxyApi, type Way, waysOf } from "./netem.ts";
 import type { Note } from "./packages.ts";
 import { exists, stackFolder } from "./paths.ts";
 import { demandFree } from "./ports.ts";
@@ -49,12 +51,19 @@ import {
   writeState,
 } from "./state.ts";
 
+import {
+  probeToxiproxy,
+  startToxiproxy,
+  TOXIPROXY_VERSION,
+  toxiproxySoftware,
+} from "./toxiproxy.ts";
+
 export type { Part, ServerInfo, StackInfo };
 export { PARTS };
 
 /** What one part of the stack is doing. */
 export interface StackProgress {
-  part: Part;
+  part: ServerInfo["part"];
   phase: string;
   /** How much of `total` is done, where there is a count. */
   done?: number;
@@ -72,6 +81,8 @@ export interface UpOptions {
   docker?: boolean;
   /** Servers that demand TLS, logins and rights; a stack stays what it was made as. @default false */
   secure?: boolean;
+  /** Proxies on the links; a stack stays what it was made as. @default false */
+  netem?: boolean;
   progress?: (event: StackProgress) => void;
 }
 
@@ -96,14 +107,21 @@ export const STACK_PORTS: readonly number[] = [
   MYSQL_PORT,
 ];
 
+/** The same for a stack with proxies on its links. */
+export const NETEM_STACK_PORTS: readonly number[] = [
+  ...STACK_PORTS,
+  proxyApi(0),
+  ...stackWays(0).flatMap(({ port, upstream }) => [port, upstream]),
+];
+
 const DEFAULT_NAME = "default";
 /** A cold start of everything takes 10 s on two cores; a loaded machine may need several times that. */
 const READY_PATIENCE_MS = 90_000;
 const PROBE_INTERVAL_MS = 100;
 /** Databases write their caches out; the last broker waits 5 s for a quorum that is no more. */
-const STOP_PATIENCE_MS = { kafka: 20_000, pg: 30_000, mysql: 30_000 };
+const STOP_PATIENCE_MS = { netem: 20_000, kafka: 20_000, pg: 30_000, mysql: 30_000 };
 /** PostgreSQL's SIGTERM waits for its clients to leave; SIGINT does not. */
-const STOP_SIGNAL = { kafka: "SIGTERM", pg: "SIGINT", mysql: "SIGTERM" } as const;
+const STOP_SIGNAL = { netem: "SIGTERM", kafka: "SIGTERM", pg: "SIGINT", mysql: "SIGTERM" } as const;
 const LOG_LINES = 15;
 
 /**
@@ -124,6 +142,7 @@ export async function up(options: UpOptions = {}): Promise<StackInfo> {
     }
     const start = new Start(info, options.progress ?? (() => {}));
     try {
+      if (info.netem) await bringProxiesUp(start);
       await allSettled(parts.map((part) => BRING_UP[part](start)));
       return info;
     } catch (error) {
@@ -155,11 +174,20 @@ async function stateFor(name: string, options: UpOptions): Promise<StackInfo> {
         cure: "leave --docker out, or --secure",
       });
     }
-    const secure = options.secure ? { secure: true } : {};
-    return { name, engine, dir, port_offset: offset, ...secure, versions: {}, servers: [] };
+    if (options.netem && (engine === "docker" || options.secure)) {
+      throw new ConfigError("Proxies stand between native servers that demand no TLS.", {
+        cure: "leave --docker and --secure out, or --netem",
+      });
+    }
+    const made = {
+      ...options.secure ? { secure: true } : {},
+      ...options.netem ? { netem: true } : {},
+    };
+    return { name, engine, dir, port_offset: offset, ...made, versions: {}, servers: [] };
   }
-  if (options.secure && !known.secure) {
-    throw new ConfigError(`Stack ${name} was made without --secure.`, {
+  for (const kind of ["secure", "netem"] as const) {
+    if (!options[kind] || known[kind]) continue;
+    throw new ConfigError(`Stack ${name} was made without --${kind}.`, {
       cure: `choose another --name, or first: deno task stack down --wipe --name ${name}`,
     });
   }
@@ -220,7 +248,7 @@ class Start {
   }
 
   /** A function that tells what a part is doing. */
-  note(part: Part): Note {
+  note(part: ServerInfo["part"]): Note {
     return (phase, done, total) =>
       this.#progress({
         part,
@@ -243,7 +271,7 @@ class Start {
 
   /** Starts a server unless it runs, and records it at once: `down` knows it even after a crash. */
   async server(
-    part: Part,
+    part: ServerInfo["part"],
     name: string,
     ports: number[],
     start: (log: string) => Promise<ServerProcess>,
@@ -262,7 +290,7 @@ class Start {
   }
 
   /** Waits until `probe` succeeds; throws with the log's end when a server of the part has died. */
-  async ready(part: Part, probe: () => Promise<void>): Promise<void> {
+  async ready(part: ServerInfo["part"], probe: () => Promise<void>): Promise<void> {
     this.note(part)("waiting for an answer");
     const deadline = performance.now() + READY_PATIENCE_MS;
     for (;;) {
@@ -311,14 +339,44 @@ const BRING_UP: Record<Part, (start: Start) => Promise<void>> = {
   mysql: bringMysqlUp,
 };
 
+/** Where the brokers of a stack with this offset listen. */
+function brokerPorts(port_offset: number): BrokerPorts[] {
+  return KAFKA_PORTS.map(({ broker, controller }) => ({
+    broker: broker + port_offset,
+    controller: controller + port_offset,
+  }));
+}
+
+/** The ways of a stack that was made with `--netem` and has this offset. */
+export function stackWays(port_offset: number): Way[] {
+  const [pg, mysql] = [POSTGRES_PORT + port_offset, MYSQL_PORT + port_offset];
+  return waysOf({ brokers: brokerPorts(port_offset), pg, mysql }, port_offset);
+}
+
+/** The brokers know each other by the proxies' ports, so these are there first. */
+async function bringProxiesUp(start: Start): Promise<void> {
+  const { info } = start;
+  const note = start.note("netem");
+  const software = await toxiproxySoftware(note);
+  info.versions["toxiproxy"] = TOXIPROXY_VERSION;
+  const api = proxyApi(info.port_offset);
+  const ways = stackWays(info.port_offset);
+  const ports = [api, ...ways.map(({ port }) => port)];
+  await start.server(
+    "netem",
+    "toxiproxy",
+    ports,
+    (log) => startToxiproxy(software, { folder: start.folder("toxiproxy"), api, ways, log }),
+  );
+  await start.ready("netem", () => probeToxiproxy(api, ways));
+  note("ready");
+}
+
 async function bringKafkaUp(start: Start): Promise<void> {
   const { info } = start;
   const note = start.note("kafka");
   const software = await kafkaSoftware(note);
-  const ports = KAFKA_PORTS.map(({ broker, controller }) => ({
-    broker: broker + info.port_offset,
-    controller: controller + info.port_offset,
-  }));
+  const ports = brokerPorts(info.port_offset);
   const certificates = await start.certificates();
   info.kafka ??= {
     brokers: brokerAddresses(info.port_offset),
@@ -329,18 +387,26 @@ async function bringKafkaUp(start: Start): Promise<void> {
   info.versions["java"] = software.java.version;
   const { cluster_id, users } = info.kafka;
   const secured = certificates && users && { certificates, users };
+  const netem = info.netem ? { port_offset: info.port_offset } : undefined;
   await allSettled(ports.map(({ broker, controller }, index) => {
     const name = `kafka-${index + 1}`;
-    return start.server("kafka", name, [broker, controller], (log) =>
-      startBroker(software, {
-        node: index + 1,
-        ports,
-        cluster: cluster_id,
-        folder: start.folder(name),
-        ...secured === undefined ? {} : { secured },
-        log,
-        note,
-      }));
+    const more = netem === undefined ? [] : listenerPorts(index + 1, netem.port_offset);
+    return start.server(
+      "kafka",
+      name,
+      [broker, controller, ...more],
+      (log) =>
+        startBroker(software, {
+          node: index + 1,
+          ports,
+          cluster: cluster_id,
+          folder: start.folder(name),
+          ...secured === undefined ? {} : { secured },
+          ...netem === undefined ? {} : { netem },
+          log,
+          note,
+        }),
+    );
   }));
   const { kafka } = info;
   await start.ready("kafka", () => probeKafka(kafka));
@@ -413,11 +479,17 @@ export async function down(options: DownOptions = {}): Promise<number | undefine
 
 async function stopServers(info: StackInfo, options: DownOptions): Promise<number> {
   if (info.engine === "docker") return await dockerDown(info, options.wipe ?? false);
-  const results = await Promise.all(info.servers.map(async (server) => {
+  const end = async (server: ServerInfo) => {
     // Data that goes anyway need not be written out.
     if (options.wipe) return await stop(server, "SIGKILL", 0);
     return await stop(server, STOP_SIGNAL[server.part], STOP_PATIENCE_MS[server.part]);
-  }));
+  };
+  // The brokers take their leave of each other through the proxies.
+  const [proxies, others] = [true, false].map((isProxy) =>
+    info.servers.filter(({ part }) => (part === "netem") === isProxy)
+  );
+  const results = await Promise.all(others!.map(end));
+  results.push(...await Promise.all(proxies!.map(end)));
   await writeState({ ...info, servers: [] });
   return results.filter((result) => result !== "gone").length;
 }
@@ -443,6 +515,7 @@ export async function status(name: string = DEFAULT_NAME): Promise<StackStatus |
 export function environment(info: StackInfo): Record<string, string> {
   const variables: Record<string, string> = { LIST_SYNC_STACK: join(info.dir, "stack.json") };
   if (info.kafka) variables["KAFKA_BROKERS"] = info.kafka.brokers.join(",");
+  if (info.netem) Object.assign(variables, proxiedEnvironment(info.port_offset));
   const ca = info.kafka?.ca ?? info.pg?.ca ?? info.mysql?.ca;
   if (ca !== undefined) variables["CA_FILE"] = ca;
   for (const role of ["capture", "consume"] as const) {
@@ -467,4 +540,16 @@ export function environment(info: StackInfo): Record<string, string> {
     });
   }
   return variables;
+}
+
+/** Where captures and consumers find the proxies of a stack that was made with `--netem`. */
+function proxiedEnvironment(port_offset: number): Record<string, string> {
+  const ways = stackWays(port_offset);
+  const port = (name: string) => String(ways.find((way) => way.name === name)!.port);
+  return {
+    NETEM_CAPTURE_BROKERS: linkBrokers(ways, "capture_to_brokers").join(","),
+    NETEM_CONSUMER_BROKERS: linkBrokers(ways, "consumer_to_brokers").join(","),
+    NETEM_PG_PORT: port("capture_to_database-pg"),
+    NETEM_MYSQL_PORT: port("capture_to_database-mysql"),
+  };
 }

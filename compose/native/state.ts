@@ -52,7 +52,7 @@ export interface KafkaInfo {
 export interface ServerInfo extends ServerProcess {
   /** Name that people see, such as `kafka-1`. */
   name: string;
-  part: Part;
+  part: Part | "netem";
   ports: number[];
   log: string;
 }
@@ -70,6 +70,8 @@ export interface StackInfo {
   servers: ServerInfo[];
   /** The servers demand TLS and rights. */
   secure?: boolean;
+  /** The links lead through proxies. */
+  netem?: boolean;
   kafka?: KafkaInfo;
   pg?: DatabaseInfo;
   mysql?: DatabaseInfo;

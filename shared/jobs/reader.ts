@@ -78,12 +78,39 @@ export function loadJob<Kinds extends JobKinds>(
   };
 }
 
-function readDocument(path: string, { readTextFile }: JobEnvironment): Document {
+/**
+ * Reads a file of another kind, in which nothing is replaced, with the same errors. `what` it is:
+ * "scenario".
+ */
+export function loadFile<Schema extends z.ZodType>(
+  path: string,
+  what: string,
+  schema: Schema,
+  environment: Pick<JobEnvironment, "readTextFile">,
+): z.output<Schema> {
+  const document = readDocument(path, environment, what);
+  const { value } = document;
+  const resolved = {
+    value,
+    referenced: new Map(),
+    environment: [],
+    files: [],
+    secrets: [],
+    faults: [],
+  };
+  return validate(path, schema, document, resolved, {}) as z.output<Schema>;
+}
+
+function readDocument(
+  path: string,
+  { readTextFile }: Pick<JobEnvironment, "readTextFile">,
+  what = "job",
+): Document {
   let text: string;
   try {
     text = readTextFile(path);
   } catch (error) {
-    throw new ConfigError(`Cannot read the job file ${path}.`, {
+    throw new ConfigError(`Cannot read the ${what} file ${path}.`, {
       cure: "name a .yaml or .toml file that exists and may be read",
       cause: error,
     });
@@ -96,7 +123,7 @@ function readDocument(path: string, { readTextFile }: JobEnvironment): Document 
     const { place, message } = error;
     throw new ConfigError(`${path}:${place.line}:${place.column} ${message}`);
   }
-  throw new ConfigError(`${path}: a job file ends in .yaml, .yml or .toml.`);
+  throw new ConfigError(`${path}: a ${what} file ends in .yaml, .yml or .toml.`);
 }
 
 function besideJob(job: string, name: string): string {

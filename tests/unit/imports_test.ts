@@ -24,6 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["shared/pipeline", "shared/seed", "shared/verify"],
   ["shared/mod.ts"],
   ["compose"],
+  ["netem"],
   ["workers"],
 ];
 
@@ -52,7 +53,7 @@ function importsOf({ path, text }: SourceFile): Import[] {
   }));
 }
 
-const FILES = sourceFiles(["shared", "workers", "compose"]);
+const FILES = sourceFiles(["shared", "workers", "compose", "netem"]);
 const IMPORTS = FILES.flatMap(importsOf);
 
 function isIn(path: string, place: string): boolean {

@@ -1,8 +1,13 @@
 /** Shows on stderr how a stack comes up: a line a part on a terminal, elsewhere a line a step. */
-import type { Part, StackProgress } from "../../compose/native/stack.ts";
+import type { ServerInfo, StackProgress } from "../../compose/native/stack.ts";
 
 /** What people call the parts. */
-const TITLES: Record<Part, string> = { kafka: "Kafka", pg: "PostgreSQL", mysql: "MySQL" };
+const TITLES: Record<ServerInfo["part"], string> = {
+  netem: "Toxiproxy",
+  kafka: "Kafka",
+  pg: "PostgreSQL",
+  mysql: "MySQL",
+};
 const TITLE_WIDTH = Math.max(...Object.values(TITLES).map((title) => title.length));
 const BAR_WIDTH = 20;
 const USUAL_COLUMNS = 80;
@@ -16,7 +21,7 @@ export class StackDisplay {
   readonly #write: (text: string) => void;
   readonly #now: () => number;
   readonly #begin: number;
-  readonly #parts = new Map<Part, StackProgress>();
+  readonly #parts = new Map<ServerInfo["part"], StackProgress>();
   #drawn = 0;
 
   /** `terminal`: whether lines can be drawn again. `now`: milliseconds of any clock that only grows. */

@@ -39,6 +39,7 @@ const SPEC: CommandSpec = {
     "only": { type: "string", value: "PARTS", help: "up: some of kafka,pg,mysql" },
     "docker": { type: "boolean", help: "up: containers instead of processes" },
     "secure": { type: "boolean", help: "up: servers that demand TLS, logins and rights" },
+    "netem": { type: "boolean", help: "up: links through proxies, for deno task netem" },
     "wipe": { type: "boolean", help: "down: delete the data as well" },
     "lines": { type: "number", help: "logs: how many lines of each", default: 40 },
     "json": { type: "boolean", help: "up, status, env: one JSON object on stdout" },
@@ -84,6 +85,7 @@ async function bringUp({ options }: Arguments): Promise<number> {
     ...(only === undefined ? {} : { only }),
     ...(options["docker"] === undefined ? {} : { docker: options["docker"] as boolean }),
     ...(options["secure"] === undefined ? {} : { secure: options["secure"] as boolean }),
+    ...(options["netem"] === undefined ? {} : { netem: options["netem"] as boolean }),
     progress: new StackDisplay().tell,
   });
   const seconds = (performance.now() - begin) / 1000;
@@ -201,13 +203,14 @@ function envCommand(info: StackInfo): string {
 
 /** A stack without its passwords. */
 function publicInfo(info: StackInfo) {
-  const { name, engine, dir, port_offset, secure, versions, servers, kafka, pg, mysql } = info;
+  const { name, engine, dir, port_offset, secure, netem, versions, servers, kafka, pg, mysql } =
+    info;
   const open = <T extends { users?: unknown }>(part: T | undefined) => {
     const { users: _, ...rest } = part ?? {};
     return part && rest;
   };
   const parts = { kafka: open(kafka), pg: open(pg), mysql: open(mysql) };
-  return { name, engine, dir, port_offset, secure, versions, servers, ...parts };
+  return { name, engine, dir, port_offset, secure, netem, versions, servers, ...parts };
 }
 
 if (import.meta.main) await run(() => main(Deno.args));

@@ -28,7 +28,7 @@ const SPEC: CommandSpec = {
 };
 
 /** Stacks of this command and of its tests; the number is the pid of the run. */
-const STACK_NAME = /^(?:test|faults)-(\d+)$/;
+const STACK_NAME = /^(?:test|faults|netem)-(\d+)$/;
 
 /** Inputs of each fuzz test, where the environment says nothing else; the gate has time for fewer. */
 const FUZZ_RUNS = "20000";
