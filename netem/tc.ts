@@ -119,8 +119,8 @@ function tbfQueue(scenario: Scenario, link: LinkName, conditions: Conditions): s
         : "--backend nft, or a kernel with the module sch_netem",
     );
   }
-  // The bucket holds half of the largest packet that the kernel hands over; the queue half a second.
-  return ["tbf", "rate", `${conditions.rate_mbit}mbit`, "burst", "32kb", "latency", "500ms"];
+  // The bucket holds the largest packet, which is 64 KiB on loopback; the queue half a second.
+  return ["tbf", "rate", `${conditions.rate_mbit}mbit`, "burst", "128kb", "latency", "500ms"];
 }
 
 interface Class {

@@ -5,7 +5,7 @@ import { connect as connectTls } from "node:tls";
 import { certificateFault } from "../connect/certificate.ts";
 import { ConfigError } from "../errors.ts";
 import { causes, connectionFault } from "./faults.ts";
-import type { KafkaOptions } from "./options.ts";
+import { type KafkaOptions, timeouts } from "./options.ts";
 
 /** Long enough for a busy broker; the fault that is being explained has cost its own time already. */
 const PATIENCE_MS = 2_000;
@@ -23,7 +23,8 @@ export async function contactFault(
 ): Promise<Error> {
   const fault = connectionFault(error, at);
   for (const cause of causes(error)) {
-    const { tls, connect_timeout_ms: timeout_ms } = options;
+    const { tls } = options;
+    const { connect_timeout_ms: timeout_ms } = timeouts(options);
     const open = () => openSocket(at);
     const found = await certificateFault(cause, { at, part: "kafka", tls, timeout_ms, open });
     if (found !== undefined) return found;

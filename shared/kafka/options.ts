@@ -29,16 +29,18 @@ export const kafkaOptions = z.strictObject({
     .describe("Client library; without it, the faster one for producing or consuming."),
   tls: tlsOptions,
   sasl: saslOptions.optional().describe("Login to the brokers."),
-  // As kafkajs and the library both do within a factor: a broker that takes longer is gone.
-  connect_timeout_ms: z.int().min(100).max(120_000).default(5_000)
-    .describe("How long a connection to a broker may take, in milliseconds."),
-  // Kafka's own request.timeout.ms.
+  // Kafka's own request.timeout.ms. The other times follow from it: see `timeouts`.
   request_timeout_ms: z.int().min(1_000).max(600_000).default(30_000)
-    .describe("How long a broker may take to answer a request, in milliseconds."),
-  // Longer than a leader election, shorter than a person waits at a prompt.
-  retry_timeout_ms: z.int().min(0).max(600_000).default(30_000)
     .describe(
-      "How long passing faults are repeated when opening and in administrative calls, in milliseconds; sending and consuming repeat them until stopped.",
+      "How long a broker may take to answer a request, in milliseconds: the one to raise behind a bad network, because the other times follow from it where a job does not set them.",
+    ),
+  connect_timeout_ms: z.int().min(100).max(120_000).optional()
+    .describe(
+      "How long a connection to a broker may take, in milliseconds; left out, a sixth of `request_timeout_ms`, at least 1000.",
+    ),
+  retry_timeout_ms: z.int().min(0).max(600_000).optional()
+    .describe(
+      "How long passing faults are repeated when opening and in administrative calls, in milliseconds; left out, as `request_timeout_ms`. Sending and consuming repeat them until stopped.",
     ),
 });
 
@@ -66,13 +68,15 @@ export const fetchOptions = z.strictObject({
   fetch_wait_ms: z.int().min(1).max(30_000).default(500)
     .describe("How long a broker holds a fetch that finds nothing, in milliseconds."),
   // A crashed member's partitions move after this time; Kafka's brokers allow 6 s to 30 min.
-  session_timeout_ms: z.int().min(6_000).max(1_800_000).default(30_000)
+  session_timeout_ms: z.int().min(6_000).max(1_800_000).optional()
     .describe(
-      "Silence after which the group gives a consumer's partitions to others, in milliseconds.",
+      "Silence after which the group gives a consumer's partitions to others, in milliseconds; left out, one and a half times `request_timeout_ms`, at least 6000.",
     ),
   // Time for a slow target to make durable what it holds before the partitions move.
-  rebalance_timeout_ms: z.int().min(6_000).max(1_800_000).default(60_000)
-    .describe("How long a rebalance waits for a consumer to hand over, in milliseconds."),
+  rebalance_timeout_ms: z.int().min(6_000).max(1_800_000).optional()
+    .describe(
+      "How long a rebalance waits for a consumer to hand over, in milliseconds; left out, twice `request_timeout_ms`, at least 6000.",
+    ),
   // Every change that is there, as a list without its beginning is wrong.
   auto_offset_reset: z.enum(["earliest", "latest"]).default("earliest")
     .describe(
@@ -91,11 +95,49 @@ export type FetchOptions = z.infer<typeof fetchOptions>;
 export type ClientOptions = KafkaOptions & Partial<ProduceOptions> & Partial<FetchOptions>;
 
 /** The same with every default in place. */
-export type Settings = KafkaOptions & ProduceOptions & FetchOptions;
+export type Settings = KafkaOptions & ProduceOptions & FetchOptions & Timeouts;
 
 /** Fills in the defaults of what `options` leaves out. */
 export function settings(options: ClientOptions): Settings {
-  return { ...produceOptions.parse({}), ...fetchOptions.parse({}), ...withoutUndefined(options) };
+  const given = withoutUndefined(options);
+  return { ...produceOptions.parse({}), ...fetchOptions.parse({}), ...timeouts(options), ...given };
+}
+
+/** How long is waited for what, in milliseconds. */
+export interface Timeouts {
+  readonly connect_timeout_ms: number;
+  readonly retry_timeout_ms: number;
+  readonly session_timeout_ms: number;
+  readonly rebalance_timeout_ms: number;
+}
+
+/** Brokers refuse less (`group.min.session.timeout.ms`). */
+const SHORTEST_SESSION_MS = 6_000;
+const SHORTEST_CONNECT_MS = 1_000;
+
+/** The times that follow from `request_timeout_ms`, where `options` does not say them. */
+export function timeouts(
+  options:
+    & { readonly request_timeout_ms: number }
+    & {
+      readonly [Name in keyof Timeouts]?: number | undefined;
+    },
+): Timeouts {
+  const { request_timeout_ms } = options;
+  const session_ms = (times: number) =>
+    Math.max(SHORTEST_SESSION_MS, Math.round(times * request_timeout_ms));
+  const sixth_ms = Math.round(request_timeout_ms / 6);
+  return {
+    // With the default 5 s, as both client libraries do within a factor: a broker that takes longer is gone.
+    connect_timeout_ms: options.connect_timeout_ms ?? Math.max(SHORTEST_CONNECT_MS, sixth_ms),
+    // Longer than a leader election, shorter than a person waits at a prompt.
+    retry_timeout_ms: options.retry_timeout_ms ?? request_timeout_ms,
+    // A heartbeat that is lost in silence is given up after a request's time: the half of it that is left
+    // is for the next one, on a new connection. With the default 45 s, Kafka's own session.timeout.ms.
+    session_timeout_ms: options.session_timeout_ms ?? session_ms(1.5),
+    // As long as a request that is given up and one more may take.
+    rebalance_timeout_ms: options.rebalance_timeout_ms ?? session_ms(2),
+  };
 }
 
 function withoutUndefined<T extends object>(options: T): T {

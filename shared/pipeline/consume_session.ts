@@ -8,6 +8,7 @@ import {
   partitionId,
   type TopicPartition,
 } from "../kafka/port.ts";
+import { timeouts } from "../kafka/options.ts";
 import type { Health } from "../observe/health.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -41,7 +42,8 @@ export interface ConsumeJob extends TopicChoice, PoisonJob {
   readonly topic_refresh_ms: number;
   readonly kafka: {
     readonly fetch_bytes: number;
-    readonly session_timeout_ms: number;
+    readonly request_timeout_ms: number;
+    readonly session_timeout_ms?: number | undefined;
     readonly auto_offset_reset: "earliest" | "latest";
   };
 }
@@ -162,6 +164,7 @@ export class ConsumeSession {
     const topics = [...this.#found.found.keys()].sort();
     const consumer = await kafka.consumer({
       ...this.#job.kafka,
+      session_timeout_ms: timeouts(this.#job.kafka).session_timeout_ms,
       group_id: this.#group_id,
       topics,
       handlers: {

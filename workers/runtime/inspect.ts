@@ -1,6 +1,7 @@
 /** What `deno task check` looks at, and every worker again at its start. */
 import { classify, ConfigError, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
+import { timeouts } from "../../shared/kafka/options.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { deadLetterTopic } from "../../shared/pipeline/poison.ts";
 import { noteTopics } from "../../shared/pipeline/notes.ts";
@@ -135,8 +136,8 @@ async function inspectBrokers(
 ): Promise<Finding[]> {
   const admin = await (await openKafka(kafka, direction, log)).admin();
   try {
-    const { connect_timeout_ms, sasl } = kafka;
-    const user = sasl?.username ?? "ANONYMOUS";
+    const { connect_timeout_ms } = timeouts(kafka);
+    const user = kafka.sasl?.username ?? "ANONYMOUS";
     return await preflight({ admin, connect_timeout_ms, mayConnect, user, ...wanted });
   } finally {
     await admin.close();

@@ -10,7 +10,7 @@ import type { WorkerProcess } from "../../worker_process.ts";
 import type { NetemServers } from "./servers.ts";
 
 /** How long is written on when the last link has come back. */
-const AFTERWARDS_MS = 5_000;
+const AFTERWARDS_MS = 3_000;
 
 /** What a run is told. */
 export interface HoldOptions {
@@ -39,6 +39,13 @@ export interface Held {
   readonly verified: boolean;
   /** What was found instead. */
   readonly differences: string;
+  /** Where the workers' logs are, if anything is wrong. */
+  readonly logs: string;
+}
+
+/** Whether nothing was lost or altered, and nobody was called dead or lost its partitions. */
+export function isWhole(held: Held): boolean {
+  return held.verified && held.false_deaths + held.rebalances + held.revocations === 0;
 }
 
 /** Lets both databases' changes through the conditions, cuts included, side by side. */
@@ -53,6 +60,7 @@ export async function hold(servers: NetemServers, options: HoldOptions): Promise
       follow(scenario, backend, { tell, signal }),
       ...flows.map((flow) => flow.finish()),
     ]);
+    if (!held.every(isWhole)) servers.keepLogs();
     return held;
   } catch (error) {
     servers.keepLogs();
@@ -127,6 +135,7 @@ class Flow implements AsyncDisposable {
       revocations,
       verified: differences === "",
       differences,
+      logs: this.#scenario.folder,
     };
   }
 
@@ -192,5 +201,6 @@ class Flow implements AsyncDisposable {
 
 /** What the consumer's log says of partitions that it was given. */
 function assignments(consumer: WorkerProcess): readonly Readonly<Record<string, unknown>>[] {
-  return consumer.lines("partitions_assigned");
+  // The Kafka client logs the same with the group's name.
+  return consumer.lines("partitions_assigned").filter(({ group_id }) => group_id === undefined);
 }

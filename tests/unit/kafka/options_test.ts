@@ -1,4 +1,4 @@
-import { equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { kafkaOptions, settings } from "../../../shared/kafka/options.ts";
 
 Deno.test("a list of brokers is enough, and everything else has a default", () => {
@@ -14,6 +14,20 @@ Deno.test("what a job sets of producing and consuming wins over the defaults", (
   const all = settings({ ...options, compression: "zstd", fetch_bytes: undefined });
   equal(all.compression, "zstd");
   equal(all.fetch_bytes, 256 << 10);
+});
+
+Deno.test("times follow from request_timeout_ms, unless a job sets them", () => {
+  const of = (more: Record<string, number>) => {
+    const { connect_timeout_ms, retry_timeout_ms, session_timeout_ms, rebalance_timeout_ms } =
+      settings(kafkaOptions.parse({ brokers: ["b:1"], ...more }));
+    return [connect_timeout_ms, retry_timeout_ms, session_timeout_ms, rebalance_timeout_ms];
+  };
+  deepEqual(of({}), [5_000, 30_000, 45_000, 60_000]);
+  deepEqual(of({ request_timeout_ms: 60_000 }), [10_000, 60_000, 90_000, 120_000]);
+  deepEqual(of({ request_timeout_ms: 1_000 }), [1_000, 1_000, 6_000, 6_000]);
+  deepEqual(of({ connect_timeout_ms: 700, retry_timeout_ms: 0 }), [700, 0, 45_000, 60_000]);
+  const parsed = kafkaOptions.parse({ brokers: ["b:1"] });
+  deepEqual(settings({ ...parsed, session_timeout_ms: 8_000 }).session_timeout_ms, 8_000);
 });
 
 const wrong: readonly (readonly [what: string, value: Record<string, unknown>])[] = [

@@ -199,7 +199,7 @@ Deno.test("tc: without netem a rate is made by tbf, and all else is refused", ()
   assert.ok(
     plan.add_latency.some((words) =>
       words.join(" ") ===
-        "tc qdisc add dev eth0 parent 1:10 handle 10: tbf rate 20mbit burst 32kb latency 500ms"
+        "tc qdisc add dev eth0 parent 1:10 handle 10: tbf rate 20mbit burst 128kb latency 500ms"
     ),
     scriptOf(plan),
   );
