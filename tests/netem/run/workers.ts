@@ -12,6 +12,9 @@ import type { NetemServers } from "./servers.ts";
 /** How long is written on when the last link has come back. */
 const AFTERWARDS_MS = 3_000;
 
+/** So that a busy disk is no part of what is tested. */
+const TRANSACTIONS_PER_SECOND = 5;
+
 /** What a run is told. */
 export interface HoldOptions {
   readonly scenario: Conditions;
@@ -117,7 +120,8 @@ class Flow implements AsyncDisposable {
     const assigned = this.#assigned();
     const lasts_ms = timetable(scenario).at(-1)!.at_ms + AFTERWARDS_MS;
     const rate = Math.ceil(changes / (lasts_ms / 1000));
-    await using seed = this.#scenario.startSeed(changes, { rate, seed: 7 });
+    const batch = Math.ceil(rate / TRANSACTIONS_PER_SECOND);
+    await using seed = this.#scenario.startSeed(changes, { rate, batch, seed: 7 });
     this.#scenario.count(await seed.result());
     const began = performance.now();
     await this.#scenario.consumed(this.#consumers());
