@@ -64,24 +64,23 @@ function createTableWriter(table: TableSchema): TableWriter {
   const schema_id = ascii.encode(`","schema_id":"${table.id}"`);
   const row = rowBytes(table.columns);
 
+  // The same for many changes in a row.
   let transaction: Transaction | undefined;
-  let op: Op | undefined;
   let snapshot: SnapshotMark | undefined;
+  let ts_ms: number | undefined;
   let source = ascii.encode("");
-  let operation = ascii.encode("");
-  let ending = ascii.encode("");
+  let operations: Partial<Record<Op, Uint8Array>> = {};
+  const operation = (op: Op, { id }: Transaction) => {
+    const ending = id === "" ? NO_TRANSACTION : `,"transaction":{"id":${quoted(id)},"total_order":`;
+    return ascii.encode(`},"op":"${op}","ts_ms":${ts_ms}${ending}`);
+  };
   return (change, arena) => {
     if (
-      change.transaction !== transaction || change.op !== op || change.snapshot !== snapshot
+      change.transaction !== transaction || change.snapshot !== snapshot || change.ts_ms !== ts_ms
     ) {
-      ({ transaction, op, snapshot } = change);
+      ({ transaction, snapshot, ts_ms } = change);
       source = ascii.encode(`,"source":${sourceHead(change)}${where}`);
-      operation = ascii.encode(`},"op":"${op}","ts_ms":`);
-      ending = ascii.encode(
-        transaction.id === ""
-          ? NO_TRANSACTION
-          : `,"transaction":{"id":${quoted(transaction.id)},"total_order":`,
-      );
+      operations = {};
     }
     arena.bytes(BEFORE);
     row(change.before, arena);
@@ -91,10 +90,8 @@ function createTableWriter(table: TableSchema): TableWriter {
     arena.text(change.position);
     arena.bytes(schema_id);
     coordinates(change.coordinates, arena);
-    arena.bytes(operation);
-    arena.integer(change.ts_ms);
-    arena.bytes(ending);
-    if (transaction!.id === "") return;
+    arena.bytes(operations[change.op] ??= operation(change.op, transaction));
+    if (transaction.id === "") return;
     arena.integer(change.total_order);
     if (change.data_collection_order !== undefined) {
       arena.bytes(COLLECTION_ORDER);
