@@ -20,7 +20,7 @@ const SPEC: CommandSpec = {
   name: "netem",
   summary:
     "Makes the network between servers and workers worse, as a scenario says, and whole again.",
-  usage: "deno task netem apply|status|clear|list|test [SCENARIO…] [options]",
+  usage: "deno task netem apply|status|clear|list|test|speed [SCENARIO…] [options]",
   example: "deno task netem apply consumer-20mbit-800ms",
   positionals: {
     name: "ACTION [SCENARIO…]",
@@ -48,8 +48,11 @@ const SPEC: CommandSpec = {
     databases: { type: "string", value: "ADDRESS,…", help: "tc: IPv4 addresses of the databases" },
     container: { type: "string", value: "NAME", help: "tc: in a container of this machine" },
     print: { type: "boolean", help: "tc: print a script, for a host without Deno; change nothing" },
-    changes: { type: "number", help: "test: changes of each database", default: 20_000 },
-    json: { type: "boolean", help: "list, test: one JSON object on stdout" },
+    changes: {
+      type: "number",
+      help: "test, speed: changes of each database (default 20000, 300000)",
+    },
+    json: { type: "boolean", help: "list, test, speed: one JSON object on stdout" },
   },
 };
 
@@ -59,6 +62,7 @@ const ACTIONS: Record<string, (args: Arguments) => Promise<number>> = {
   clear,
   list,
   test,
+  speed,
 };
 
 async function main(args: string[]): Promise<number> {
@@ -66,8 +70,9 @@ async function main(args: string[]): Promise<number> {
   if (parsed === "help") return EXIT_DONE;
   const [name = "", ...positionals] = parsed.positionals;
   const action = ACTIONS[oneOf("action", name, Object.keys(ACTIONS))]!;
-  const most = name === "apply" ? 1 : name === "test" ? Infinity : 0;
-  if (positionals.length > most || (name === "apply" && positionals.length === 0)) {
+  const isOne = name === "apply" || name === "speed";
+  const most = isOne ? 1 : name === "test" ? Infinity : 0;
+  if (positionals.length > most || (isOne && positionals.length === 0)) {
     throw new ConfigError(
       `netem ${name} takes ${most === 1 ? "one scenario" : "no scenario"}; found ${
         positionals.length === 0 ? "none" : positionals.join(" ")
@@ -131,6 +136,13 @@ async function test({ options, positionals }: Arguments): Promise<number> {
     })
     ? EXIT_DONE
     : EXIT_FAILED;
+}
+
+async function speed({ options, positionals }: Arguments): Promise<number> {
+  const { compareSpeed } = await import("../../tests/netem/run/speed.ts");
+  const changes = Number(options["changes"] ?? 300_000);
+  await compareSpeed(positionals[0]!, { changes, json: options["json"] === true });
+  return EXIT_DONE;
 }
 
 async function backendOf(options: Arguments["options"]): Promise<Backend> {

@@ -74,6 +74,18 @@ export async function hold(servers: NetemServers, options: HoldOptions): Promise
   }
 }
 
+/** The job of a scenario's capture, with its brokers and its database behind the links. */
+export function captureBehind(servers: NetemServers, db: TestDatabase, scenario: Scenario) {
+  const { kafka, source, ...job } = scenario.captureJob();
+  const { port } = servers.way(`capture_to_database-${db.name === "MySQL" ? "mysql" : "pg"}`);
+  const brokers = servers.brokers("capture_to_brokers");
+  return {
+    ...job as { name: string; job: string },
+    kafka: { ...kafka as object, brokers },
+    source: { ...source as object, port },
+  };
+}
+
 /** One database's way into files. */
 class Flow implements AsyncDisposable {
   readonly #servers: NetemServers;
@@ -92,7 +104,7 @@ class Flow implements AsyncDisposable {
   /** Starts the workers; resolves when all that they need is theirs. */
   async start(): Promise<void> {
     await this.#scenario.createTable();
-    const capture = this.#startCapture();
+    const capture = this.#started(captureBehind(this.#servers, this.#db, this.#scenario));
     await capture.event("capture_started");
     await this.#scenario.seed(this.#options.consumers * 100); // so that there is a topic
     await this.#scenario.written(1, capture);
@@ -149,19 +161,6 @@ class Flow implements AsyncDisposable {
     const result = await this.#scenario.verify();
     if (isDeepStrictEqual(found, wanted) && result.verified && result.repetitions === 0) return "";
     return JSON.stringify({ found, wanted, result });
-  }
-
-  #startCapture(): WorkerProcess {
-    const { job, name, kafka, source, ...rest } = this.#scenario.captureJob();
-    const kind = this.#db.name === "MySQL" ? "mysql" : "pg";
-    const { port } = this.#servers.way(`capture_to_database-${kind}`);
-    const brokers = this.#servers.brokers("capture_to_brokers");
-    return this.#started({
-      ...{ job, name },
-      ...rest,
-      kafka: { ...kafka as object, brokers },
-      source: { ...source as object, port },
-    });
   }
 
   /** With the defaults of its timeouts. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { brokerSettings, KAFKA_PORTS } from "../../../compose/native/kafka.ts";
 import { type LinkName, proxiedSettings } from "../../../compose/native/netem.ts";
-import { NETEM_STACK_PORTS, stackWays } from "../../../compose/native/stack.ts";
+import { environment, NETEM_STACK_PORTS, stackWays } from "../../../compose/native/stack.ts";
 import { planRules } from "../../../netem/nft.ts";
 import { loadScenario, type Scenario } from "../../../netem/scenario.ts";
 import { planTc, scriptOf, type TcHost } from "../../../netem/tc.ts";
@@ -60,6 +60,18 @@ Deno.test("peers, captures, consumers and controllers know a broker by its proxi
     "consumer_to_brokers-2 9262 9222",
     "between_brokers-controller-2 9272 9096",
   ]);
+});
+
+Deno.test("the environment of a stack with proxies says where captures and consumers find them", () => {
+  const stack = { name: "x", engine: "native" as const, dir: "/x", port_offset: 1000, servers: [] };
+  const variables = environment({ ...stack, versions: {}, netem: true });
+  assert.deepEqual(variables, {
+    LIST_SYNC_STACK: "/x/stack.json",
+    NETEM_CAPTURE_BROKERS: "127.0.0.1:10251,127.0.0.1:10252,127.0.0.1:10253",
+    NETEM_CONSUMER_BROKERS: "127.0.0.1:10261,127.0.0.1:10262,127.0.0.1:10263",
+    NETEM_PG_PORT: "10280",
+    NETEM_MYSQL_PORT: "10281",
+  });
 });
 
 Deno.test("Toxiproxy: half of the delay each way, a third of the rate on each broker's connection", () => {
