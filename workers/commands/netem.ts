@@ -5,7 +5,7 @@ import { runOrFail } from "../../compose/native/processes.ts";
 import type { Backend } from "../../netem/backend.ts";
 import { NftBackend } from "../../netem/nft.ts";
 import { loadScenario, type Scenario, scenarioNames } from "../../netem/scenario.ts";
-import { kernelHasNetem, planTc, scriptOf, TcBackend, type TcHost } from "../../netem/tc.ts";
+import { planTc, scriptOf, TcBackend, type TcHost } from "../../netem/tc.ts";
 import { follow, timetable } from "../../netem/timetable.ts";
 import { ToxiproxyBackend } from "../../netem/toxiproxy.ts";
 import { ConfigError } from "../../shared/errors.ts";

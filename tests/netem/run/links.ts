@@ -8,7 +8,7 @@ import type { NetemServers } from "./servers.ts";
 /** What a busy machine may add to a round trip. */
 const SLACK_MS = 250;
 /** Links that a scenario leaves alone take less than this, busy or not. */
-const UNTOUCHED_MS = 100;
+const UNTOUCHED_MS = 200;
 /** A link may be slower than asked for as little, and faster by what its first bytes gain. */
 const RATE_BOUNDS = { least: 0.5, most: 1.3 };
 /** Two records just below the largest that a topic takes. */
