@@ -7,7 +7,7 @@ import { connectPostgres } from "../../../shared/database/postgres.ts";
 import type { TestDatabase } from "../../databases.ts";
 
 /** How often a round trip is measured; the median counts. */
-const TIMES = 5;
+const TIMES = 3;
 const ADDRESS = "127.0.0.1";
 
 /** Kafka's numbers of the requests used (https://kafka.apache.org/protocol). */
