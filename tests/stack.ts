@@ -31,6 +31,11 @@ export function testStack(): TestStack {
   );
 }
 
+/** A name for a stack of the test's own, by which `deno task test` knows whose it was. */
+export function ownStackName(): string {
+  return `test-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
+}
+
 /** Makes a folder for a test's jobs and logs: among the stack's, which are kept only when a test fails. */
 export function testFolder(name: string): string {
   const folder = `${testStack().dir}/logs/${name}`;
