@@ -1,6 +1,5 @@
 /** What `check` finds on a server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
-import { READABLE_CHARSETS } from "../../wire/mysql_charset.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { Finding } from "../source.ts";
 import type { MysqlSession } from "./connection.ts";
@@ -51,7 +50,7 @@ export async function inspectServer(
   findings.push(...await signalTable(session, options));
   if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
-  findings.push(...await charsets(session, tables), ...await loggedAsStatements(session));
+  findings.push(...await loggedAsStatements(session));
   return findings;
 }
 
@@ -263,23 +262,6 @@ async function loggedAsStatements(session: MysqlSession): Promise<Finding[]> {
       " of the rows that they change, and the capture stops at the first",
     cure: "give its columns of ROW START and ROW END the type TIMESTAMP(6)",
   }));
-}
-
-async function charsets(session: MysqlSession, tables: readonly Table[]): Promise<Finding[]> {
-  const captured = new Set(tables.map(({ db, name }) => `${db}.${name}`));
-  const rows = await session.query(
-    `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, CHARACTER_SET_NAME FROM information_schema.COLUMNS
-     WHERE CHARACTER_SET_NAME NOT IN (${READABLE_CHARSETS.map(() => "?").join(", ")})`,
-    READABLE_CHARSETS,
-  );
-  return rows.filter(([db, table]) => captured.has(`${db}.${table}`)).map(
-    ([db, table, column, charset]): Finding => ({
-      level: "error",
-      subject: `column ${db}.${table}.${column}`,
-      found: `character set ${charset} cannot be decoded; the capture stops at the first row`,
-      cure: `ALTER TABLE ${quoted(db!)}.${quoted(table!)} CONVERT TO CHARACTER SET utf8mb4;`,
-    }),
-  );
 }
 
 function names(tables: readonly Table[]): string {
