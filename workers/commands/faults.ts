@@ -55,9 +55,10 @@ async function main(): Promise<number> {
   const wanted = only === undefined ? Object.keys(faults) : chosen(String(only), all);
   const tests = wanted.filter((name) => Object.hasOwn(holes, name)) as HoleName[];
   const names = wanted.filter((name) => Object.hasOwn(faults, name)) as FaultName[];
-  const failed = await runTests(tests);
-  if (names.length === 0) return failed.length === 0 ? EXIT_DONE : EXIT_FAILED;
-  const results = await strike(names, failed, { kills, seed, client });
+  const failedTests = await runTests(tests);
+  if (names.length === 0) return failedTests.length === 0 ? EXIT_DONE : EXIT_FAILED;
+  const { results, failed: failedFaults } = await strike(names, { kills, seed, client });
+  const failed = [...failedTests, ...failedFaults];
   const total = (of: "kills" | "changes" | "lost" | "repeated" | "altered") =>
     results.reduce((sum, result) => sum + result[of], 0);
   const sums = {
@@ -80,18 +81,18 @@ function cells({ faults, kills, changes, lost, repeated, altered }: RunResult): 
 }
 
 /**
- * Lets the faults strike one after another, each on pipelines of its own. One that ends in an error is
- * added to `failed`, and the next one strikes.
+ * Lets the faults strike one after another, each on pipelines of its own. One that ends in an error
+ * (`failed`) keeps no other from striking.
  */
 async function strike(
   names: readonly FaultName[],
-  failed: string[],
   { kills, seed, client }: Readonly<Record<string, OptionValue>>,
-): Promise<RunResult[]> {
+): Promise<{ results: RunResult[]; failed: FaultName[] }> {
   const { runFaults } = await import("../../tests/faults/run/run.ts");
   const { Servers } = await import("../../tests/faults/run/servers.ts");
   await using servers = await Servers.start();
   const results: RunResult[] = [];
+  const failed: FaultName[] = [];
   for (const name of names) {
     try {
       const result = await runFaults(servers, {
@@ -111,7 +112,7 @@ async function strike(
       failed.push(name);
     }
   }
-  return results;
+  return { results, failed };
 }
 
 const TEST = fileURLToPath(new URL("test.ts", import.meta.url));

@@ -16,7 +16,7 @@ import { ProgressBoard } from "../cli/progress.ts";
 import { readJob } from "./environment.ts";
 import { type JobKind, jobKind, type JobOf } from "../jobs.ts";
 import { logFormat, workerSpec } from "./command_line.ts";
-import { host, type StopSignal } from "../cli/host.ts";
+import { EXIT_STOPPED, host, type StopSignal } from "../cli/host.ts";
 import { readOverrides } from "./overrides.ts";
 import { VERSION } from "./version.ts";
 
@@ -51,9 +51,6 @@ const ERROR_KINDS = [
   "FencedError",
   "HistoryLostError",
 ];
-
-/** Exit codes after a clean drain, as shells number signals. */
-const SIGNALS: Record<StopSignal, number> = { SIGINT: 130, SIGTERM: 143 };
 
 /**
  * Runs a worker of one kind with the job named on the command line, and ends its process or thread. `work`
@@ -107,7 +104,7 @@ export function runWorker<Kind extends JobKind>(
         mayConnect,
       });
       const ended = code === EXIT_DONE && signal.aborted
-        ? SIGNALS[signal.reason as StopSignal]
+        ? EXIT_STOPPED[signal.reason as StopSignal]
         : code;
       log.info("ended", { exit_code: ended });
       return ended;
