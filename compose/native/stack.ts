@@ -15,14 +15,8 @@ import {
   startBroker,
 } from "./kafka.ts";
 import { removeStackLock, withStackLock } from "./lock.ts";
-import {
-  finishMysql,
-  MYSQL_PORT,
-  mysqlSoftware,
-  mysqlVersion,
-  probeMysql,
-  startMysql,
-} from "./mysql.ts";
+import { MYSQL_PORT, mysqlSoftware, mysqlVersion, probeMysql, startMysql } from "./mysql.ts";
+import { finishServer } from "./mysql_server.ts";
 import type { Note } from "./packages.ts";
 import { exists, stackFolder } from "./paths.ts";
 import { demandFree } from "./ports.ts";
@@ -391,7 +385,7 @@ async function bringMysqlUp(start: Start): Promise<void> {
       note,
     }));
   await start.ready("mysql", () => probeMysql(database));
-  await finishMysql(start.folder("mysql"));
+  await finishServer(start.folder("mysql"));
   note("ready");
 }
 
