@@ -9,6 +9,8 @@ export interface TestStack {
   kafka: { brokers: string[] };
   pg: DatabaseInfo;
   mysql: DatabaseInfo;
+  /** Only in stacks that were asked for it. */
+  mariadb?: DatabaseInfo;
   /** Folder of the stack: data, logs and state. */
   dir: string;
 }

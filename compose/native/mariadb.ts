@@ -5,13 +5,18 @@ import { type MysqlProduct, type MysqlStart, startServer } from "./mysql_server.
 import { type Note, type Unpacked, unpackPackages } from "./packages.ts";
 import { runOrFail, type ServerProcess } from "./processes.ts";
 
-/** Beside the stack's MySQL. */
+/** Beside MySQL. */
 export const MARIADB_PORT = 3307;
 
 /** MariaDB as unpacked in the cache; downloads it when it is not there. */
 export async function mariadbSoftware(note: Note): Promise<Unpacked> {
   const choose = () => ["mariadb-server-core"];
   return await unpackPackages({ name: "mariadb", suite: "machine", choose }, note);
+}
+
+/** Version of the unpacked server, as Debian writes it. */
+export function mariadbVersion(software: Unpacked): string {
+  return software.versions["mariadb-server-core"] ?? "unknown";
 }
 
 /** Starts the server; makes its data and the accounts first when missing. */
@@ -25,7 +30,8 @@ const MARIADB: MysqlProduct = {
   program: "usr/sbin/mariadbd",
   share: SHARE,
   settings: [
-    "--binlog-format=ROW", // not the default
+    "--binlog-format=ROW", // not the default, as the next
+    "--character-set-server=utf8mb4",
     "--innodb-buffer-pool-size=64M",
     "--innodb-log-file-size=64M",
   ],

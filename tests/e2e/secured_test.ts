@@ -1,7 +1,6 @@
 /** Servers that demand TLS, logins and rights: all workers with the least of them, and each fault of a job. */
 import assert from "node:assert/strict";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { createServer, type Server } from "node:tls";
 import type { AddressInfo } from "node:net";
 import {
@@ -14,7 +13,7 @@ import {
 import { CertificateAuthority, type Certified } from "../../compose/native/certificates.ts";
 import { freePortOffset } from "../../compose/native/ports.ts";
 import { kafkaClient, SECURED_JOBS } from "../../compose/native/secured.ts";
-import { down, STACK_PORTS, type StackInfo, up } from "../../compose/native/stack.ts";
+import { down, PARTS, STACK_PORTS, type StackInfo, up } from "../../compose/native/stack.ts";
 import type { Account, DatabaseInfo, KafkaInfo } from "../../compose/native/state.ts";
 import { giveToServerUser } from "../../compose/native/user.ts";
 import { connectMysql } from "../../shared/database/mysql.ts";
@@ -29,13 +28,13 @@ import type { Finding } from "../../shared/sources/source.ts";
 import { ByteArena } from "../../shared/wire/byte_arena.ts";
 import { readJob } from "../../workers/runtime/environment.ts";
 import { allFindings, inspectJob } from "../../workers/runtime/inspect.ts";
+import { type Ended, runDeno } from "../command.ts";
 import { filesUnder } from "../files_under.ts";
 import { ownStackName, testStack } from "../stack.ts";
 import { change } from "../unit/sinks/fixtures.ts";
 import { DEADLINE_MS, until } from "../until.ts";
 import { WorkerProcess } from "../worker_process.ts";
 
-const TOP = fileURLToPath(new URL("../../", import.meta.url));
 const NAME = ownStackName();
 const RUN = `${SECURED_JOBS}_${crypto.randomUUID().slice(0, 8)}`;
 const ROWS = 400;
@@ -54,13 +53,14 @@ const EXPIRED = STRANGER.certify({
 
 /** A job as it stands in its file. */
 type Job = { job: string; name: string } & Record<string, unknown>;
-type Databases = "pg" | "mysql";
+type Databases = "pg" | "mysql" | "mariadb";
 
-let stack: StackInfo & { kafka: KafkaInfo; pg: DatabaseInfo; mysql: DatabaseInfo };
+let stack: StackInfo & { kafka: KafkaInfo } & Record<Databases, DatabaseInfo>;
 
 Deno.test.beforeAll(async () => {
   const port_offset = freePortOffset(STACK_PORTS);
-  stack = await up({ name: NAME, port_offset, docker: false, secure: true }) as typeof stack;
+  const only = [...PARTS];
+  stack = await up({ name: NAME, port_offset, docker: false, secure: true, only }) as typeof stack;
   await makeTables();
 });
 
@@ -124,7 +124,7 @@ function captureJob(of: Databases, source: object = {}, kafkaPart: object = {}):
 }
 
 function topicOf(of: Databases): string {
-  return `${RUN}_${of}.${of === "pg" ? "public" : stack.mysql.database}.${RUN}`;
+  return `${RUN}_${of}.${of === "pg" ? "public" : stack[of].database}.${RUN}`;
 }
 
 function consumeJob(of: Databases, kafkaPart: object = {}): Job {
@@ -138,7 +138,7 @@ function consumeJob(of: Databases, kafkaPart: object = {}): Job {
   };
 }
 
-const KINDS = { pg: "postgresql", mysql: "mysql" } as const;
+const KINDS = { pg: "postgresql", mysql: "mysql", mariadb: "mysql" } as const;
 
 function seedJob(of: Databases, database: object = {}, more: object = {}): Job {
   return {
@@ -165,12 +165,6 @@ function verifyJob(of: Databases, database: object = {}, more: object = {}): Job
 
 // Processes ------------------------------------------------------------------------------------------
 
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Writes a job's file, and answers its path. */
 function written(job: Job): string {
   const path = `${FOLDER}/${job.job}-${crypto.randomUUID().slice(0, 8)}.yaml`;
@@ -189,13 +183,8 @@ async function run(
   behind: readonly string[] = [],
 ): Promise<Ended> {
   const paths = jobs.map(written);
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", `workers/${program}.ts`, ...before, ...paths, ...behind],
-    cwd: TOP,
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  const ended = { code, stdout: text(stdout), stderr: text(stderr) };
+  const script = `workers/${program}.ts`;
+  const ended = await runDeno(["run", "-A", "--no-prompt", script, ...before, ...paths, ...behind]);
   Deno.writeTextFileSync(`${paths[0]}.log`, ended.stdout + ended.stderr);
   return ended;
 }
@@ -230,7 +219,7 @@ async function admin(of: Databases) {
     ...users.admin,
     tls: { ca: Deno.readTextFileSync(ca!) },
   });
-  if (of === "mysql") {
+  if (of !== "pg") {
     const connection = await connectMysql(options);
     return {
       sql: async (text: string) => void await connection.query(text),
@@ -249,6 +238,11 @@ async function done(job: Job): Promise<Record<string, unknown>> {
   const { code, stdout, stderr } = await run(job.job, [job], ["--json"]);
   assert.equal(code, 0, `${job.job}: ${stderr}${stdout}`);
   return JSON.parse(stdout);
+}
+
+/** The changes that a worker counted, by operation. */
+function opsOf({ changes }: Record<string, unknown>): Record<string, number> {
+  return changes as Record<string, number>;
 }
 
 const BOTH = ["pg", "mysql"] as const;
@@ -270,7 +264,7 @@ Deno.test("all workers do their work on secured servers with the least rights, b
   for (const { changes } of await task("capture", captures)) {
     assert.equal((changes as { c: number }).c, ROWS / 2);
   }
-  const plain = (of: Databases) => {
+  const plain = (of: (typeof BOTH)[number]) => {
     const { sasl } = kafka("consume");
     return { client: others[of], sasl: { ...sasl, mechanism: "plain" } };
   };
@@ -283,6 +277,28 @@ Deno.test("all workers do their work on secured servers with the least rights, b
     const errors = (await findings(job)).filter(({ level }) => level === "error");
     assert.deepEqual(errors, [], `check ${job.job}`);
   }
+});
+
+Deno.test("MariaDB: all workers do their work with the least rights, and each fault is refused with the cure", async () => {
+  const job = captureJob("mariadb");
+  await done(seedJob("mariadb"));
+  assert.equal(opsOf(await done(job))["r"], ROWS / 4);
+  await done(seedJob("mariadb"));
+  assert.equal(opsOf(await done(job))["c"], ROWS / 2);
+  await done(consumeJob("mariadb"));
+  assert.equal((await done(verifyJob("mariadb")))["verified"], true);
+  const { sql, close } = await admin("mariadb");
+  const account = `'${stack.mariadb.users.replicator.user}'@'127.0.0.1'`;
+  await refused(databaseFaults("mariadb", (part) => captureJob("mariadb", part), "source"));
+  await sql(`REVOKE BINLOG MONITOR ON *.* FROM ${account}`);
+  await refused([{
+    what: "no BINLOG MONITOR",
+    job,
+    says: /privilege BINLOG MONITOR: not granted to list_sync@127\.0\.0\.1/,
+    cure: /GRANT BINLOG MONITOR ON \*\.\* TO 'list_sync'@'127\.0\.0\.1'/,
+  }]);
+  await sql(`GRANT BINLOG MONITOR ON *.* TO ${account}`);
+  await close();
 });
 
 Deno.test("the launcher lets a worker read the authority's certificate and its secrets, and no more files", async () => {
@@ -821,12 +837,10 @@ Deno.test("the launcher starts no worker for a login that the brokers refuse", a
 Deno.test("stack env tells what jobs need, and stack status no password", async () => {
   const path = `${FOLDER}/stack.log`;
   const stackCommand = async (action: string) => {
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "workers/commands/stack.ts", action, "--name", NAME, "--json"],
-      cwd: TOP,
-    }).output();
-    assert.equal(code, 0, new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout);
+    const script = ["run", "-A", "workers/commands/stack.ts"];
+    const { code, stdout, stderr } = await runDeno([...script, action, "--name", NAME, "--json"]);
+    assert.equal(code, 0, stderr);
+    return stdout;
   };
   const env = JSON.parse(await stackCommand("env"));
   assert.equal(env["CA_FILE"], stack.kafka.ca);
@@ -877,7 +891,9 @@ Deno.test("keys and passwords are readable by their owner alone, and stand in no
     "wrong-password-of-a-broker",
     "changed-while-it-ran",
     ...Object.values(stack.kafka.users!).map(({ password }) => password),
-    ...BOTH.flatMap((of) => Object.values(stack[of].users).map(({ password }) => password)),
+    ...[...BOTH, "mariadb" as const].flatMap((of) =>
+      Object.values(stack[of].users).map(({ password }) => password)
+    ),
   ];
   const files = [...filesUnder(stack.dir), ...filesUnder(FOLDER)];
   const keys = files.filter((path) => /\.(pem|properties|json)$|stack\.json/.test(path));

@@ -1,5 +1,6 @@
 /** `deno task faults`: strikes captures and consumers at work on a stack of its own, and judges what came out. */
 import { fileURLToPath } from "node:url";
+import { PARTS } from "../../compose/native/stack.ts";
 import { ConfigError, describe } from "../../shared/errors.ts";
 import { nearest } from "../../shared/jobs/nearest.ts";
 import { type HoleName, holes } from "../../tests/faults/holes.ts";
@@ -90,7 +91,7 @@ async function strike(
 ): Promise<{ results: RunResult[]; failed: FaultName[] }> {
   const { runFaults } = await import("../../tests/faults/run/run.ts");
   const { Servers } = await import("../../tests/faults/run/servers.ts");
-  await using servers = await Servers.start();
+  await using servers = await Servers.start(PARTS);
   const results: RunResult[] = [];
   const failed: FaultName[] = [];
   for (const name of names) {
