@@ -25,10 +25,10 @@ import { kafkaOptions } from "../../shared/kafka/options.ts";
 import { schemaBatch, schemasTopic } from "../../shared/pipeline/schemas.ts";
 import { createSignalTable } from "../../shared/sources/snapshot_options.ts";
 import type { Finding } from "../../shared/sources/source.ts";
-import { ByteArena } from "../../shared/wire/byte_arena.ts";
 import { readJob } from "../../workers/runtime/environment.ts";
 import { allFindings, inspectJob } from "../../workers/runtime/inspect.ts";
 import { type Ended, runDeno } from "../command.ts";
+import { encoded } from "../encoded.ts";
 import { filesUnder } from "../files_under.ts";
 import { ownStackName, testStack } from "../stack.ts";
 import { change } from "../unit/sinks/fixtures.ts";
@@ -685,8 +685,7 @@ async function poisonedTopic(topic: string) {
   const fence = { partitions: [], ids: [] };
   const producer = await client.producer({ transactional_id: `list-sync-${topic}`, fence });
   const row = change(1, "c", { after: [1, "category", "domain"] });
-  const { key, value } = format.encode(row, new ByteArena());
-  const record = { key, value: value as Uint8Array, timestamp_ms: Date.now() };
+  const record = { ...encoded(format, row), timestamp_ms: Date.now() };
   await producer.send([{ topic, partition: 0, records: [record] }]);
   return {
     publish: () => producer.send([schemaBatch(row.source, row.table, Date.now())]),
