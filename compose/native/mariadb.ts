@@ -1,7 +1,7 @@
 /** MariaDB of the machine's own Debian release: unpacked, initialised and started with what captures need. */
 
 import { join } from "node:path";
-import { type MysqlProduct, type MysqlStart, startServer } from "./mysql_server.ts";
+import { type MysqlProduct, type MysqlStart, SHARE, startServer } from "./mysql_server.ts";
 import { type Note, type Unpacked, unpackPackages } from "./packages.ts";
 import { runOrFail, type ServerProcess } from "./processes.ts";
 
@@ -24,11 +24,8 @@ export function startMariadb(software: Unpacked, start: MysqlStart): Promise<Ser
   return startServer(MARIADB, software, start);
 }
 
-const SHARE = "usr/share/mysql";
-
 const MARIADB: MysqlProduct = {
   program: "usr/sbin/mariadbd",
-  share: SHARE,
   settings: [
     "--binlog-format=ROW", // not the default, as the next
     "--character-set-server=utf8mb4",

@@ -28,7 +28,6 @@ export function startMysql(software: Unpacked, start: MysqlStart): Promise<Serve
 const MYSQL: MysqlProduct = {
   program: "usr/sbin/mysqld",
   libraries: ["usr/lib/mysql/private"],
-  share: "usr/share/mysql",
   settings: [
     "--secure-file-priv=NULL",
     "--mysqlx=OFF",

@@ -9,6 +9,8 @@ import { type Accounts, DATABASE } from "./state.ts";
 import { asServerUser, giveToServerUser, makePrivateFolder } from "./user.ts";
 
 const ADDRESS = "127.0.0.1";
+/** Folder of messages and character sets in the unpacked packages. */
+export const SHARE = "usr/share/mysql";
 
 /** What one server is started with. */
 export interface MysqlStart {
@@ -27,8 +29,6 @@ export interface MysqlProduct {
   /** Path of the server in the unpacked packages, and of libraries that are nowhere else. */
   readonly program: string;
   readonly libraries?: string[];
-  /** Folder of its messages and character sets. */
-  readonly share: string;
   /** Settings beside the common ones. */
   readonly settings: readonly string[];
   /** Makes an empty data folder with `server`, a command line; answers what was said. */
@@ -48,7 +48,7 @@ export async function startServer(
   const server = [
     ...await asServerUser([software.root, dirname(folder)]),
     ...runInside(software, product.program, product.libraries),
-    ...commonSettings(software, product.share),
+    ...commonSettings(software),
     ...product.settings,
     // A server that starts deletes all temporary tables in this folder, another's as well.
     `--tmpdir=${temporary}`,
@@ -76,8 +76,8 @@ export async function startServer(
   return await startDetached([...server, ...own], { log, cwd: folder });
 }
 
-function commonSettings(software: Unpacked, share: string): string[] {
-  const shared = join(software.root, share);
+function commonSettings(software: Unpacked): string[] {
+  const shared = join(software.root, SHARE);
   return [
     "--no-defaults",
     `--basedir=${join(software.root, "usr")}`,
