@@ -364,6 +364,12 @@ const RENAMED = () => ({ ...TRUST(), server_name: "other.example" });
 const NO_AUTHORITY = /signed by CN=list-sync stack, comes from no authority that this job trusts/;
 const EXPIRY = /signed by CN=stranger, has expired or is not valid yet \(from .*Z until .*Z\)/;
 
+const WITHOUT_TLS = {
+  pg: /no encryption/,
+  mysql: /insecure transport are prohibited/,
+  mariadb: /Access denied for user/,
+};
+
 /** The faults of a job's way to a database. `make`: the job with that part of it changed. */
 function databaseFaults(of: Databases, make: (part: object) => Job, part: string): Fault[] {
   const tls = new RegExp(`${part}\\.tls`);
@@ -384,7 +390,7 @@ function databaseFaults(of: Databases, make: (part: object) => Job, part: string
     {
       what: "no TLS",
       job: make({ tls: false }),
-      says: of === "pg" ? /no encryption/ : /insecure transport are prohibited/,
+      says: WITHOUT_TLS[of],
       cure: tls,
     },
   ];
