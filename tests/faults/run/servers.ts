@@ -29,10 +29,10 @@ export class Servers implements AsyncDisposable {
   }
 
   /** Starts three brokers and databases on free ports. */
-  static async start(only: readonly Part[] = USUAL_PARTS): Promise<Servers> {
+  static async start(parts: readonly Part[] = USUAL_PARTS): Promise<Servers> {
     const name = `faults-${Deno.pid}`;
     const port_offset = freePortOffset(STACK_PORTS);
-    const info = await up({ name, port_offset, docker: false, only: [...only] });
+    const info = await up({ name, port_offset, docker: false, only: [...parts] });
     const { kafka, pg, mysql, mariadb, dir } = info;
     const stack = { kafka: kafka!, pg: pg!, mysql: mysql!, dir };
     return new Servers(name, mariadb === undefined ? stack : { ...stack, mariadb });
