@@ -1,6 +1,7 @@
 /** Drops changes that came before: a position that is not greater than the last one of its source. */
 import type { Change, SourceIdentity } from "../change.ts";
 import { sourceId } from "../formats/format.ts";
+import { POSITION_LENGTH } from "../position.ts";
 
 /** The last positions of one partition, by source. A copy per batch, so that a batch can be given up. */
 export class Repetitions {
@@ -8,17 +9,33 @@ export class Repetitions {
   /** Source of the last change and its id: a partition rarely has more than one. */
   #identity: SourceIdentity | undefined;
   #source = "";
-  #last = "";
+  /** The last position; undefined: it is the text that stands in `#memory`. */
+  #last: string | undefined = "";
+  #memory: Uint8Array = NOWHERE;
+  #at = 0;
 
   constructor(positions: ReadonlyMap<string, string>) {
     this.#positions = new Map(positions);
   }
 
   /** Whether the change is new; from then on it is not. */
-  isNew(change: Change): boolean {
-    if (change.source !== this.#identity) this.#turnTo(change.source);
-    if (change.position <= this.#last) return false;
-    this.#last = change.position;
+  isNew({ source, position }: Pick<Change, "source" | "position">): boolean {
+    if (source !== this.#identity) this.#turnTo(source);
+    if (position <= this.#text()) return false;
+    this.#last = position;
+    return true;
+  }
+
+  /** The same for a position that is the text from `at` on in `memory`, good until `positions`. */
+  isNewAt(source: SourceIdentity, memory: Uint8Array, at: number): boolean {
+    if (source !== this.#identity) this.#turnTo(source);
+    const isNew = this.#last === undefined
+      ? isGreater(memory, at, this.#memory, this.#at)
+      : textAt(memory, at) > this.#last;
+    if (!isNew) return false;
+    this.#last = undefined;
+    this.#memory = memory;
+    this.#at = at;
     return true;
   }
 
@@ -36,6 +53,23 @@ export class Repetitions {
   }
 
   #keep(): void {
-    if (this.#last !== "") this.#positions.set(this.#source, this.#last);
+    if (this.#text() !== "") this.#positions.set(this.#source, this.#text());
   }
+
+  #text(): string {
+    return this.#last ??= textAt(this.#memory, this.#at);
+  }
+}
+
+const NOWHERE = new Uint8Array();
+
+function textAt(memory: Uint8Array, at: number): string {
+  return String.fromCharCode(...memory.subarray(at, at + POSITION_LENGTH));
+}
+
+/** Compares positions as text: they are of one length. */
+function isGreater(memory: Uint8Array, at: number, other: Uint8Array, other_at: number): boolean {
+  let index = 0;
+  while (index < POSITION_LENGTH && memory[at + index] === other[other_at + index]) index++;
+  return index < POSITION_LENGTH && memory[at + index]! > other[other_at + index]!;
 }
