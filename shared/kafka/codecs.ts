@@ -4,10 +4,10 @@ import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync }
 import {
   crc32c as wasmCrc32c,
   lz4Compress,
-  lz4Decompress,
   snappyCompress,
   snappyDecompress,
 } from "@platformatic/wasm-utils";
+import { lz4Decompress } from "../wire/lz4.ts";
 
 /** Name of a compression as Kafka's `compression.type` spells it. */
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
@@ -37,7 +37,7 @@ export const codecs: Readonly<Record<Compression, Codec>> = {
   lz4: {
     id: 3,
     compress: (bytes) => lz4Compress(asBuffer(bytes)),
-    decompress: (bytes) => lz4Decompress(asBuffer(bytes)),
+    decompress: lz4Decompress,
   },
   zstd: {
     id: 4,
