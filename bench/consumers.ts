@@ -7,7 +7,7 @@ import type { ConsumeSummary } from "../shared/pipeline/consume.ts";
 import { testStack } from "../tests/stack.ts";
 import { type CommandSpec, parseCommand } from "../workers/cli/arguments.ts";
 import { EXIT_DONE } from "../workers/cli/main.ts";
-import { count } from "../workers/cli/progress.ts";
+import { count } from "../workers/cli/figures.ts";
 import { table } from "../workers/cli/table.ts";
 import { Backlog, type Made } from "./consumers/backlog.ts";
 import { type FleetResult, runFleet, type Way } from "./consumers/fleet.ts";

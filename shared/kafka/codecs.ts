@@ -17,8 +17,12 @@ export interface Codec {
   /** Its number in the attributes of a record batch. */
   readonly id: number;
   compress(bytes: Uint8Array): Uint8Array;
-  decompress(bytes: Uint8Array): Uint8Array;
+  /** May put what it makes into memory that `take` gives. */
+  decompress(bytes: Uint8Array, take?: TakeBytes): Uint8Array;
 }
+
+/** Gives so many bytes of memory. */
+export type TakeBytes = (length: number) => Uint8Array;
 
 /** All compressions by name. */
 export const codecs: Readonly<Record<Compression, Codec>> = {
@@ -51,12 +55,12 @@ export const codecs: Readonly<Record<Compression, Codec>> = {
 const byId = new Map(Object.values(codecs).map((codec) => [codec.id, codec]));
 
 /** Decompresses by the number in a batch's attributes; throws a RangeError for an unknown one. */
-export function decompress(id: number, bytes: Uint8Array): Uint8Array {
+export function decompress(id: number, bytes: Uint8Array, take?: TakeBytes): Uint8Array {
   const codec = byId.get(id);
   if (codec === undefined) {
     throw new RangeError(`Cannot decompress a record batch: codec ${id} is none of 0 to 4`);
   }
-  return codec.decompress(bytes);
+  return codec.decompress(bytes, take);
 }
 
 /** CRC-32C of the bytes, unsigned. */

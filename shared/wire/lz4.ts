@@ -45,10 +45,13 @@ function open(): Decoder {
 }
 
 /**
- * The content of a frame, as bytes of its own. Checksums are not compared: a record batch has its own.
- * Throws RangeError for bytes that are no frame.
+ * The content of a frame, in memory that `take` gives. Checksums are not compared: a record batch has
+ * its own. Throws RangeError for bytes that are no frame.
  */
-export function lz4Decompress(frame: Uint8Array): Uint8Array<ArrayBuffer> {
+export function lz4Decompress(
+  frame: Uint8Array,
+  take = (length: number): Uint8Array => new Uint8Array(length),
+): Uint8Array {
   decoder ??= open();
   const { memory } = decoder;
   const begin = Math.ceil((frame.length + SLACK_BYTES) / SLACK_BYTES) * SLACK_BYTES;
@@ -56,7 +59,9 @@ export function lz4Decompress(frame: Uint8Array): Uint8Array<ArrayBuffer> {
   new Uint8Array(memory.buffer).set(frame);
   try {
     const end = decodeBlocks(decoder, frame, begin);
-    return new Uint8Array(memory.buffer, begin, end - begin).slice();
+    const content = take(end - begin);
+    content.set(new Uint8Array(memory.buffer, begin, end - begin));
+    return content;
   } finally {
     if (memory.buffer.byteLength > KEPT_BYTES) decoder = undefined;
   }

@@ -6,7 +6,7 @@ import type { Bench, BenchRow } from "../../bench/bench.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
-import { count } from "../cli/progress.ts";
+import { count } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
