@@ -11,7 +11,7 @@ export const sink: SinkModule<"none"> = { options: noneOptions, create: () => ne
 
 /** Takes every change and keeps none: each is told by its operation and position. */
 export class NoneSink implements Sink {
-  readonly reads_rows = false;
+  readonly reads_rows: boolean = false;
   readonly #accepted = new Map<string, number>();
 
   open(): Promise<Standing | undefined> {

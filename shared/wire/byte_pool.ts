@@ -25,7 +25,7 @@ export class BytePool {
    * Takes back what `take` gave: whoever reads it later gets a TypeError. False: it is not from here.
    */
   give({ buffer }: Uint8Array): boolean {
-    if (!(buffer instanceof ArrayBuffer) || !this.#taken.has(buffer)) return false;
+    if (!(buffer instanceof ArrayBuffer) || !this.#taken.delete(buffer)) return false;
     const memory = buffer.transfer(); // the same memory, out of reach of the views of it
     this.#free.push(memory);
     this.#free_bytes += memory.byteLength;
