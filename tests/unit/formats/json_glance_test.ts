@@ -5,8 +5,9 @@ import type { Glance } from "../../../shared/formats/format.ts";
 import { format } from "../../../shared/formats/json.ts";
 import type { InRecord } from "../../../shared/kafka/port.ts";
 import { POSITION_LENGTH } from "../../../shared/position.ts";
-import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { PackedRecords } from "../../../shared/wire/packed_records.ts";
 import { readRecordBatches, RecordBatchWriter } from "../../../shared/wire/record_batch.ts";
+import { encoded } from "../../encoded.ts";
 import { change as plainRow } from "../sinks/fixtures.ts";
 import { change } from "./arbitrary.ts";
 
@@ -20,12 +21,12 @@ const stamp = { producer_id: -1n, producer_epoch: -1, base_sequence: -1 };
 /** Records as a fetch brings them: side by side in one piece of memory. */
 function fetched(values: readonly (string | Uint8Array | null)[]): InRecord[] {
   const records = values.map((value) => ({ key: "{}", value, timestamp_ms: 0 }));
-  const { bytes } = plain.write(records, 0, Infinity, stamp);
+  const { bytes } = plain.write(PackedRecords.of(records), 0, Infinity, stamp);
   return readRecordBatches(bytes, 0, () => assert.fail("nothing is compressed")).records;
 }
 
-const encoded = (changes: readonly Change[]) =>
-  changes.map((change) => format.encode(change, new ByteArena()).value);
+const values = (changes: readonly Change[]) =>
+  changes.map((change) => encoded(format, change).value);
 
 /** What a glance tells, with the position as text; undefined: nothing. */
 function glance(record: InRecord, schemas: () => Change["table"]) {
@@ -60,7 +61,7 @@ Deno.test("a glance tells what decoding does, or nothing", () => {
   let told = 0;
   fc.assert(fc.property(changes, (changes) => {
     const schemas = () => changes[0]!.table;
-    for (const record of fetched(encoded(changes))) {
+    for (const record of fetched(values(changes))) {
       const found = glance(record, schemas);
       const expected = decoded(record, schemas);
       if (found !== undefined) {
@@ -73,15 +74,15 @@ Deno.test("a glance tells what decoding does, or nothing", () => {
 });
 
 Deno.test("a glance at bytes that are damaged tells what decoding does, throws nothing, and reads no other record", () => {
-  const torn = fc.tuple(changes, fc.nat(), fc.nat(255), fc.nat());
+  const damage = fc.tuple(changes, fc.nat(), fc.nat(255), fc.nat());
   fc.assert(
-    fc.property(torn, ([changes, at, byte, cut]) => {
+    fc.property(damage, ([changes, at, byte, cut]) => {
       const schemas = () => changes[0]!.table;
-      const values = encoded(changes).map((value) => new Uint8Array(value as Uint8Array));
-      const last = values.at(-1)!;
+      const whole = values(changes);
+      const last = whole.pop()!;
       last[at % last.length] = byte;
-      values[values.length - 1] = last.subarray(0, cut % 3 === 0 ? cut % last.length : last.length);
-      const records = fetched([...values, ...encoded(changes.slice(0, 1))]);
+      const torn = last.subarray(0, cut % 3 === 0 ? cut % last.length : last.length);
+      const records = fetched([...whole, torn, ...values(changes.slice(0, 1))]);
       decoded(records[0]!, schemas);
       const damaged = records.at(-2)!;
       const end = damaged.value_at! + damaged.value_length!;
@@ -94,7 +95,7 @@ Deno.test("a glance at bytes that are damaged tells what decoding does, throws n
 
 Deno.test("a glance tells nothing of tombstones, of other tables, and before one was decoded", () => {
   const first = plainRow(1, "c", { after: [1, "news", null] });
-  const [record, tombstone] = fetched([...encoded([first]), null]);
+  const [record, tombstone] = fetched([...values([first]), null]);
   const schemas = () => first.table;
   assert.equal(glance(record!, schemas), undefined);
   decoded(record!, schemas);
@@ -105,5 +106,5 @@ Deno.test("a glance tells nothing of tombstones, of other tables, and before one
     source: { ...first.source, name: "other" },
     transaction: { ...first.transaction }, // the writer keeps what a transaction's changes share
   };
-  assert.equal(glance(fetched(encoded([renamed]))[0]!, schemas), undefined);
+  assert.equal(glance(fetched(values([renamed]))[0]!, schemas), undefined);
 });
