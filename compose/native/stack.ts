@@ -69,6 +69,8 @@ export interface UpOptions {
   docker?: boolean;
   /** Servers that demand TLS, logins and rights; a stack stays what it was made as. @default false */
   secure?: boolean;
+  /** Settings of the brokers that this call starts, beside the stack's own. @default none */
+  brokers?: Readonly<Record<string, string>>;
   progress?: (event: StackProgress) => void;
 }
 
@@ -129,7 +131,7 @@ export async function up(options: UpOptions = {}): Promise<StackInfo> {
       await writeState(info);
       return info;
     }
-    const start = new Start(info, options.progress ?? (() => {}));
+    const start = new Start(info, options);
     try {
       await allSettled(parts.map((part) => BRING_UP[part](start)));
       return info;
@@ -214,12 +216,15 @@ async function engineFor(docker: boolean | undefined): Promise<StackInfo["engine
 /** One run of `up`: the state as it grows, and what was started, to take it back on failure. */
 class Start {
   readonly info: StackInfo;
+  /** Settings of the brokers beside the stack's own. */
+  readonly brokers: Readonly<Record<string, string>>;
   readonly #progress: (event: StackProgress) => void;
   readonly #started: ServerInfo[] = [];
   #saving: Promise<void> = Promise.resolve();
 
-  constructor(info: StackInfo, progress: (event: StackProgress) => void) {
+  constructor(info: StackInfo, { brokers = {}, progress = () => {} }: UpOptions) {
     this.info = info;
+    this.brokers = brokers;
     this.#progress = progress;
   }
 
@@ -347,6 +352,7 @@ async function bringKafkaUp(start: Start): Promise<void> {
         cluster: cluster_id,
         folder: start.folder(name),
         ...secured === undefined ? {} : { secured },
+        more: start.brokers,
         log,
         note,
       }));

@@ -8,7 +8,7 @@ import { type FaultName, faults } from "../../tests/faults/mod.ts";
 import type { RunResult } from "../../tests/faults/run/run.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
-import { count } from "../cli/progress.ts";
+import { count } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 
 /** A run of minutes; the tests take fewer. */

@@ -5,7 +5,7 @@ import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_STOPPED, host } from "../cli/host.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
-import { count } from "../cli/progress.ts";
+import { count } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 import { Project } from "../containers/project.ts";
 import { Trial, type TrialOptions, type TrialReport } from "../containers/trial.ts";
