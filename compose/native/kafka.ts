@@ -6,7 +6,6 @@ import { dirname, join } from "node:path";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { findJava, type Java } from "./java.ts";
 import { downloadJars } from "./maven.ts";
-import { proxiedSettings } from "./netem.ts";
 import type { Note } from "./packages.ts";
 import { exists } from "./paths.ts";
 import {
@@ -69,21 +68,21 @@ export async function startBroker(
     folder: string;
     /** Demand TLS, a login and rights. */
     secured?: { certificates: Certificates; users: BrokerAccounts };
-    /** Send peers, captures and consumers through proxies, whose ports have this offset. */
-    netem?: { port_offset: number };
+    /** Settings beside the stack's own. */
+    more?: Readonly<Record<string, string>>;
     log: string;
     note: Note;
   },
 ): Promise<ServerProcess> {
-  const { node, ports, cluster, folder, secured, netem, log, note } = options;
+  const { node, ports, cluster, folder, secured, log, note } = options;
   const data = join(folder, "data");
   const settings = join(folder, "server.properties");
   await makePrivateFolder(folder);
   await Deno.writeTextFile(join(folder, "log4j.properties"), LOGGING);
-  const more = secured === undefined
-    ? netem === undefined ? {} : proxiedSettings(node, ports, netem.port_offset)
+  const security = secured === undefined
+    ? {}
     : securedSettings(await copyPems(folder, secured.certificates, "broker"), secured.users);
-  const text = brokerSettings(node, ports, data, more);
+  const text = brokerSettings(node, ports, data, { ...security, ...options.more });
   await Deno.writeTextFile(settings, text, { mode: 0o600 });
   await giveToServerUser(folder);
   const java = [

@@ -1,5 +1,6 @@
 /**
- * The stack: three Kafka brokers, PostgreSQL and MySQL on this machine, started side by side.
+ * The stack: three Kafka brokers, PostgreSQL, MySQL and, where it is asked for, MariaDB on this machine,
+ * started side by side.
  * Nothing here ends the process or prints; commands and tests call it alike.
  */
 
@@ -16,15 +17,17 @@ import {
   startBroker,
 } from "./kafka.ts";
 import { removeStackLock, withStackLock } from "./lock.ts";
+import { MARIADB_PORT, mariadbSoftware, mariadbVersion, startMariadb } from "./mariadb.ts";
+import { MYSQL_PORT, mysqlSoftware, mysqlVersion, probeMysql, startMysql } from "./mysql.ts";
+import { finishServer } from "./mysql_server.ts";
 import {
-  finishMysql,
-  MYSQL_PORT,
-  mysqlSoftware,
-  mysqlVersion,
-  probeMysql,
-  startMysql,
-} from "./mysql.ts";
-import { linkBrokers, listenerPorts, proxyApi, type Way, waysOf } from "./netem.ts";
+  linkBrokers,
+  listenerPorts,
+  proxiedSettings,
+  proxyApi,
+  type Way,
+  waysOf,
+} from "./netem.ts";
 import type { Note } from "./packages.ts";
 import { exists, stackFolder } from "./paths.ts";
 import { demandFree } from "./ports.ts";
@@ -48,6 +51,7 @@ import {
   readState,
   type ServerInfo,
   type StackInfo,
+  USUAL_PARTS,
   writeState,
 } from "./state.ts";
 
@@ -59,7 +63,7 @@ import {
 } from "./toxiproxy.ts";
 
 export type { Part, ServerInfo, StackInfo };
-export { PARTS };
+export { PARTS, USUAL_PARTS };
 
 /** What one part of the stack is doing. */
 export interface StackProgress {
@@ -75,7 +79,7 @@ export interface UpOptions {
   name?: string;
   /** Added to every default port. @default the stack's own, or 0 for a new one */
   port_offset?: number;
-  /** @default all parts */
+  /** @default those that the stack has, of a new one all but MariaDB */
   only?: Part[];
   /** Containers instead of processes. @default only where the native stack cannot run */
   docker?: boolean;
@@ -83,6 +87,8 @@ export interface UpOptions {
   secure?: boolean;
   /** Proxies on the links; a stack stays what it was made as. @default false */
   netem?: boolean;
+  /** Settings of the brokers that this call starts, beside the stack's own. @default none */
+  brokers?: Readonly<Record<string, string>>;
   progress?: (event: StackProgress) => void;
 }
 
@@ -105,6 +111,7 @@ export const STACK_PORTS: readonly number[] = [
   ...KAFKA_PORTS.flatMap(({ broker, controller }) => [broker, controller]),
   POSTGRES_PORT,
   MYSQL_PORT,
+  MARIADB_PORT,
 ];
 
 /** The same for a stack with proxies on its links. */
@@ -119,9 +126,21 @@ const DEFAULT_NAME = "default";
 const READY_PATIENCE_MS = 90_000;
 const PROBE_INTERVAL_MS = 100;
 /** Databases write their caches out; the last broker waits 5 s for a quorum that is no more. */
-const STOP_PATIENCE_MS = { netem: 20_000, kafka: 20_000, pg: 30_000, mysql: 30_000 };
+const STOP_PATIENCE_MS = {
+  netem: 20_000,
+  kafka: 20_000,
+  pg: 30_000,
+  mysql: 30_000,
+  mariadb: 30_000,
+};
 /** PostgreSQL's SIGTERM waits for its clients to leave; SIGINT does not. */
-const STOP_SIGNAL = { netem: "SIGTERM", kafka: "SIGTERM", pg: "SIGINT", mysql: "SIGTERM" } as const;
+const STOP_SIGNAL = {
+  netem: "SIGTERM",
+  kafka: "SIGTERM",
+  pg: "SIGINT",
+  mysql: "SIGTERM",
+  mariadb: "SIGTERM",
+} as const;
 const LOG_LINES = 15;
 
 /**
@@ -134,13 +153,17 @@ export async function up(options: UpOptions = {}): Promise<StackInfo> {
   checkName(name);
   return await withStackLock(name, async () => {
     const info = await stateFor(name, options);
-    const parts = options.only ?? [...PARTS];
+    const parts = options.only ?? PARTS.filter((part) => part !== "mariadb" || info.mariadb);
     if (info.engine === "docker") {
-      await dockerUp(info, parts, options.progress ?? (() => {}));
+      const contained = parts.filter((part) => part !== "mariadb");
+      if (contained.length < parts.length) {
+        throw new ConfigError("There is no container of MariaDB.", { cure: "leave --docker out" });
+      }
+      await dockerUp(info, contained, options.progress ?? (() => {}));
       await writeState(info);
       return info;
     }
-    const start = new Start(info, options.progress ?? (() => {}));
+    const start = new Start(info, options);
     try {
       if (info.netem) await bringProxiesUp(start);
       await allSettled(parts.map((part) => BRING_UP[part](start)));
@@ -211,12 +234,13 @@ function movePorts(info: StackInfo, offset: number): void {
   info.port_offset = offset;
   if (info.pg) info.pg.port = POSTGRES_PORT + offset;
   if (info.mysql) info.mysql.port = MYSQL_PORT + offset;
+  if (info.mariadb) info.mariadb.port = MARIADB_PORT + offset;
   if (info.kafka) info.kafka.brokers = brokerAddresses(offset);
 }
 
 /** The passwords of data stand in the state file only, so data without it is of no use. */
 async function refuseDataWithoutState(dir: string, name: string): Promise<void> {
-  for (const folder of ["postgres", "mysql", "kafka-1"]) {
+  for (const folder of ["postgres", "mysql", "mariadb", "kafka-1"]) {
     if (!await exists(join(dir, folder))) continue;
     throw new ConfigError(`${join(dir, folder)} holds data of a stack whose stack.json is gone.`, {
       cure: `delete it: deno task stack down --wipe --name ${name}`,
@@ -234,12 +258,15 @@ async function engineFor(docker: boolean | undefined): Promise<StackInfo["engine
 /** One run of `up`: the state as it grows, and what was started, to take it back on failure. */
 class Start {
   readonly info: StackInfo;
+  /** Settings of the brokers beside the stack's own. */
+  readonly brokers: Readonly<Record<string, string>>;
   readonly #progress: (event: StackProgress) => void;
   readonly #started: ServerInfo[] = [];
   #saving: Promise<void> = Promise.resolve();
 
-  constructor(info: StackInfo, progress: (event: StackProgress) => void) {
+  constructor(info: StackInfo, { brokers = {}, progress = () => {} }: UpOptions) {
     this.info = info;
+    this.brokers = brokers;
     this.#progress = progress;
   }
 
@@ -336,7 +363,8 @@ async function serverError(server: ServerInfo, what: string, cause: unknown): Pr
 const BRING_UP: Record<Part, (start: Start) => Promise<void>> = {
   kafka: bringKafkaUp,
   pg: bringPostgresUp,
-  mysql: bringMysqlUp,
+  mysql: (start) => bringMysqlUp(start, "mysql"),
+  mariadb: (start) => bringMysqlUp(start, "mariadb"),
 };
 
 /** Where the brokers of a stack with this offset listen. */
@@ -387,14 +415,14 @@ async function bringKafkaUp(start: Start): Promise<void> {
   info.versions["java"] = software.java.version;
   const { cluster_id, users } = info.kafka;
   const secured = certificates && users && { certificates, users };
-  const netem = info.netem ? { port_offset: info.port_offset } : undefined;
   await allSettled(ports.map(({ broker, controller }, index) => {
     const name = `kafka-${index + 1}`;
-    const more = netem === undefined ? [] : listenerPorts(index + 1, netem.port_offset);
+    const listeners = info.netem ? listenerPorts(index + 1, info.port_offset) : [];
+    const proxied = info.netem ? proxiedSettings(index + 1, ports, info.port_offset) : {};
     return start.server(
       "kafka",
       name,
-      [broker, controller, ...more],
+      [broker, controller, ...listeners],
       (log) =>
         startBroker(software, {
           node: index + 1,
@@ -402,7 +430,7 @@ async function bringKafkaUp(start: Start): Promise<void> {
           cluster: cluster_id,
           folder: start.folder(name),
           ...secured === undefined ? {} : { secured },
-          ...netem === undefined ? {} : { netem },
+          more: { ...proxied, ...start.brokers },
           log,
           note,
         }),
@@ -440,24 +468,41 @@ async function bringPostgresUp(start: Start): Promise<void> {
   note("ready");
 }
 
-async function bringMysqlUp(start: Start): Promise<void> {
+/** The two servers that speak MySQL's protocol. */
+const MYSQLS = {
+  mysql: {
+    unpack: mysqlSoftware,
+    version: mysqlVersion,
+    port: MYSQL_PORT,
+    launch: startMysql,
+  },
+  mariadb: {
+    unpack: mariadbSoftware,
+    version: mariadbVersion,
+    port: MARIADB_PORT,
+    launch: startMariadb,
+  },
+};
+
+async function bringMysqlUp(start: Start, part: keyof typeof MYSQLS): Promise<void> {
   const { info } = start;
-  const note = start.note("mysql");
-  const software = await mysqlSoftware(note);
+  const { unpack, version, port, launch } = MYSQLS[part];
+  const note = start.note(part);
+  const software = await unpack(note);
   const certificates = await start.certificates();
-  const database = info.mysql ??= newDatabase(MYSQL_PORT + info.port_offset, certificates?.ca);
-  info.versions["mysql"] = mysqlVersion(software);
-  await start.server("mysql", "mysql", [database.port], (log) =>
-    startMysql(software, {
-      folder: start.folder("mysql"),
+  const database = info[part] ??= newDatabase(port + info.port_offset, certificates?.ca);
+  info.versions[part] = version(software);
+  await start.server(part, part, [database.port], (log) =>
+    launch(software, {
+      folder: start.folder(part),
       log,
       port: database.port,
       accounts: database.users,
       certificates,
       note,
     }));
-  await start.ready("mysql", () => probeMysql(database));
-  await finishMysql(start.folder("mysql"));
+  await start.ready(part, () => probeMysql(database));
+  await finishServer(start.folder(part));
   note("ready");
 }
 
@@ -516,7 +561,7 @@ export function environment(info: StackInfo): Record<string, string> {
   const variables: Record<string, string> = { LIST_SYNC_STACK: join(info.dir, "stack.json") };
   if (info.kafka) variables["KAFKA_BROKERS"] = info.kafka.brokers.join(",");
   if (info.netem) Object.assign(variables, proxiedEnvironment(info.port_offset));
-  const ca = info.kafka?.ca ?? info.pg?.ca ?? info.mysql?.ca;
+  const ca = info.kafka?.ca ?? info.pg?.ca ?? info.mysql?.ca ?? info.mariadb?.ca;
   if (ca !== undefined) variables["CA_FILE"] = ca;
   for (const role of ["capture", "consume"] as const) {
     const account = info.kafka?.users?.[role];
@@ -524,7 +569,8 @@ export function environment(info: StackInfo): Record<string, string> {
     variables[`KAFKA_${role.toUpperCase()}_USER`] = account.user;
     variables[`KAFKA_${role.toUpperCase()}_PASSWORD`] = account.password;
   }
-  for (const [prefix, database] of [["PG", info.pg], ["MYSQL", info.mysql]] as const) {
+  const databases = { PG: info.pg, MYSQL: info.mysql, MARIADB: info.mariadb };
+  for (const [prefix, database] of Object.entries(databases)) {
     if (database === undefined) continue;
     const { replicator, writer, admin } = database.users;
     Object.assign(variables, {

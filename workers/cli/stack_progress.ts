@@ -7,6 +7,7 @@ const TITLES: Record<ServerInfo["part"], string> = {
   kafka: "Kafka",
   pg: "PostgreSQL",
   mysql: "MySQL",
+  mariadb: "MariaDB",
 };
 const TITLE_WIDTH = Math.max(...Object.values(TITLES).map((title) => title.length));
 const BAR_WIDTH = 20;

@@ -6,7 +6,7 @@ import type { Bench, BenchRow } from "../../bench/bench.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
-import { count } from "../cli/progress.ts";
+import { count } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
@@ -41,6 +41,9 @@ const SPEC: CommandSpec = {
 };
 
 async function main(): Promise<number> {
+  if (Deno.args[0] === "consumers") {
+    return await (await import("../../bench/consumers.ts")).main(Deno.args.slice(1));
+  }
   const parsed = parseCommand(SPEC, Deno.args);
   if (parsed === "help") return EXIT_DONE;
   const { options, positionals: [name] } = parsed;

@@ -2,7 +2,7 @@
 import { loadScenario, type Scenario as Conditions } from "../../../netem/scenario.ts";
 import { ToxiproxyBackend } from "../../../netem/toxiproxy.ts";
 import type { CaptureSummary } from "../../../shared/pipeline/capture.ts";
-import { count } from "../../../workers/cli/progress.ts";
+import { count } from "../../../workers/cli/figures.ts";
 import { table } from "../../../workers/cli/table.ts";
 import { databases, type TestDatabase } from "../../databases.ts";
 import { Scenario } from "../../scenario.ts";
