@@ -12,7 +12,7 @@ const BAR = 11;
 const GAP = 10;
 const TITLE = 34;
 const AXIS = 26;
-const TICKS = 4;
+const TICKS = 6;
 
 /** Readable on white and on black alike. */
 const INK = "#7a7f87";
@@ -30,7 +30,7 @@ interface Bars {
   readonly row: string;
   readonly peer: string;
   readonly ours: Spread;
-  readonly theirs: Spread | null;
+  readonly theirs: Spread;
 }
 
 const CHARTED: readonly FigureName[] = ["per_second", "p50_ms", "p99_ms", "seconds"];
@@ -71,9 +71,9 @@ function panelsOf(rows: readonly RowResult[]): Panel[] {
   const memory = {
     title: "peak memory of a process, MB; less is better",
     bars: rows.flatMap(({ row, peer, ours_peak_bytes: ours, theirs_peak_bytes: theirs }) =>
-      ours === null
+      ours === null || theirs === null
         ? []
-        : [{ row, peer, ours: inMegabytes(ours), theirs: theirs && inMegabytes(theirs) }]
+        : [{ row, peer, ours: inMegabytes(ours), theirs: inMegabytes(theirs) }]
     ),
   };
   return [...figures, memory].filter(({ bars }) => bars.length > 0);
@@ -93,17 +93,19 @@ function heightOf({ bars }: Panel): number {
 }
 
 function panelText({ title, bars }: Panel): string {
-  const longest = Math.max(...bars.flatMap(({ ours, theirs }) => [ours.most, theirs?.most ?? 0]));
+  const longest = Math.max(...bars.flatMap(({ ours, theirs }) => [ours.most, theirs.most]));
   const step = tickStep(longest / TICKS);
   const scale = (WIDTH - LABELS - VALUES) / longest;
   const bottom = TITLE + bars.length * (2 * BAR + GAP);
   const ticks = Array.from({ length: Math.floor(longest / step) + 1 }, (_, at) => at * step);
   return [
-    label(0, 22, title, 'font-weight="bold" font-size="12"'),
+    label(4, 22, title, 'font-weight="bold" font-size="12"'),
     ...ticks.map((value) => {
       const x = LABELS + value * scale;
       return `<line x1="${x}" y1="${TITLE - 4}" x2="${x}" y2="${bottom}" stroke="${INK}" ` +
-        `stroke-opacity="0.3"/>${label(x, bottom + 14, number(value), 'text-anchor="middle"')}`;
+        `stroke-opacity="0.3"/>${
+          label(x, bottom + 14, value.toLocaleString("en"), 'text-anchor="middle"')
+        }`;
     }),
     ...bars.map((pair, at) => barsText(pair, TITLE + at * (2 * BAR + GAP), scale)),
   ].join("\n");
@@ -113,7 +115,7 @@ function barsText({ row, peer, ours, theirs }: Bars, y: number, scale: number): 
   return [
     label(LABELS - 8, y + BAR + 4, row, 'text-anchor="end"'),
     bar(ours, y, scale, OURS, number(ours.median)),
-    theirs === null ? "" : bar(theirs, y + BAR, scale, THEIRS, `${number(theirs.median)} ${peer}`),
+    bar(theirs, y + BAR, scale, THEIRS, `${number(theirs.median)} ${peer}`),
   ].join("");
 }
 

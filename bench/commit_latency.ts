@@ -14,8 +14,8 @@ import { type BenchTopic, stackKafka } from "./topic.ts";
 const TRANSACTIONS_PER_SECOND = 100;
 /** While one waits for its commit the other goes on. */
 const CONNECTIONS = 2;
-/** The first ones warm the processes up. */
-const LEFT_OUT = 1 / 5;
+/** So long is written before it counts: a Java that has just started compiles for seconds. */
+const WARM_UP_SECONDS = 10;
 /** Of the rate: with less, the figure is one of another rate. */
 const LEAST_SHARE = 0.9;
 /** The last change is late by seconds at most; then something is lost. */
@@ -40,9 +40,10 @@ export interface Load {
  * the consumer is handed the record.
  */
 export async function commitLatency(way: Way, load: Load): Promise<Measured["figures"]> {
-  const transactions = load.seconds * TRANSACTIONS_PER_SECOND;
-  const commits_ms = new Float64Array(transactions);
-  const ages = new Ages(commits_ms, transactions * load.rate / TRANSACTIONS_PER_SECOND);
+  const warm_up_seconds = Math.min(WARM_UP_SECONDS, load.seconds);
+  const seconds = warm_up_seconds + load.seconds;
+  const commits_ms = new Float64Array(seconds * TRANSACTIONS_PER_SECOND);
+  const ages = new Ages(commits_ms, seconds * load.rate);
   const consumer = await readInto(ages, way.topic);
   try {
     await writeAll(way, load, commits_ms);
@@ -50,7 +51,7 @@ export async function commitLatency(way: Way, load: Load): Promise<Measured["fig
   } finally {
     await consumer.close();
   }
-  const counted = ages.values.subarray(Math.floor(ages.values.length * LEFT_OUT));
+  const counted = ages.values.subarray(warm_up_seconds * load.rate);
   return {
     p50_ms: quantile(counted, 0.5),
     p95_ms: quantile(counted, 0.95),
@@ -146,7 +147,8 @@ async function writeAll({ db, table }: Way, load: Load, commits_ms: Float64Array
     Array.from({ length: CONNECTIONS }, () => writers[db.database.kind](options)),
   );
   await Promise.all(connections.map(work));
-  const rate = load.rate * load.seconds * 1000 / (performance.now() - began);
+  const seconds = (performance.now() - began) / 1000;
+  const rate = commits_ms.length / TRANSACTIONS_PER_SECOND * load.rate / seconds;
   if (rate < load.rate * LEAST_SHARE) {
     throw new Error(`${db.name} took ${Math.round(rate)} of ${load.rate} rows a second`);
   }

@@ -13,7 +13,7 @@ const OLD_SYSTEM_SECONDS = 51;
 export function pipelineRow(name: DatabaseName, format: FormatName): Row {
   return {
     work: `seed + capture + consume + verify, ${name}, ${format}`,
-    peer: "the old system",
+    peer: "the old system, 1 M",
     aim: "15 s",
     figures: ["seconds"],
     prepare: (options) => prepare(stackDatabase(name), format, options),

@@ -29,7 +29,7 @@ const SPEC: CommandSpec = {
       help: "Changes, rows or records of each backlog.",
       default: 1_000_000,
     },
-    "latency-seconds": { type: "number", help: "How long a latency is measured.", default: 15 },
+    "latency-seconds": { type: "number", help: "How long a latency is measured.", default: 10 },
     "json": { type: "boolean", help: "Print one JSON object on stdout." },
     "save": {
       type: "boolean",
