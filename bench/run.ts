@@ -2,7 +2,7 @@
 import { describe } from "../shared/errors.ts";
 import type { Measured, Round, RoundOptions, Row } from "./bench.ts";
 import { untilIdle } from "./machine.ts";
-import { type RowResult, rowResult } from "./results.ts";
+import { type Rounds, type RowResult, rowResult } from "./results.ts";
 import { type RowName, rows } from "./rows/mod.ts";
 
 /** Ours alone, before anything counts: brokers that have just started run interpreted code. */
@@ -25,34 +25,34 @@ type Side = "ours" | "theirs";
 /** Answers the results of the rows that have any, and the names of those that failed in a round. */
 export async function runRows(options: RunOptions) {
   const { names, changes, latency_seconds, tell } = options;
-  const taken = new Map<RowName, Record<Side, Measured[]>>();
+  const taken = new Map<RowName, Rounds>();
   const failed = new Set<RowName>();
-  const attempt = async (name: RowName, what: string, work: () => Promise<void>) => {
-    try {
-      await work();
-    } catch (error) {
-      failed.add(name);
-      tell(`${what} ${name} FAILED: ${describe(error)}`);
-    }
-  };
   const warmUp: RoundOptions = {
     changes: Math.min(changes, WARM_UP.changes),
     latency_seconds: WARM_UP.latency_seconds,
     with_peer: false,
   };
-  for (const name of names) await attempt(name, "warm-up", () => warm(rows[name], warmUp));
+  for (const name of names) {
+    await warm(rows[name], warmUp).catch((error) => tell(`warm-up ${name}: ${describe(error)}`));
+  }
   let results: RowResult[] = [];
   for (let number = 1; number <= options.rounds; number++) {
     for (const name of names) {
-      await attempt(name, `round ${number}`, async () => {
+      try {
         const round = { changes, latency_seconds, with_peer: true };
         const measured = await bothSides(rows[name], round, number % 2 === 1);
+        const before = taken.get(name) ?? { ours: [], theirs: [] };
+        taken.set(name, {
+          ours: [...before.ours, measured.ours],
+          theirs: [...before.theirs, measured.theirs],
+        });
         for (const side of ["ours", "theirs"] as const) {
-          taken.getOrInsertComputed(name, () => ({ ours: [], theirs: [] }))[side]
-            .push(measured[side]);
           tell(`round ${number} ${name} ${side} ${text(measured[side])}`);
         }
-      });
+      } catch (error) {
+        failed.add(name);
+        tell(`round ${number} ${name} FAILED: ${describe(error)}`);
+      }
     }
     results = names.flatMap((name) => {
       const measured = taken.get(name);
