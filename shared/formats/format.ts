@@ -1,14 +1,7 @@
 /** How changes are written on Kafka. One file per format implements it. */
 import type { Change, TableSchema } from "../change.ts";
-import type { Bytes, InRecord } from "../kafka/port.ts";
+import type { InRecord } from "../kafka/port.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
-
-/** A change as key and value of a record. */
-export interface Encoded {
-  readonly key: Bytes;
-  readonly value: Bytes;
-  readonly headers?: readonly (readonly [name: string, value: Bytes])[];
-}
 
 /** Finds the table definition that a record names; throws RecordError when nobody knows it. */
 export type SchemaLookup = (
@@ -29,12 +22,12 @@ export interface Stamp {
 /** A format. Stateless but for caches per table definition. */
 export interface Format {
   readonly name: string;
-  /** The value may be a view into `arena`: it is good until the arena is used again. */
-  encode(change: Change, arena: ByteArena): Encoded;
+  /** Writes a change as the value of a record. Its key is the same in all formats (key.ts). */
+  encode(change: Change, arena: ByteArena): void;
   /** Throws RecordError, naming the offset, when the record is not of this format. */
   decode(record: InRecord, schemas: SchemaLookup): Change;
   /** Source and position of a record; undefined for records without a value. Throws RecordError. */
-  stamp(record: InRecord): Stamp | undefined;
+  stamp(record: Pick<InRecord, "offset" | "value">): Stamp | undefined;
 }
 
 /** Key of a truncate's record: no row has an empty key. */

@@ -19,9 +19,8 @@ import type {
 import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
 import { POSITION_LENGTH } from "../position.ts";
-import { type Encoded, type Format, type SchemaLookup, sourceId } from "./format.ts";
+import { type Format, type SchemaLookup, sourceId } from "./format.ts";
 import { type Rows, rowsOf, scanRows } from "./json_rows.ts";
-import { keyText } from "./key.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
 import { ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { jsonWriter, quoted } from "../wire/value_text.ts";
@@ -33,11 +32,8 @@ export const format: Format = { name: "json", encode, decode, stamp };
 // Straight into bytes: a string of the envelope would be built of forty pieces, copied together and
 // copied once more, at three times the cost and most of the garbage.
 
-function encode(change: Change, arena: ByteArena): Encoded {
-  const write = tableWriter(change.table);
-  arena.begin();
-  write(change, arena);
-  return { key: keyText(change), value: arena.end() };
+function encode(change: Change, arena: ByteArena): void {
+  tableWriter(change.table)(change, arena);
 }
 
 type TableWriter = (change: Change, arena: ByteArena) => void;
@@ -68,24 +64,23 @@ function createTableWriter(table: TableSchema): TableWriter {
   const schema_id = ascii.encode(`","schema_id":"${table.id}"`);
   const row = rowBytes(table.columns);
 
+  // The same for many changes in a row.
   let transaction: Transaction | undefined;
-  let op: Op | undefined;
   let snapshot: SnapshotMark | undefined;
+  let ts_ms: number | undefined;
   let source = ascii.encode("");
-  let operation = ascii.encode("");
-  let ending = ascii.encode("");
+  let operations: Partial<Record<Op, Uint8Array>> = {};
+  const operation = (op: Op, { id }: Transaction) => {
+    const ending = id === "" ? NO_TRANSACTION : `,"transaction":{"id":${quoted(id)},"total_order":`;
+    return ascii.encode(`},"op":"${op}","ts_ms":${ts_ms}${ending}`);
+  };
   return (change, arena) => {
     if (
-      change.transaction !== transaction || change.op !== op || change.snapshot !== snapshot
+      change.transaction !== transaction || change.snapshot !== snapshot || change.ts_ms !== ts_ms
     ) {
-      ({ transaction, op, snapshot } = change);
+      ({ transaction, snapshot, ts_ms } = change);
       source = ascii.encode(`,"source":${sourceHead(change)}${where}`);
-      operation = ascii.encode(`},"op":"${op}","ts_ms":`);
-      ending = ascii.encode(
-        transaction.id === ""
-          ? NO_TRANSACTION
-          : `,"transaction":{"id":${quoted(transaction.id)},"total_order":`,
-      );
+      operations = {};
     }
     arena.bytes(BEFORE);
     row(change.before, arena);
@@ -95,10 +90,8 @@ function createTableWriter(table: TableSchema): TableWriter {
     arena.text(change.position);
     arena.bytes(schema_id);
     coordinates(change.coordinates, arena);
-    arena.bytes(operation);
-    arena.integer(change.ts_ms);
-    arena.bytes(ending);
-    if (transaction!.id === "") return;
+    arena.bytes(operations[change.op] ??= operation(change.op, transaction));
+    if (transaction.id === "") return;
     arena.integer(change.total_order);
     if (change.data_collection_order !== undefined) {
       arena.bytes(COLLECTION_ORDER);
@@ -221,10 +214,26 @@ function decodeAny(record: InRecord, schemas: SchemaLookup): Change {
   return change;
 }
 
-function stamp(record: InRecord) {
+function stamp(record: Pick<InRecord, "offset" | "value">) {
   if (record.value === null) return undefined;
-  const { source } = parse(record);
+  const source = sourceIn(record.value) ?? parse(record).source;
   return { source: sourceId(source), position: source.position };
+}
+
+/** The envelope's `source`, read alone: rows may be large. Undefined: it is laid out otherwise. */
+function sourceIn(bytes: Uint8Array): Envelope["source"] | undefined {
+  input.reset(bytes);
+  if (!input.find(SOURCE_MARK)) return undefined;
+  const at = input.at + SOURCE_LABEL.length;
+  if (!input.find(OP_MARK)) return undefined;
+  try {
+    const source: Envelope["source"] = JSON.parse(utf8.decode(bytes.subarray(at, input.at + 1)));
+    return typeof source.name === "string" && typeof source.position === "string"
+      ? source
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function build(envelope: Envelope, schemas: SchemaLookup): Change {
@@ -258,13 +267,13 @@ function snapshotOf(mark: SnapshotMark | "false" | undefined): Pick<Change, "sna
 /** A third of the time that a Buffer's toString takes here. */
 const utf8 = new TextDecoder();
 
-function bytesOf(record: InRecord): Uint8Array {
+function bytesOf(record: Pick<InRecord, "offset" | "value">): Uint8Array {
   const { value } = record;
   if (value === null) throw refusal(record, "it has no value");
   return value;
 }
 
-function parse(record: InRecord): Envelope {
+function parse(record: Pick<InRecord, "offset" | "value">): Envelope {
   let envelope: Envelope | null;
   try {
     envelope = JSON.parse(utf8.decode(bytesOf(record)));
@@ -284,7 +293,7 @@ function parse(record: InRecord): Envelope {
 const OPS = new Set<Op>(["c", "u", "d", "r", "t"]);
 const OP_OF_BYTE = Object.fromEntries([...OPS].map((op) => [op.charCodeAt(0), op]));
 
-function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
+function refusal(record: Pick<InRecord, "offset">, why: string, cause?: unknown): RecordError {
   return new RecordError(
     `Cannot read the record at offset ${record.offset} as a change in format json: ${why}`,
     { cure: FORMAT_CURE, cause },
@@ -301,7 +310,8 @@ const SHOWN_CHARACTERS = 100;
 // what is read here. Quotes inside JSON strings are escaped and rows hold no objects, so the marks
 // below stand nowhere but in the envelope itself.
 
-const SOURCE_MARK = Mark.of(',"source":{"connector":"');
+const SOURCE_LABEL = ',"source":';
+const SOURCE_MARK = Mark.of(`${SOURCE_LABEL}{"connector":"`);
 const COMMIT_MARK = Mark.of('"ts_us":');
 const COMMIT_MS_MARK = Mark.of('"ts_ms":');
 const POSITION_MARK = Mark.of('"position":"');

@@ -15,8 +15,8 @@ import type {
 import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
 import { parsePosition } from "../position.ts";
-import { type Encoded, type Format, type SchemaLookup, sourceId } from "./format.ts";
-import { keyText } from "./key.ts";
+import { type Format, type SchemaLookup, sourceId } from "./format.ts";
+import type { ByteArena } from "../wire/byte_arena.ts";
 
 /** The format `protobuf`. */
 export const format: Format = { name: "protobuf", encode, decode, stamp };
@@ -56,7 +56,7 @@ const ROW_VALUE = 10;
 
 // Encoding ----------------------------------------------------------------------------------------
 
-function encode(change: Change): Encoded {
+function encode(change: Change, arena: ByteArena): void {
   const { source, table, transaction } = change;
   const out = protobuf.Writer.create();
   out.uint32(CHANGE.op).string(change.op);
@@ -92,7 +92,7 @@ function encode(change: Change): Encoded {
     }
     out.ldelim();
   }
-  return { key: keyText(change), value: out.finish() };
+  arena.bytes(out.finish());
 }
 
 const kinds = new WeakMap<TableSchema, Kind[]>();
@@ -195,7 +195,7 @@ function decode(record: InRecord, schemas: SchemaLookup): Change {
   };
 }
 
-function stamp(record: InRecord) {
+function stamp(record: Pick<InRecord, "offset" | "value">) {
   if (record.value === null) return undefined;
   const { source } = read(record, false);
   return { source: sourceId(source), position: source.position };
@@ -228,7 +228,7 @@ interface Message {
   collection_order: number;
 }
 
-function read(record: InRecord, rows: boolean): Message {
+function read(record: Pick<InRecord, "offset" | "value">, rows: boolean): Message {
   if (record.value === null) throw refusal(record, "it has no value");
   let message: Message;
   try {
@@ -243,7 +243,7 @@ function read(record: InRecord, rows: boolean): Message {
   return message;
 }
 
-function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
+function refusal(record: Pick<InRecord, "offset">, why: string, cause?: unknown): RecordError {
   return new RecordError(
     `Cannot read the record at offset ${record.offset} as a change in format protobuf: ${why}`,
     { cure: "set the job's `format` to the one that the topic was written with", cause },

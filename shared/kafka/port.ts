@@ -24,9 +24,15 @@ export interface OutRecord {
   readonly headers?: readonly (readonly [name: string, value: Bytes])[];
 }
 
-/** Records for one partition, in order. */
+/** Records in order: an array of them, or packed (`wire/packed_records.ts`). */
+export interface OutRecords {
+  readonly length: number;
+  at(index: number): OutRecord | undefined;
+}
+
+/** Records for one partition. */
 export interface OutBatch extends TopicPartition {
-  readonly records: readonly OutRecord[];
+  readonly records: OutRecords;
 }
 
 /** A batch that all in-sync replicas hold. */

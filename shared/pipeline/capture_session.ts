@@ -2,6 +2,7 @@
 import type { Change, Op, SourceIdentity, TableSchema } from "../change.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../errors.ts";
 import { type Format, sourceId } from "../formats/format.ts";
+import { keyText } from "../formats/key.ts";
 import type { FormatName } from "../formats/mod.ts";
 import type {
   Acknowledged,
@@ -19,11 +20,11 @@ import type { ResumePoint, SnapshotState, Source, SourceBatch } from "../sources
 import type { ColumnsOptions } from "../transforms/columns.ts";
 import type { Transform } from "../transforms/transform.ts";
 import { formatPosition } from "../position.ts";
-import { ByteArena } from "../wire/byte_arena.ts";
 import { partitionFor } from "../wire/murmur2.ts";
+import { RecordArena } from "../wire/packed_records.ts";
 import { Handover } from "./handover.ts";
 import { Load, type Target } from "./load.ts";
-import { Notes, noteTopicNames, noteTopics } from "./notes.ts";
+import { Notes, noteStamp, noteTopicNames, noteTopics } from "./notes.ts";
 import { Oversize, type OversizeJob } from "./oversize.ts";
 import { Outbox } from "./outbox.ts";
 import {
@@ -116,7 +117,7 @@ export class CaptureSession {
   /** Gathered while another load is in flight. */
   #load: Load;
   /** The other of two: one is written while the records of the other are in flight. */
-  #spare = new ByteArena();
+  #spare = new RecordArena();
   /** In flight. */
   #sent: Load | undefined;
   /** Position of the last change that was taken, and of the last that ended a whole transaction. */
@@ -147,7 +148,7 @@ export class CaptureSession {
     this.#source = deps.source();
     const { connector } = this.#source;
     this.#identity = { connector, name: job.name, version: deps.version };
-    this.#load = new Load(deps.now(), new ByteArena());
+    this.#load = new Load(deps.now(), new RecordArena());
     this.#note_topics = noteTopics(job, job.kafka.replication_factor);
   }
 
@@ -222,7 +223,10 @@ export class CaptureSession {
       },
       tells_too_large: this.#job.on_oversize === "dead_letter",
     });
-    this.#oversize = new Oversize(this.#job, { ...this.#deps, admin, producer: this.#producer });
+    this.#oversize = new Oversize(this.#job, {
+      ...{ ...this.#deps, admin, producer: this.#producer },
+      stamp: (record) => noteStamp(record) ?? this.#format.stamp(record),
+    });
     const stored = await this.#readPosition();
     if (partitionsOf(stored).length !== partitionsOf(known).length) {
       throw new RetryableError(
@@ -410,12 +414,13 @@ export class CaptureSession {
 
   /** Adds a change to the load: for all of `route` where it is the table's, else for the partition of its key. */
   #gather(change: Change, route: readonly Target[]): void {
-    const { key, value, headers } = this.#format.encode(change, this.#load.arena);
-    const timestamp_ms = Math.floor(change.transaction.ts_us / 1000);
+    const { arena } = this.#load;
+    const key = keyText(change);
+    arena.begin(key);
+    this.#format.encode(change, arena.values);
+    arena.end();
     const targets = isBroadcast(change) ? route : [route[partitionFor(key, route.length)]!];
-    const { position } = change;
-    const record = { key, value, timestamp_ms, headers, position };
-    this.#load.add(change, record, targets, this.#handover);
+    this.#load.add(change, targets, this.#handover);
   }
 
   /** Puts the load in flight; what is gathered meanwhile follows by itself. */

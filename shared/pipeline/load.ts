@@ -2,7 +2,7 @@
 import type { Change, Op } from "../change.ts";
 import type { OutBatch, OutRecord } from "../kafka/port.ts";
 import type { ResumePoint, SnapshotState } from "../sources/source.ts";
-import type { ByteArena } from "../wire/byte_arena.ts";
+import { PackedRecords, type RecordArena } from "../wire/packed_records.ts";
 import type { Handover } from "./handover.ts";
 
 /** A partition as a capture writes it. */
@@ -15,30 +15,19 @@ export interface Target {
   last: string;
 }
 
-/** A record that knows its change's position. */
-export interface PlacedRecord extends OutRecord {
-  readonly position: string;
-}
-
 /** Records of one partition, in order. */
 export interface LoadBatch extends OutBatch {
-  readonly records: readonly PlacedRecord[];
-}
-
-/** The same while they are gathered. */
-interface Part {
-  readonly target: Target;
-  readonly records: PlacedRecord[];
+  readonly records: PackedRecords;
 }
 
 /** Changes on their way to Kafka, and where the source starts again once they are acknowledged. */
 export class Load {
   readonly began_ms: number;
   readonly changes: Record<Op, number> = { c: 0, u: 0, d: 0, r: 0, t: 0 };
-  readonly #parts = new Map<Target, Part>();
+  readonly #parts = new Map<Target, PackedRecords>();
   repetitions = 0;
   records = 0;
-  /** Of keys and values: characters of text, bytes of the rest. */
+  /** Of keys, values and headers. */
   bytes = 0;
   /** The same with the repetitions that are dropped: the arena holds them as well. */
   held_bytes = 0;
@@ -54,10 +43,10 @@ export class Load {
   oldest_ts_us: number | undefined;
   newest_ts_us: number | undefined;
 
-  /** Where the format writes the records; used again when this load is acknowledged. */
-  readonly arena: ByteArena;
+  /** Where the records are written; used again when this load is acknowledged. */
+  readonly arena: RecordArena;
 
-  constructor(began_ms: number, arena: ByteArena) {
+  constructor(began_ms: number, arena: RecordArena) {
     this.began_ms = began_ms;
     this.arena = arena;
   }
@@ -67,61 +56,49 @@ export class Load {
   }
 
   /**
-   * Adds a change's record to every target that does not hold it yet, be it from another server
-   * (`handover`). Throws when positions do not grow: a repetition that nobody can explain would be
-   * dropped as one.
+   * Adds a change, whose record was written last, to every target that does not hold it yet, be it
+   * from another server (`handover`). Throws when positions do not grow: a repetition that nobody can
+   * explain would be dropped as one.
    */
-  add(
-    change: Change,
-    record: PlacedRecord,
-    targets: readonly Target[],
-    handover?: Handover,
-  ): void {
+  add(change: Change, targets: readonly Target[], handover?: Handover): void {
+    const { position, transaction: { ts_us } } = change;
+    const timestamp_ms = Math.floor(ts_us / 1000);
     let isNew = false;
-    const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
-    this.held_bytes += bytes;
+    this.held_bytes += this.arena.length;
     for (const target of targets) {
       if (handover?.holds(target, change) === true) continue;
-      if (this.#put(record, target, bytes)) isNew = true;
+      if (this.#put(position, timestamp_ms, target)) isNew = true;
     }
     if (isNew) this.changes[change.op]++;
     else this.repetitions++;
     this.taken++;
-    this.newest_ts_us = change.transaction.ts_us;
-    this.oldest_ts_us ??= this.newest_ts_us;
+    this.newest_ts_us = ts_us;
+    this.oldest_ts_us ??= ts_us;
   }
 
   /** Adds a record about changes (see notes.ts) unless the target holds it. */
-  note(record: PlacedRecord, target: Target): void {
-    const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
-    this.held_bytes += bytes;
-    this.#put(record, target, bytes);
+  note(position: string, record: OutRecord, target: Target): void {
+    this.arena.add(record);
+    this.held_bytes += this.arena.length;
+    this.#put(position, record.timestamp_ms, target);
   }
 
   /** Answers false where the target holds it. */
-  #put(record: PlacedRecord, target: Target, bytes: number): boolean {
-    const { position } = record;
+  #put(position: string, timestamp_ms: number, target: Target): boolean {
     if (position <= target.held) return false;
     if (position <= target.last) throw disorder(position, target);
     target.last = position;
-    this.#part(target).records.push(record);
-    this.records++;
-    this.bytes += bytes;
-    return true;
-  }
-
-  #part(target: Target): Part {
     let part = this.#parts.get(target);
-    if (part === undefined) {
-      part = { target, records: [] };
-      this.#parts.set(target, part);
-    }
-    return part;
+    if (part === undefined) this.#parts.set(target, part = new PackedRecords());
+    part.push(this.arena, timestamp_ms);
+    this.records++;
+    this.bytes += this.arena.length;
+    return true;
   }
 
   /** One batch for each partition. */
   batches(): LoadBatch[] {
-    return [...this.#parts.values()].map(({ target: { topic, partition }, records }) => ({
+    return [...this.#parts].map(([{ topic, partition }, records]) => ({
       topic,
       partition,
       records,

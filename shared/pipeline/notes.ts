@@ -122,7 +122,7 @@ export class Notes {
   #add({ position, key, value, timestamp_ms }: Note, target: Target, load: Load): void {
     const stamp: Stamp = { source: sourceId(this.#source), position };
     const headers = [[NOTE_HEADER, JSON.stringify(stamp)]] as const;
-    load.note({ position, key, value, timestamp_ms, headers }, target);
+    load.note(position, { key, value, timestamp_ms, headers }, target);
     if (position > this.last) this.last = position;
   }
 }

@@ -1,10 +1,11 @@
 /** What becomes of changes that are larger than their topic takes: the job's `on_oversize`. */
 import { z } from "zod";
 import { describe } from "../errors.ts";
-import type { Acknowledged, Admin, Bytes, OutRecord, Producer } from "../kafka/port.ts";
+import type { Stamp } from "../formats/format.ts";
+import type { Acknowledged, Admin, InRecord, OutRecord, Producer } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { LoadBatch, PlacedRecord } from "./load.ts";
+import type { LoadBatch } from "./load.ts";
 import { topicLike } from "./poison.ts";
 
 /** What a capture job says about such changes. */
@@ -39,6 +40,8 @@ const KEY_BYTES = 64 << 10;
 export interface OversizeDeps {
   readonly admin: Admin;
   readonly producer: Producer;
+  /** Reads the position of what is set aside. */
+  readonly stamp: (record: InRecord) => Stamp | undefined;
   readonly log: Log;
   readonly metrics: Pick<Metrics, "poison_records">;
   /** Milliseconds since the Unix epoch. */
@@ -73,7 +76,7 @@ export class Oversize {
       const { too_large } = acknowledged[at]!;
       if (too_large === undefined) continue;
       const { index, error } = too_large;
-      await this.#refer(batch, batch.records[index]!, error);
+      await this.#refer(batch, batch.records.at(index)!, error);
       count++;
       const records = batch.records.slice(index + 1);
       if (records.length > 0) rest.push({ ...batch, records });
@@ -83,26 +86,27 @@ export class Oversize {
 
   async #refer(
     { topic, partition }: LoadBatch,
-    { key, value, timestamp_ms, position }: PlacedRecord,
+    record: InRecord,
     error: Error,
   ): Promise<void> {
-    const { admin, producer, log, metrics, now } = this.#deps;
-    const bytes = (key?.length ?? 0) + (value?.length ?? 0);
+    const { admin, producer, stamp, log, metrics, now } = this.#deps;
+    const { key, timestamp_ms, size: bytes } = record;
+    const position = stamp(record)?.position;
     const place = { topic, partition, position, bytes, error: describe(error) };
     if (!this.#made) await admin.create_topics([await topicLike(admin, topic, this.#topic)]);
     this.#made = true;
     const failed_ms = now();
-    const record: OutRecord = {
+    const reference: OutRecord = {
       key: short(key),
       value: JSON.stringify({ job: this.#job.name, ...place, timestamp_ms, failed_ms }),
       timestamp_ms: failed_ms,
     };
-    await producer.send([{ topic: this.#topic, partition: 0, records: [record] }]);
+    await producer.send([{ topic: this.#topic, partition: 0, records: [reference] }]);
     log.error("change_oversize", { ...place, dead_letter_topic: this.#topic });
     metrics.poison_records.add(1, { reason: "oversize", on_error: "dead_letter" });
   }
 }
 
-function short(key: Bytes | null): Bytes | null {
+function short(key: Uint8Array | null): Uint8Array | null {
   return key !== null && key.length > KEY_BYTES ? null : key;
 }

@@ -3,6 +3,8 @@
  * cost neither an allocation each nor garbage.
  */
 
+import { lengthWidth, writeVarint } from "./varint.ts";
+
 /** Size of a chunk: hundreds of values, and little to throw away with the last one. */
 const CHUNK_BYTES = 256 * 1024;
 
@@ -45,6 +47,15 @@ export class ByteArena {
     return this.#at - this.#start;
   }
 
+  /** Where the value stands, until `reset`: its chunk and its first byte there. */
+  get chunk(): Uint8Array {
+    return this.#chunk;
+  }
+
+  get start(): number {
+    return this.#start;
+  }
+
   /** Bytes as they are. */
   bytes(bytes: Uint8Array): void {
     const { length } = bytes;
@@ -83,15 +94,49 @@ export class ByteArena {
 
   /** An integer within ±(2^53−1), in decimal. */
   integer(value: number): void {
-    if (value > 0x7fff_ffff || value < 0 || Object.is(value, -0)) return this.text(String(value));
-    this.#reserve(10);
-    let width = 1;
-    for (let rest = value; rest >= 10; rest = Math.trunc(rest / 10)) width++;
+    if (value < 0 || Object.is(value, -0)) return this.text(String(value));
+    this.#reserve(16);
+    if (value < BILLION) return this.#digits(value, widthOf(value));
+    // In halves: division of larger numbers is no integer operation.
+    const high = Math.floor(value / BILLION);
+    this.#digits(high, widthOf(high));
+    this.#digits(value - high * BILLION, 9);
+  }
+
+  /** Below 2^31, in as many digits as said. */
+  #digits(value: number, width: number): void {
+    const chunk = this.#chunk;
     let at = this.#at += width;
-    do {
-      this.#chunk[--at] = 48 + value % 10;
-      value = Math.trunc(value / 10);
-    } while (value > 0);
+    for (let left = width; left > 0; left--) {
+      const rest = Math.trunc(value / 10);
+      chunk[--at] = 48 + value - rest * 10;
+      value = rest;
+    }
+  }
+
+  /** A zigzag varint of a number within ±2^52. */
+  varint(value: number): void {
+    this.#reserve(8);
+    this.#at = writeVarint(this.#chunk, this.#at, value);
+  }
+
+  /** Leaves room for the length of what is written next; answers where, for `fill`. */
+  gap(width: number): number {
+    this.#reserve(width);
+    const from = this.length;
+    this.#at += width;
+    return from;
+  }
+
+  /** Writes how many bytes stand behind the gap into it, as a varint; moves them if it is wider or narrower. */
+  fill(from: number, width: number): void {
+    const length = this.length - from - width;
+    const right = lengthWidth(length);
+    if (right > width) this.#reserve(right - width);
+    const at = this.#start + from;
+    if (right !== width) this.#chunk.copyWithin(at + right, at + width, this.#at);
+    writeVarint(this.#chunk, at, length);
+    this.#at = at + right + length;
   }
 
   /** A JSON string literal, if its text needs no escapes and is ASCII; otherwise nothing, and false. */
@@ -144,6 +189,15 @@ export class ByteArena {
     else this.#chunks[this.#index] = made;
     return made;
   }
+}
+
+const BILLION = 1e9;
+
+/** How many decimal digits a number below 2^31 has. */
+function widthOf(value: number): number {
+  let width = 1;
+  for (let limit = 10; value >= limit; limit *= 10) width++;
+  return width;
 }
 
 const QUOTE = 34;

@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import type { Kind, Value } from "../change.ts";
 import { RecordError } from "../errors.ts";
+import { latin1Slice, utf8Slice } from "./slice.ts";
 import { parseArray } from "./postgres_array.ts";
 
 /** How the values of one type are read. Both ways give the same value; both throw RecordError. */
@@ -50,7 +51,7 @@ function viaText(kind: Kind, fromText: (text: string) => Value, element?: Kind):
     kind,
     ...(element === undefined ? {} : { element }),
     fromText,
-    fromBytes: (bytes, from, to) => fromText(bytes.toString("utf8", from, to)),
+    fromBytes: (bytes, from, to) => fromText(utf8Slice(bytes, from, to)),
   };
 }
 
@@ -65,7 +66,7 @@ function malformed(text: string, expected: string): RecordError {
 const TEXT: Conversion = {
   kind: "string",
   fromText: (text) => text,
-  fromBytes: (bytes, from, to) => bytes.toString("utf8", from, to),
+  fromBytes: (bytes, from, to) => utf8Slice(bytes, from, to),
 };
 
 // Numbers -----------------------------------------------------------------------------------------
@@ -85,12 +86,12 @@ function integerFromBytes(bytes: Buffer, from: number, to: number): Value {
   const negative = bytes[from] === 0x2d;
   let at = negative ? from + 1 : from;
   if (to - at > EXACT_DIGITS || at >= to) {
-    return integerFromText(bytes.toString("latin1", from, to));
+    return integerFromText(latin1Slice(bytes, from, to));
   }
   let value = 0;
   for (; at < to; at++) {
     const digit = bytes[at]! - 0x30;
-    if (digit < 0 || digit > 9) throw malformed(bytes.toString("latin1", from, to), "an integer");
+    if (digit < 0 || digit > 9) throw malformed(latin1Slice(bytes, from, to), "an integer");
     value = value * 10 + digit;
   }
   return negative && value !== 0 ? -value : value;
@@ -174,11 +175,11 @@ const TIMESTAMP: Conversion = {
   fromText: timestampFromText,
   fromBytes(bytes, from, to) {
     if (!isPlainTimestamp(bytes, from, to)) {
-      return timestampFromText(bytes.toString("utf8", from, to));
+      return timestampFromText(utf8Slice(bytes, from, to));
     }
     // One text is made instead of three: the letter is put into the bytes for a moment.
     bytes[from + SPACE_AT] = LETTER_T;
-    const text = bytes.toString("latin1", from, to);
+    const text = latin1Slice(bytes, from, to);
     bytes[from + SPACE_AT] = SPACE;
     return text;
   },
@@ -191,11 +192,11 @@ const TIMESTAMPTZ: Conversion = {
     const plus = to - 3;
     const utc = bytes[plus] === 0x2b && bytes[plus + 1] === 0x30 && bytes[plus + 2] === 0x30;
     if (!utc || !isPlainTimestamp(bytes, from, plus)) {
-      return timestamptzFromText(bytes.toString("utf8", from, to));
+      return timestamptzFromText(utf8Slice(bytes, from, to));
     }
     bytes[from + SPACE_AT] = LETTER_T;
     bytes[plus] = LETTER_Z;
-    const text = bytes.toString("latin1", from, plus + 1);
+    const text = latin1Slice(bytes, from, plus + 1);
     bytes[from + SPACE_AT] = SPACE;
     bytes[plus] = 0x2b;
     return text;

@@ -2,6 +2,8 @@
  * Kafka's record batch, magic 2: the bytes that a producer sends and a fetch brings.
  * Layout: https://kafka.apache.org/documentation/#recordbatch
  */
+import type { PackedRecords } from "./packed_records.ts";
+import { MAX_LENGTH_WIDTH, writeVarint } from "./varint.ts";
 
 /** A record to write. Text is written as UTF-8. */
 export interface RecordToWrite {
@@ -55,12 +57,9 @@ const ATTRIBUTES_AT = 21;
 const CODEC_MASK = 0b111;
 const LOG_APPEND_TIME = 0b1000;
 const CONTROL = 0b100000;
-/** Most bytes that a varint of a length takes. */
-const VARINT_BYTES = 5;
-/** Attributes, timestamp, offset delta, lengths and header count of a record at their longest. */
-const RECORD_OVERHEAD = 1 + 10 + 5 * VARINT_BYTES;
+/** Length, attributes, timestamp and offset delta of a record at their longest. */
+const RECORD_OVERHEAD = MAX_LENGTH_WIDTH + 1 + 8 + MAX_LENGTH_WIDTH;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const NO_HEADERS: readonly (readonly [string, Uint8Array])[] = [];
 
@@ -79,26 +78,26 @@ export class RecordBatchWriter {
    * compression and into `limit_count`, at least one.
    */
   write(
-    records: readonly RecordToWrite[],
+    records: PackedRecords,
     from: number,
     limit_bytes: number,
     stamp: ProducerStamp,
     limit_count: number = records.length - from,
   ): WrittenBatch {
-    const base_timestamp = records[from]!.timestamp_ms;
+    const base_timestamp = records.timestamp_ms(from);
     let max_timestamp = base_timestamp;
     const end = Math.min(records.length, from + limit_count);
     this.#at = HEADER_BYTES;
     let index = from;
     for (; index < end; index++) {
-      const record = records[index]!;
+      const timestamp_ms = records.timestamp_ms(index);
       const start = this.#at;
-      this.#record(record, index - from, record.timestamp_ms - base_timestamp);
+      this.#record(records, index, index - from, timestamp_ms - base_timestamp);
       if (this.#at > limit_bytes && index > from) {
         this.#at = start;
         break;
       }
-      if (record.timestamp_ms > max_timestamp) max_timestamp = record.timestamp_ms;
+      if (timestamp_ms > max_timestamp) max_timestamp = timestamp_ms;
     }
     const count = index - from;
     const bytes = this.#pack();
@@ -137,62 +136,18 @@ export class RecordBatchWriter {
     view.setUint32(CRC_AT, this.#codec.crc32c(bytes.subarray(ATTRIBUTES_AT)));
   }
 
-  #record(record: RecordToWrite, index: number, timestamp_delta: number): void {
-    this.#reserve(longest(record));
-    // The length comes first and is known last: guess its width, and move the record if wrong.
-    const guess = widthOfLength(shortest(record));
-    const start = this.#at;
-    this.#at += guess;
-    this.#buffer[this.#at++] = 0; // attributes: none are defined
-    this.#zigzag(timestamp_delta);
-    this.#zigzag(index);
-    this.#bytes(record.key);
-    this.#bytes(record.value);
-    const headers = record.headers ?? NO_HEADERS;
-    this.#zigzag(headers.length);
-    for (let i = 0; i < headers.length; i++) {
-      this.#bytes(headers[i]![0]);
-      this.#bytes(headers[i]![1]);
-    }
-    this.#prefix(start, guess);
-  }
-
-  /** Writes how many bytes stand behind the `guess` reserved at `start`, zigzagged, before them. */
-  #prefix(start: number, guess: number): void {
-    const length = this.#at - start - guess;
-    const width = widthOfLength(length);
-    if (width !== guess) {
-      this.#buffer.copyWithin(start + width, start + guess, this.#at);
-    }
-    this.#at = start;
-    this.#zigzag(length);
-    this.#at = start + width + length;
-  }
-
-  #bytes(value: string | Uint8Array | null): void {
-    if (value === null) {
-      this.#zigzag(-1);
-    } else if (typeof value === "string") {
-      const start = this.#at;
-      const guess = widthOfLength(value.length);
-      this.#at += guess;
-      this.#at += encoder.encodeInto(value, this.#buffer.subarray(this.#at)).written;
-      this.#prefix(start, guess);
-    } else {
-      this.#zigzag(value.length);
-      this.#buffer.set(value, this.#at);
-      this.#at += value.length;
-    }
-  }
-
-  /** Zigzag varint of any integer within ±2^52. */
-  #zigzag(value: number): void {
-    let rest = value >= 0 ? value * 2 : -value * 2 - 1;
-    while (rest >= 0x80) {
-      this.#buffer[this.#at++] = rest % 0x80 | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    this.#buffer[this.#at++] = rest;
+  #record(records: PackedRecords, index: number, delta: number, timestamp_delta: number): void {
+    const { bytes, start, end } = records.span(index);
+    const body = end - start;
+    this.#reserve(RECORD_OVERHEAD + body);
+    const buffer = this.#buffer;
+    const width = 1 + varintWidth(timestamp_delta) + varintWidth(delta);
+    let at = writeVarint(buffer, this.#at, width + body);
+    buffer[at++] = 0; // attributes: none are defined
+    at = writeVarint(buffer, at, timestamp_delta);
+    at = writeVarint(buffer, at, delta);
+    buffer.set(bytes.subarray(start, end), at);
+    this.#at = at + body;
   }
 
   #reserve(bytes: number): void {
@@ -204,34 +159,12 @@ export class RecordBatchWriter {
   }
 }
 
-/** Width of the zigzag varint of a length. */
-function widthOfLength(length: number): number {
-  if (length < 1 << 6) return 1;
-  if (length < 1 << 13) return 2;
-  if (length < 1 << 20) return 3;
-  if (length < 1 << 27) return 4;
-  return VARINT_BYTES;
-}
-
-/** Fewest bytes of a record's fields: exact for ASCII text but for the timestamp. */
-function shortest(record: RecordToWrite): number {
-  let bytes = 8 + (record.key?.length ?? 0) + (record.value?.length ?? 0);
-  for (const [name, value] of record.headers ?? NO_HEADERS) bytes += 3 + name.length + value.length;
-  return bytes;
-}
-
-/** Most bytes that a record can take: UTF-8 is at most three bytes for a UTF-16 unit. */
-function longest(record: RecordToWrite): number {
-  let bytes = RECORD_OVERHEAD + room(record.key) + room(record.value);
-  for (const [name, value] of record.headers ?? NO_HEADERS) {
-    bytes += 2 * VARINT_BYTES + room(name) + room(value);
-  }
-  return bytes;
-}
-
-function room(value: string | Uint8Array | null): number {
-  if (value === null) return 0;
-  return typeof value === "string" ? value.length * 3 : value.length;
+/** Bytes of the zigzag varint of a number within ±2^52. */
+function varintWidth(value: number): number {
+  let rest = value >= 0 ? value * 2 : -value * 2 - 1;
+  let width = 1;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) width++;
+  return width;
 }
 
 /** What the reader needs from outside. */
@@ -351,27 +284,14 @@ function readRecords(
       continue;
     }
     const timestamp_ms = appended ? batch.max_timestamp : batch.base_timestamp + timestamp_delta;
-    const key_length = cursor.zigzag();
-    const key_at = cursor.at;
-    cursor.jump(key_at + Math.max(0, key_length));
-    const value_length = cursor.zigzag();
-    const value_at = cursor.at;
-    cursor.jump(value_at + Math.max(0, value_length));
-    const headers = cursor.headers();
-    records.push(
-      new RecordView(
-        offset,
-        timestamp_ms,
-        headers,
-        bytes,
-        key_at,
-        key_length,
-        value_at,
-        value_length,
-      ),
-    );
+    records.push(cursor.record(offset, timestamp_ms));
     cursor.jump(end);
   }
+}
+
+/** Reads key, value and headers of a record, with their lengths. */
+export function readRecord(bytes: Uint8Array, offset: number, timestamp_ms: number): RecordRead {
+  return new Cursor(bytes, offset).record(offset, timestamp_ms);
 }
 
 /** Thousands of these wait at a time: they are smaller than the views that they can make. */
@@ -449,6 +369,26 @@ class Cursor {
     const start = this.at;
     this.jump(start + Math.max(0, length));
     return view(this.#bytes, start, length);
+  }
+
+  /** What stands behind a record's deltas. */
+  record(offset: number, timestamp_ms: number): RecordView {
+    const key_length = this.zigzag();
+    const key_at = this.at;
+    this.jump(key_at + Math.max(0, key_length));
+    const value_length = this.zigzag();
+    const value_at = this.at;
+    this.jump(value_at + Math.max(0, value_length));
+    return new RecordView(
+      offset,
+      timestamp_ms,
+      this.headers(),
+      this.#bytes,
+      key_at,
+      key_length,
+      value_at,
+      value_length,
+    );
   }
 
   headers(): readonly (readonly [string, Uint8Array])[] {

@@ -15,7 +15,7 @@ import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { ColumnsOptions } from "../../shared/transforms/columns.ts";
-import { ByteArena } from "../../shared/wire/byte_arena.ts";
+import { encoded } from "../encoded.ts";
 import { testStack } from "../stack.ts";
 import { change } from "../unit/sinks/fixtures.ts";
 import { until } from "../until.ts";
@@ -448,6 +448,6 @@ Deno.test("a capture starts again behind bytes that are no change, and not behin
     .map((text) => JSON.parse(text).after.id);
   assert.deepStrictEqual(ids.sort(), [1, 2, 3, 4, 5, 6]);
 
-  await lab.write(protobuf.encode(change(1, "c", { after: [1, "a", "b"] }), new ByteArena()).value);
+  await lab.write(encoded(protobuf, change(1, "c", { after: [1, "a", "b"] })).value);
   await assert.rejects(lab.start().done, RecordError);
 });

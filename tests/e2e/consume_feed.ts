@@ -12,7 +12,7 @@ import { Random } from "../../shared/seed/random.ts";
 import { type CsvOptions, csvOptions } from "../../shared/sinks/csv.ts";
 import { csvFiles } from "../../shared/sinks/csv/files.ts";
 import { partitionFor } from "../../shared/wire/murmur2.ts";
-import { ByteArena } from "../../shared/wire/byte_arena.ts";
+import { encoded } from "../encoded.ts";
 import { testStack } from "../stack.ts";
 import { change, table } from "../unit/sinks/fixtures.ts";
 import { parse } from "csv-parse/sync";
@@ -77,12 +77,11 @@ export class Feed {
   /** Sends `count` more changes; `repeat`: some of them again, behind later ones. */
   async send(count: number, { repeat = false } = {}): Promise<void> {
     const { format } = await formats[this.#format]();
-    const arena = new ByteArena();
     const lanes: OutRecord[][] = Array.from({ length: this.#partitions }, () => []);
     for (let sent = 0; sent < count; sent++) {
       const next = this.#next();
-      const { key, value, headers } = format.encode(next, arena);
-      const record = { key, value, headers, timestamp_ms: Date.now() };
+      const { key, value } = encoded(format, next);
+      const record = { key, value, timestamp_ms: Date.now() };
       lanes[partitionFor(key, this.#partitions)]!.push(record);
     }
     for (const [partition, records] of lanes.entries()) {

@@ -9,8 +9,8 @@ import type { Replayed, StoredLetter } from "../../shared/pipeline/dead_letters.
 import { schemaBatch, SchemaReader } from "../../shared/pipeline/schemas.ts";
 import type { SeedSummary } from "../../shared/seed/seed.ts";
 import type { VerifyResult } from "../../shared/verify/result.ts";
-import { ByteArena } from "../../shared/wire/byte_arena.ts";
 import { databases } from "../databases.ts";
+import { encoded } from "../encoded.ts";
 import { Scenario, SILENT } from "../scenario.ts";
 import { testStack } from "../stack.ts";
 import { change, inFolder, listTable, table } from "../unit/sinks/fixtures.ts";
@@ -79,7 +79,7 @@ function stray(name: string, n: number, of: TableSchema): Change {
 }
 
 function recordOf(change: Change): OutRecord {
-  const { key, value } = format.encode(change, new ByteArena());
+  const { key, value } = encoded(format, change);
   return { key, value: (value as Uint8Array).slice(), timestamp_ms: Date.now() };
 }
 

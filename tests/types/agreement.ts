@@ -13,6 +13,7 @@ import { lineWriter } from "../../shared/sinks/csv/rows.ts";
 import type { TableReader } from "../../shared/verify/table.ts";
 import { ByteArena } from "../../shared/wire/byte_arena.ts";
 import { type CsvField, CsvReader } from "../../shared/wire/csv.ts";
+import { encoded } from "../encoded.ts";
 import type { ExpectedChange, Forms, RandomTable } from "./random_table.ts";
 import { formOf, formOfJson, parseLiterally, type TypeCase } from "./type_case.ts";
 
@@ -118,7 +119,7 @@ function compareRows(
 }
 
 function csvFields(change: Change): CsvField[] {
-  arena.reset();
+  const arena = new ByteArena();
   arena.begin();
   lineWriter(change.table, CSV, { topic: "", partition: 0 }).insert(change, arena);
   const lines = new CsvReader({ name: "a line" });
@@ -187,25 +188,18 @@ function excerpt(text: string | null, at = 0): string {
 
 // Formats -----------------------------------------------------------------------------------------
 
-const arena = new ByteArena();
-
 /** The change must come back from both formats as it was, and its JSON must say by itself what it is. */
 function compareFormats(change: Change, told: string): void {
   for (const format of [json, protobuf]) {
-    arena.reset();
-    const { key, value } = format.encode(change, arena);
+    const { key, value } = encoded(format, change);
     const record = {
       ...{ offset: 0, size: 0, timestamp_ms: 0, headers: [] },
-      ...{ key: bytesOf(key), value: bytesOf(value) },
+      ...{ key: new TextEncoder().encode(key), value },
     };
     const decoded = plainChange(format.decode(record, () => change.table));
     assert.deepStrictEqual(decoded, plainChange(change), `${told}: through ${format.name}`);
     if (format === json) compareText(change, record, `${told}: as JSON`);
   }
-}
-
-function bytesOf(data: string | Uint8Array): Uint8Array {
-  return typeof data === "string" ? new TextEncoder().encode(data) : data;
 }
 
 function compareText(

@@ -13,6 +13,7 @@ import {
   type Bytes,
   type OutBatch,
   type OutRecord,
+  type OutRecords,
   partitionId,
   type Producer,
 } from "../port.ts";
@@ -137,8 +138,9 @@ export class KafkajsProducer implements Producer {
   /** Offset of the first of `count` records, however often it takes; "too large": they must be split. */
   async #repeat(batch: OutBatch, from: number, count: number): Promise<number | "too large"> {
     const { topic, partition } = batch;
-    const messages = batch.records.slice(from, from + count).map((record) =>
-      toMessage(record, partition)
+    const messages = Array.from(
+      { length: count },
+      (_, index) => toMessage(batch.records.at(from + index)!, partition),
     );
     const what = `Writing ${count === 1 ? "a record" : `${count} records`} to ${
       partitionId(batch)
@@ -201,10 +203,10 @@ function toHeaders(headers: NonNullable<OutRecord["headers"]>): Message["headers
 }
 
 /** How many records from `from` on fit into `limit_bytes`, at least one. */
-function countWithin(records: readonly OutRecord[], from: number, limit_bytes: number): number {
+function countWithin(records: OutRecords, from: number, limit_bytes: number): number {
   let bytes = 0;
   for (let at = from; at < records.length; at++) {
-    const { key, value, headers } = records[at]!;
+    const { key, value, headers } = records.at(at)!;
     bytes += RECORD_OVERHEAD + bytesOf(key) + bytesOf(value);
     for (const [name, content] of headers ?? []) bytes += 10 + bytesOf(name) + bytesOf(content);
     if (bytes > limit_bytes && at > from) return at - from;

@@ -13,6 +13,7 @@ import {
 } from "@platformatic/kafka";
 import { Buffer } from "node:buffer";
 import { HistoryLostError, type RecordError, RetryableError } from "../../errors.ts";
+import { PackedRecords } from "../../wire/packed_records.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
 import { codecs, crc32c } from "../codecs.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
@@ -71,7 +72,7 @@ interface Identity {
 interface Lane extends TopicPartition {
   readonly id: string;
   /** In order, with the place in the answer of `send`; the first is at work. */
-  readonly jobs: { readonly batch: OutBatch; readonly index: number }[];
+  readonly jobs: { readonly records: PackedRecords; readonly index: number }[];
   /** Records of the first job that are acknowledged. */
   done: number;
   /** Offset behind them; −1: none is. */
@@ -174,7 +175,7 @@ export class PlatformaticProducer implements Producer {
     let bytes = 0;
     for (const lane of lanes) {
       if (bytes >= send_bytes) break;
-      const { records } = lane.jobs[0]!.batch;
+      const { records } = lane.jobs[0]!;
       lane.pending ??= this.#writer.write(records, lane.done, batch_bytes, {
         ...this.#identity,
         base_sequence: this.#sequences.get(lane.id) ?? 0,
@@ -285,12 +286,12 @@ export class PlatformaticProducer implements Producer {
 
   #advance(lane: Lane, base_offset: number, acknowledged: Acknowledged[]): undefined {
     const { count } = lane.pending!;
-    const { batch, index } = lane.jobs[0]!;
+    const { records, index } = lane.jobs[0]!;
     this.#sequences.set(lane.id, ((this.#sequences.get(lane.id) ?? 0) + count) % SEQUENCES);
     lane.pending = undefined;
     lane.done += count;
     lane.next_offset = base_offset + count;
-    if (lane.done < batch.records.length) return;
+    if (lane.done < records.length) return;
     const { topic, partition, next_offset } = lane;
     acknowledged[index] = { topic, partition, next_offset };
     lane.jobs.shift();
@@ -333,7 +334,7 @@ function toLanes(batches: readonly OutBatch[]): Lane[] {
       };
       lanes.set(id, lane);
     }
-    lane.jobs.push({ batch, index });
+    lane.jobs.push({ records: PackedRecords.of(records), index });
   });
   return [...lanes.values()];
 }

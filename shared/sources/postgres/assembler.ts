@@ -10,7 +10,8 @@ import type {
   Value,
 } from "../../change.ts";
 import { RecordError } from "../../errors.ts";
-import { formatPosition } from "../../position.ts";
+import { formatPosition, POSITION_LENGTH } from "../../position.ts";
+import { latin1Slice } from "../../wire/slice.ts";
 import type { Tuple } from "../../wire/pgoutput.ts";
 import type { CapturedTable } from "./table.ts";
 
@@ -27,7 +28,7 @@ export class Assembler {
   readonly #generation: number;
   readonly #now: () => number;
   /** Text of the position, whose last parts are written over for each change. */
-  readonly #position = Buffer.alloc(51);
+  readonly #position = Buffer.alloc(POSITION_LENGTH);
   #transaction: Transaction | undefined;
   #transaction_number = 0;
   #total_order = 0;
@@ -145,7 +146,7 @@ export class Assembler {
       table: table.schema,
       before,
       after,
-      position: this.#position.toString("latin1"),
+      position: latin1Slice(this.#position, 0, POSITION_LENGTH),
       coordinates,
       transaction: this.#transaction,
       total_order: ++this.#total_order,

@@ -75,7 +75,7 @@ function altering(producer: Producer): Producer {
   let altered = false;
   return {
     send(batches) {
-      const value = batches.find(({ topic }) => !isOwn(topic))?.records[0]?.value;
+      const value = batches.find(({ topic }) => !isOwn(topic))?.records.at(0)?.value;
       const at = value instanceof Uint8Array && !altered ? textAt(value, `"note":"`) : -1;
       if (at >= 0) (value as Uint8Array)[at] = (value as Uint8Array)[at]! ^ 1;
       altered ||= at >= 0;

@@ -3,15 +3,14 @@ import fc from "fast-check";
 import protobuf from "protobufjs";
 import { type Change, plainChange, type TableSchema } from "../../../shared/change.ts";
 import { RecordError } from "../../../shared/errors.ts";
-import type { Encoded } from "../../../shared/formats/format.ts";
 import { type FormatName, formats } from "../../../shared/formats/mod.ts";
 import type { InRecord } from "../../../shared/kafka/port.ts";
-import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { encoded } from "../../encoded.ts";
 import { change } from "./arbitrary.ts";
 
 const utf8 = new TextEncoder();
 
-function received({ key, value }: Encoded): InRecord {
+function received({ key, value }: ReturnType<typeof encoded>): InRecord {
   const bytes = (data: string | Uint8Array) => typeof data === "string" ? utf8.encode(data) : data;
   return {
     offset: 42,
@@ -34,7 +33,7 @@ for (const name of Object.keys(formats) as FormatName[]) {
   Deno.test(`${name}: any change reads back as it was written`, () => {
     fc.assert(fc.property(change, (sent) => {
       const back = format.decode(
-        received(format.encode(sent, new ByteArena())),
+        received(encoded(format, sent)),
         knowing(sent.table),
       );
       assert.deepStrictEqual(plainChange(back), sent);
@@ -43,7 +42,7 @@ for (const name of Object.keys(formats) as FormatName[]) {
 
   Deno.test(`${name}: the stamp tells source and position without the table`, () => {
     fc.assert(fc.property(change, (sent) => {
-      assert.deepStrictEqual(format.stamp(received(format.encode(sent, new ByteArena()))), {
+      assert.deepStrictEqual(format.stamp(received(encoded(format, sent))), {
         source: "postgresql/orders",
         position: sent.position,
       });
@@ -56,7 +55,7 @@ for (const name of Object.keys(formats) as FormatName[]) {
       fc.json().map((text) => utf8.encode(text)),
       change.chain((sent) =>
         fc.tuple(
-          fc.constant(received(format.encode(sent, new ByteArena())).value!),
+          fc.constant(received(encoded(format, sent)).value!),
           fc.nat(),
           fc.nat({ max: 255 }),
         )
@@ -90,11 +89,11 @@ Deno.test("the other format's records are refused, each naming the cure", async 
   fc.assert(fc.property(change, (sent) => {
     const cure = { cure: "set the job's `format` to the one that the topic was written with" };
     assert.throws(
-      () => json.decode(received(proto.encode(sent, new ByteArena())), knowing(sent.table)),
+      () => json.decode(received(encoded(proto, sent)), knowing(sent.table)),
       cure,
     );
     assert.throws(
-      () => proto.decode(received(json.encode(sent, new ByteArena())), knowing(sent.table)),
+      () => proto.decode(received(encoded(json, sent)), knowing(sent.table)),
       cure,
     );
   }));
@@ -104,7 +103,7 @@ Deno.test("both formats write the same key", async () => {
   const json = (await formats.json()).format;
   const proto = (await formats.protobuf()).format;
   fc.assert(fc.property(change, (sent) => {
-    assert.equal(proto.encode(sent, new ByteArena()).key, json.encode(sent, new ByteArena()).key);
+    assert.equal(encoded(proto, sent).key, encoded(json, sent).key);
   }));
 });
 
@@ -114,7 +113,7 @@ Deno.test("protobuf: what is written is what change.proto describes", async () =
   );
   const type = root.lookupType("list_sync.v1.Change");
   const { format } = await formats.protobuf();
-  const message = type.decode(format.encode(EXAMPLE, new ByteArena()).value as Uint8Array);
+  const message = type.decode(encoded(format, EXAMPLE).value as Uint8Array);
   const object = type.toObject(message, { longs: String, bytes: String });
   assert.deepStrictEqual(object.after.values, [
     { integer: "42" },
@@ -155,7 +154,7 @@ const EXAMPLE: Change = {
 
 Deno.test("json: the envelope has Debezium's keys in Debezium's order, and ours in source", async () => {
   const { format } = await formats.json();
-  const { key, value } = format.encode(EXAMPLE, new ByteArena());
+  const { key, value } = encoded(format, EXAMPLE);
   assert.deepStrictEqual({ key, value: textOf(value) }, {
     key: '{"id":42}',
     value: '{"before":null,"after":{"id":42,"category":"news","note":null},' +
@@ -171,10 +170,10 @@ Deno.test("json: every 64-bit integer keeps all its digits", async () => {
   const { format } = await formats.json();
   for (const id of [2n ** 63n - 1n, -(2n ** 63n), 2n ** 64n - 1n, 9007199254740993n]) {
     const sent = { ...EXAMPLE, after: [id, "a", null, undefined] };
-    const encoded = format.encode(sent, new ByteArena());
-    assert.match(textOf(encoded.value), new RegExp(`"id":${id},`));
+    const record = encoded(format, sent);
+    assert.match(textOf(record.value), new RegExp(`"id":${id},`));
     assert.deepStrictEqual(
-      plainChange(format.decode(received(encoded), knowing(sent.table))),
+      plainChange(format.decode(received(record), knowing(sent.table))),
       sent,
     );
   }
@@ -204,7 +203,7 @@ Deno.test("json: changes of one transaction read back one after another, whateve
       ];
       for (const sent of changes) {
         assert.deepStrictEqual(
-          plainChange(format.decode(received(format.encode(sent, new ByteArena())), lookup)),
+          plainChange(format.decode(received(encoded(format, sent)), lookup)),
           sent,
         );
       }
@@ -214,5 +213,5 @@ Deno.test("json: changes of one transaction read back one after another, whateve
 
 Deno.test("a truncate has a key of its own that no row has", async () => {
   const { format } = await formats.json();
-  assert.equal(format.encode({ ...EXAMPLE, op: "t", after: null }, new ByteArena()).key, "{}");
+  assert.equal(encoded(format, { ...EXAMPLE, op: "t", after: null }).key, "{}");
 });

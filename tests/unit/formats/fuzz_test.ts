@@ -4,7 +4,7 @@ import { plainChange, type TableSchema } from "../../../shared/change.ts";
 import { RecordError } from "../../../shared/errors.ts";
 import type { Format } from "../../../shared/formats/format.ts";
 import { type FormatName, formats } from "../../../shared/formats/mod.ts";
-import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { encoded } from "../../encoded.ts";
 import { bytes, damaged, survives } from "../fuzzing.ts";
 import { change } from "./arbitrary.ts";
 
@@ -14,7 +14,7 @@ const utf8 = new TextEncoder();
 const CHANGES = fc.sample(change, { numRuns: 60, seed: 7 });
 
 function valueOf(format: Format, sent: (typeof CHANGES)[number]): Uint8Array {
-  const { value } = format.encode(sent, new ByteArena());
+  const { value } = encoded(format, sent);
   return typeof value === "string" ? utf8.encode(value) : value.slice();
 }
 

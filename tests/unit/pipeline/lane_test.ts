@@ -8,7 +8,7 @@ import { Lane, type LaneContext } from "../../../shared/pipeline/lane.ts";
 import { type SchemaReader, UnknownSchemaError } from "../../../shared/pipeline/schemas.ts";
 import type { Sink, SinkBatch, Standing } from "../../../shared/sinks/sink.ts";
 import { NoneSink } from "../../../shared/sinks/none.ts";
-import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { encoded } from "../../encoded.ts";
 import { change, context, partition, table } from "../sinks/fixtures.ts";
 
 /** A sink that says what is asked of it, and refuses rows of the category `refused`. */
@@ -83,11 +83,11 @@ const bytes = (value: Bytes) =>
 /** The record of change number `n`, at offset `n`. */
 function good(n: number, category = "news", op: "c" | "d" = "c", id = n): InRecord {
   const row = [id, category, "a"];
-  return encoded(n, change(n, op, op === "c" ? { after: row } : { before: row }));
+  return recordOf(n, change(n, op, op === "c" ? { after: row } : { before: row }));
 }
 
-function encoded(offset: number, of: ReturnType<typeof change>, how = format): InRecord {
-  const { key, value } = how.encode(of, new ByteArena());
+function recordOf(offset: number, of: ReturnType<typeof change>, how = format): InRecord {
+  const { key, value } = encoded(how, of);
   return { offset, size: 1, key: bytes(key), value: bytes(value), timestamp_ms: 5, headers: [] };
 }
 
@@ -133,7 +133,7 @@ Deno.test("on_error fail: everything before a poison record is written, and the 
   assert.equal(sink.standing!.next_offset, 2);
 });
 
-const unknown = encoded(1, change(1, "c", { after: [1, "x", "y"] }, { ...table, table: "other" }));
+const unknown = recordOf(1, change(1, "c", { after: [1, "x", "y"] }, { ...table, table: "other" }));
 const misshapen = garbage(
   1,
   new TextDecoder().decode(good(1).value!).replace(/"after":\{[^}]*\}/, '"after":null'),
@@ -196,7 +196,7 @@ Deno.test("A letter that is not acknowledged keeps the sink from its flush", asy
 for (const on_error of ["fail", "skip", "dead_letter"] as const) {
   Deno.test(`on_error ${on_error}: a change in another format stops the job with the cure`, async () => {
     const { lane, sink, letters } = laneOf(on_error);
-    const other = encoded(1, change(1, "c", { after: [1, "news", "a"] }), protobuf);
+    const other = recordOf(1, change(1, "c", { after: [1, "news", "a"] }), protobuf);
     await assert.rejects(take(lane, [good(0), other, good(2)]), (error) => {
       assert(error instanceof RecordError);
       assert.match(error.message, /partition 0: .*offset 1 .*format protobuf.*format is json/);
@@ -288,7 +288,7 @@ Deno.test("A replay that fails again is the same letter, replayed once more", as
 
 Deno.test("A replay from before a truncate is refused", async () => {
   const { lane, sink, mended, log } = await withLetter();
-  await take(lane, [encoded(3, change(3, "t", {})), replayed(mended, 4)]);
+  await take(lane, [recordOf(3, change(3, "t", {})), replayed(mended, 4)]);
   assert(!sink.ids.includes(1), `${sink.ids}`);
   assert(log.some(({ event, offset }) => event === "replay_refused" && offset === 1));
 });

@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
-import type { Change } from "../../../shared/change.ts";
 import { Load, type Target } from "../../../shared/pipeline/load.ts";
-import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { RecordArena } from "../../../shared/wire/packed_records.ts";
 import { change, positionOf } from "../sinks/fixtures.ts";
 
-function recordOf({ position }: Pick<Change, "position">) {
-  return { key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0, position };
+/** Bytes of every record here: key, value, their lengths and the number of headers. */
+const RECORD_BYTES = 10 + 90 + 1 + 2 + 1;
+
+/** A load in which a record has just been written. */
+function written(): Load {
+  const load = new Load(0, new RecordArena());
+  load.arena.add({ key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0 });
+  return load;
 }
 
 /** A partition that holds the changes up to number `n`. */
@@ -15,19 +20,19 @@ function holding(n: number, partition = 0): Target {
 }
 
 Deno.test("dropped repetitions count towards the bytes that are held, not towards those that are sent", () => {
-  const load = new Load(0, new ByteArena());
+  const load = written();
   const first = change(1, "c", { after: [1] });
-  load.add(first, recordOf(first), [holding(5)]);
+  load.add(first, [holding(5)]);
   assert.deepStrictEqual(
     { held: load.held_bytes, sent: load.bytes, repetitions: load.repetitions },
-    { held: 100, sent: 0, repetitions: 1 },
+    { held: RECORD_BYTES, sent: 0, repetitions: 1 },
   );
 });
 
 Deno.test("a truncate that some partitions hold goes to the others alone", () => {
-  const load = new Load(0, new ByteArena());
+  const load = written();
   const truncate = change(5, "t", {});
-  load.add(truncate, recordOf(truncate), [holding(4), holding(5, 1), holding(0, 2)]);
+  load.add(truncate, [holding(4), holding(5, 1), holding(0, 2)]);
   assert.deepStrictEqual(load.batches().map(({ partition }) => partition), [0, 2]);
   assert.deepStrictEqual({ t: load.changes.t, repetitions: load.repetitions }, {
     t: 1,
@@ -36,9 +41,9 @@ Deno.test("a truncate that some partitions hold goes to the others alone", () =>
 });
 
 Deno.test("positions that do not grow within a session are refused, not dropped", () => {
-  const load = new Load(0, new ByteArena());
+  const load = written();
   const target = holding(0);
   const again = change(5, "c", { after: [1] });
-  load.add(again, recordOf(again), [target]);
-  assert.throws(() => load.add(again, recordOf(again), [target]), /positions must grow/);
+  load.add(again, [target]);
+  assert.throws(() => load.add(again, [target]), /positions must grow/);
 });

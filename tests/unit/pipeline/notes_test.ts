@@ -4,7 +4,7 @@ import { Load, type Target } from "../../../shared/pipeline/load.ts";
 import { Notes, noteStamp } from "../../../shared/pipeline/notes.ts";
 import { SchemaChanges } from "../../../shared/pipeline/schema_changes.ts";
 import { Transactions } from "../../../shared/pipeline/transactions.ts";
-import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { RecordArena } from "../../../shared/wire/packed_records.ts";
 import { change, listTable, positionOf } from "../sinks/fixtures.ts";
 
 const SOURCE = { connector: "postgresql", name: "orders", version: "0.1.0" } as const;
@@ -16,11 +16,15 @@ function notesHolding(held: string) {
     schema_changes: { target: target("schemas"), teller: new SchemaChanges(SOURCE) },
     transactions: { target: target("transactions"), teller: new Transactions() },
   });
-  const load = new Load(0, new ByteArena());
+  const load = new Load(0, new RecordArena());
   const told = (topic: string) =>
-    load.batches().filter((batch) => batch.topic === topic).flatMap(({ records }) => records);
+    load.batches().filter((batch) => batch.topic === topic).flatMap(({ records }) =>
+      Array.from({ length: records.length }, (_, index) => records.at(index)!)
+    );
   return { notes, load, told };
 }
+
+const textOf = (value: Uint8Array | null) => new TextDecoder().decode(value!);
 
 /** Two transactions, of two changes and of one. */
 function changes() {
@@ -38,11 +42,10 @@ Deno.test("every transaction begins and ends, its changes are numbered by table,
   const numbered = changes().map((change) => notes.take(change, load));
   assert.deepEqual(numbered.map(({ data_collection_order }) => data_collection_order), [1, 1, 1]);
   notes.whole(load);
-  const records = told("transactions").map(({ value, headers = [] }) => {
-    const header = headers.map(([name, text]) => [name, new TextEncoder().encode(String(text))]);
-    const stamp = noteStamp({ headers: header as [string, Uint8Array][] })!;
+  const records = told("transactions").map((record) => {
+    const stamp = noteStamp(record)!;
     assert.equal(stamp.source, sourceId(SOURCE));
-    return { ...JSON.parse(String(value)), position: stamp.position };
+    return { ...JSON.parse(textOf(record.value)), position: stamp.position };
   });
   assert.deepEqual(records.map(({ status, id, event_count }) => [status, id, event_count]), [
     ["BEGIN", "1", null],
@@ -66,7 +69,7 @@ Deno.test("what the topics hold is not told again, and what came behind it is", 
   for (const change of changes()) notes.take(change, load);
   assert.deepEqual(load.batches(), []);
   notes.whole(load);
-  assert.deepEqual(told("transactions").map(({ value }) => JSON.parse(String(value)).status), [
+  assert.deepEqual(told("transactions").map(({ value }) => JSON.parse(textOf(value)).status), [
     "END",
   ]);
 });

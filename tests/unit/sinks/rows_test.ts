@@ -4,6 +4,7 @@ import { type Change, plainChange } from "../../../shared/change.ts";
 import { format } from "../../../shared/formats/json.ts";
 import { lineWriter, META, type MetaName } from "../../../shared/sinks/csv/rows.ts";
 import { ByteArena } from "../../../shared/wire/byte_arena.ts";
+import { encoded } from "../../encoded.ts";
 import { change as anyChange } from "../formats/arbitrary.ts";
 import { at, change, listTable } from "./fixtures.ts";
 
@@ -11,7 +12,7 @@ const UNAVAILABLE = "__gone";
 
 /** The change as a consumer reads it: of a table that it knows already, rows in text where possible. */
 function received(sent: Change): Change {
-  const { key, value } = format.encode(sent, new ByteArena());
+  const { key, value } = encoded(format, sent);
   const bytes = new TextEncoder();
   const record = {
     offset: 0,

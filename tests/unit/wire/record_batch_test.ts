@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { Reader, readRecordsBatch } from "@platformatic/kafka";
 import fc from "fast-check";
 import { codecs, type Compression, crc32c, decompress } from "../../../shared/kafka/codecs.ts";
+import { PackedRecords } from "../../../shared/wire/packed_records.ts";
 import {
   MalformedBatchError,
   nextOffset,
@@ -60,7 +61,12 @@ Deno.test("what is written is read back, in every compression", () => {
     fc.constantFrom(...NAMES),
     fc.nat(1_000_000),
     (records, compression, offset) => {
-      const { bytes, count } = writer(compression).write(records, 0, 1 << 30, STAMP);
+      const { bytes, count } = writer(compression).write(
+        PackedRecords.of(records),
+        0,
+        1 << 30,
+        STAMP,
+      );
       equal(count, records.length);
       const read = readRecordBatches(placed(bytes, offset), offset, decompress);
       equal(read.next_offset, offset + records.length);
@@ -73,7 +79,7 @@ Deno.test("what is written is read back, in every compression", () => {
 Deno.test("another implementation reads the same records, stamp and checksum", () => {
   fc.assert(
     fc.property(fc.array(record, { minLength: 1, maxLength: 8 }), (records) => {
-      const { bytes } = writer("lz4").write(records, 0, 1 << 30, STAMP);
+      const { bytes } = writer("lz4").write(PackedRecords.of(records), 0, 1 << 30, STAMP);
       const read = readRecordsBatch(Reader.from(Buffer.from(bytes)));
       equal(read.producerId, STAMP.producer_id);
       equal(read.producerEpoch, STAMP.producer_epoch);
@@ -102,7 +108,7 @@ Deno.test("batches are cut by bytes, and together hold every record in order", (
       const write = writer();
       const read: unknown[] = [];
       for (let from = 0; from < records.length;) {
-        const { bytes, count } = write.write(records, from, limit, STAMP);
+        const { bytes, count } = write.write(PackedRecords.of(records), from, limit, STAMP);
         ok(count >= 1);
         ok(count === 1 || bytes.length <= limit, `${count} records in ${bytes.length} > ${limit}`);
         read.push(...plain(
@@ -123,7 +129,7 @@ const three: RecordToWrite[] = ["a", "b", "c"].map((key) => ({
 }));
 
 Deno.test("records below the asked offset and a batch that is cut off are left out", () => {
-  const { bytes } = writer().write(three, 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20, STAMP);
   const second = placed(bytes, 103);
   const fetched = Buffer.concat([placed(bytes, 100), second.subarray(0, second.length - 1)]);
   const read = readRecordBatches(fetched, 102, decompress);
@@ -133,7 +139,7 @@ Deno.test("records below the asked offset and a batch that is cut off are left o
 });
 
 Deno.test("a limit leaves whole batches for the next call", () => {
-  const { bytes } = writer("lz4").write(three, 0, 1 << 20, STAMP);
+  const { bytes } = writer("lz4").write(PackedRecords.of(three), 0, 1 << 20, STAMP);
   const fetched = Buffer.concat([0, 3, 6].map((offset) => placed(bytes, offset)));
   const offsets: number[][] = [];
   for (let rest: Uint8Array = fetched, next = 1; rest.length > 0;) {
@@ -146,7 +152,7 @@ Deno.test("a limit leaves whole batches for the next call", () => {
 });
 
 Deno.test("a control batch gives no record but moves the next offset", () => {
-  const { bytes } = writer().write(three.slice(0, 1), 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three.slice(0, 1)), 0, 1 << 20, STAMP);
   const marker = placed(bytes, 9);
   new DataView(marker.buffer).setInt16(21, 0b110000);
   const { records, next_offset } = readRecordBatches(marker, 9, decompress);
@@ -154,7 +160,7 @@ Deno.test("a control batch gives no record but moves the next offset", () => {
 });
 
 Deno.test("a batch that compaction emptied moves the next offset", () => {
-  const { bytes } = writer().write(three, 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20, STAMP);
   const emptied = placed(bytes.subarray(0, 61), 20);
   const view = new DataView(emptied.buffer);
   view.setInt32(8, 49);
@@ -164,7 +170,7 @@ Deno.test("a batch that compaction emptied moves the next offset", () => {
 });
 
 Deno.test("damaged bytes are reported, never read as records beyond the batch", () => {
-  const { bytes } = writer().write(three, 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20, STAMP);
   // The attributes are left alone: another codec's complaint is that codec's own.
   const position = fc.nat(bytes.length - 1).filter((at) => at !== 21 && at !== 22);
   fc.assert(
