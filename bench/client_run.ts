@@ -2,6 +2,7 @@
 import { type clients, openKafka } from "../shared/kafka/mod.ts";
 import { kafkaOptions } from "../shared/kafka/options.ts";
 import type { KafkaClient, OutBatch } from "../shared/kafka/port.ts";
+import { PackedRecords, RecordArena } from "../shared/wire/packed_records.ts";
 import { SILENT } from "../tests/scenario.ts";
 
 /** What to do with a topic that is there. */
@@ -19,29 +20,43 @@ export interface ClientRun {
 /** Records of one send; of the usual size they are what `kafka.send_bytes` allows. */
 const SEND_RECORDS = 8_000;
 
-/** Writes the values, without a key as Java's producer-perf does, in turn to each partition. */
+/**
+ * Writes the values, without a key as Java's producer-perf does, in turn to each partition. As in a
+ * capture, records are packed while the send before is in flight.
+ */
 async function produce(kafka: KafkaClient, run: ClientRun): Promise<void> {
-  const { topic, partitions, records, payloads } = run;
+  const { topic, records, payloads } = run;
   const text = await Deno.readTextFile(payloads);
   const values = text.trim().split("\n").map((line) => new TextEncoder().encode(line));
   const fence = { partitions: [], ids: [] };
   const producer = await kafka.producer({ transactional_id: topic, fence });
+  let [arena, other] = [new RecordArena(), new RecordArena()];
+  let sending: Promise<unknown> = Promise.resolve();
   for (let first = 0; first < records; first += SEND_RECORDS) {
-    const count = Math.min(SEND_RECORDS, records - first);
-    const timestamp_ms = Date.now();
-    const all = Array.from({ length: count }, (_, at) => ({
-      key: null,
-      value: values[(first + at) % values.length]!,
-      timestamp_ms,
-    }));
-    const batches: OutBatch[] = Array.from({ length: partitions }, (_, partition) => ({
-      topic,
-      partition,
-      records: all.filter((_, at) => at % partitions === partition),
-    }));
-    await producer.send(batches);
+    const end = Math.min(records, first + SEND_RECORDS);
+    const batches = packed(arena, values, { ...run, first, end });
+    await sending;
+    sending = producer.send(batches);
+    [arena, other] = [other, arena];
   }
+  await sending;
   await producer.close();
+}
+
+/** The records from `first` to `end` (exclusive), by partition. */
+function packed(
+  arena: RecordArena,
+  values: readonly Uint8Array[],
+  { topic, partitions, first, end }: ClientRun & { first: number; end: number },
+): OutBatch[] {
+  arena.reset();
+  const timestamp_ms = Date.now();
+  const parts = Array.from({ length: partitions }, () => new PackedRecords());
+  for (let at = first; at < end; at++) {
+    arena.add({ key: null, value: values[at % values.length]!, timestamp_ms });
+    parts[at % partitions]!.push(arena, timestamp_ms);
+  }
+  return parts.map((records, partition) => ({ topic, partition, records }));
 }
 
 /** Reads all records; answers seconds since the partitions came. */
