@@ -38,7 +38,7 @@ const MARKER_MS = 250;
 /** Settings that differ from Connect's and Debezium's own; the README says why. */
 const TUNED: Readonly<Record<Purpose, { producer: Settings; connector: Settings }>> = {
   backlog: throughput({ "snapshot.mode": "no_data" }),
-  snapshot: throughput({ "snapshot.mode": "initial_only", "snapshot.fetch.size": 10_240 }),
+  snapshot: throughput({ "snapshot.mode": "initial_only" }),
   latency: {
     producer: { "linger.ms": 0, "batch.size": 65_536 },
     connector: { "snapshot.mode": "no_data", "max.batch.size": 2_048, "poll.interval.ms": 1 },
