@@ -202,7 +202,6 @@ export class CaptureSession {
     await admin.create_topics([
       positionsTopic(replication_factor),
       schemasTopic(replication_factor),
-      ...Object.values(this.#note_topics),
     ]);
     const known = await this.#readPosition();
     this.#refuseOtherRouting(known);
@@ -301,7 +300,7 @@ export class CaptureSession {
     const { schema_changes, transactions } = this.#note_topics;
     const writer = async <Teller>(topic: NewTopic | undefined, teller: () => Promise<Teller>) => {
       if (topic === undefined) return undefined;
-      const [target] = await this.#open(topic.name);
+      const [target] = await this.#open(topic);
       return { target: target!, teller: await teller() };
     };
     return new Notes(this.#identity, {
@@ -329,7 +328,7 @@ export class CaptureSession {
     for (const [row, table] of schemas.tables(sourceId(this.#identity)).entries()) {
       const topic = topicOf(this.#job.kafka.topic, this.#job.name, table);
       if (!there.has(topic)) continue;
-      const targets = this.#topics.get(topic) ?? await this.#open(topic);
+      const targets = this.#topics.get(topic) ?? await this.#open(this.#tableTopic(topic));
       const { partitions } = this.#stored!.topics[topic]!;
       const position = formatPosition({ generation, major: 0n, minor: 0n, row });
       const change: Change = {
@@ -465,7 +464,7 @@ export class CaptureSession {
   async #route(table: TableSchema): Promise<readonly Target[]> {
     const topic = topicOf(this.#job.kafka.topic, this.#job.name, table);
     this.#refuseShared(topic, table);
-    const targets = this.#topics.get(topic) ?? await this.#open(topic);
+    const targets = this.#topics.get(topic) ?? await this.#open(this.#tableTopic(topic));
     const definition = schemaBatch(this.#identity, table, this.#deps.now());
     this.#outbox.add(async () => void await this.#producer!.send([definition]));
     await this.#outbox.drained();
@@ -487,41 +486,43 @@ export class CaptureSession {
     );
   }
 
-  async #open(topic: string): Promise<readonly Target[]> {
-    if (this.#stored!.topics[topic] === undefined) {
+  #tableTopic(name: string): NewTopic {
+    const { partitions, replication_factor } = this.#job.kafka;
+    const config = { "min.insync.replicas": minInsync(replication_factor) };
+    return { name, partitions, replication_factor, config };
+  }
+
+  async #open(topic: NewTopic): Promise<readonly Target[]> {
+    const { name } = topic;
+    if (this.#stored!.topics[name] === undefined) {
       await this.#create(topic);
       this.#store({});
       await this.#outbox.drained();
     }
-    const { partitions } = this.#stored!.topics[topic]!;
+    const { partitions } = this.#stored!.topics[name]!;
     const targets = partitions.map(({ position }, partition): Target => ({
-      topic,
+      topic: name,
       partition,
       held: position,
       last: position,
     }));
-    this.#topics.set(topic, targets);
+    this.#topics.set(name, targets);
     return targets;
   }
 
   /** Makes the topic if need be and records it, so that a successor fences and reads it. */
-  async #create(topic: string): Promise<void> {
-    const { partitions, replication_factor } = this.#job.kafka;
+  async #create(topic: NewTopic): Promise<void> {
+    const { name } = topic;
     const admin = this.#admin!;
-    await admin.create_topics([{
-      name: topic,
-      partitions,
-      replication_factor,
-      config: { "min.insync.replicas": minInsync(replication_factor) },
-    }]);
-    const [info] = await admin.topics((name) => name === topic);
-    if (info === undefined) throw new RetryableError(`Topic ${topic} was made and is not there`);
-    const offsets = await admin.offsets(topic);
-    this.#stored!.topics[topic] = {
+    await admin.create_topics([topic]);
+    const [info] = await admin.topics((other) => other === name);
+    if (info === undefined) throw new RetryableError(`Topic ${name} was made and is not there`);
+    const offsets = await admin.offsets(name);
+    this.#stored!.topics[name] = {
       id: info.id,
       partitions: offsets.map(({ end }) => ({ end_offset: end, position: "" })),
     };
-    this.#deps.log.info("topic_opened", { topic, partitions: offsets.length });
+    this.#deps.log.info("topic_opened", { topic: name, partitions: offsets.length });
   }
 
   // Acknowledged, stored, confirmed -----------------------------------------------------------------

@@ -2,9 +2,10 @@
  * The server's messages, read from the socket of a connected `pg` client that nobody else uses any more.
  *
  * `pg` connects, authenticates and speaks TLS. Behind that its parser makes an event, a buffer and an
- * object of every row and hands them on whether anyone has asked or not; here messages stay bytes in
- * the socket's chunks until somebody pulls, so the bytes held have a bound, and a row costs no object
- * before it is a change.
+ * object of every row and hands them on whether anyone has asked or not; here messages stay bytes
+ * until somebody pulls, so the bytes held have a bound, and a row costs no object before it is a
+ * change. They are copied out of the socket's chunks at once: chunks that wait grow old, and then
+ * only a collection of the whole heap frees them (20 instead of 5 in 400,000 changes, measured).
  */
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
@@ -17,14 +18,13 @@ export class MessageSocket {
   readonly #client: pg.Client;
   readonly #socket: Socket;
   readonly #queue_bytes: number;
-  /** Chunks not yet looked at, and the bytes in them. */
-  #chunks: Buffer[] = [];
-  #queued_bytes = 0;
-  /** Bytes that the next message needs beyond the current chunk: then they come above the bound too. */
+  /** What has come and was not yet stepped over stands from `#at` to `#end`. */
+  #bytes: Buffer;
+  #at = 0;
+  #end = 0;
+  /** Bytes that the next message needs in all: so many come above the bound too. */
   #needed_bytes = 0;
   #paused = false;
-  #bytes: Buffer = Buffer.alloc(0);
-  #at = 0;
   #failure: unknown;
   #wake: (() => void) | undefined;
 
@@ -38,6 +38,7 @@ export class MessageSocket {
   constructor(client: pg.Client, queue_bytes: number, explained: (error: unknown) => unknown) {
     this.#client = client;
     this.#queue_bytes = queue_bytes;
+    this.#bytes = Buffer.alloc(ROOM * queue_bytes);
     this.#socket = (client as unknown as Inside).connection.stream;
     this.#socket.removeAllListeners("data");
     this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
@@ -85,8 +86,10 @@ export class MessageSocket {
 
   /** Resolves when more has arrived or the connection has ended, at the latest after `timeout_ms`. */
   arrival(timeout_ms?: number): Promise<void> {
-    const enough = this.#queued_bytes > 0 && this.#queued_bytes >= this.#needed_bytes;
-    if (enough || this.#failure !== undefined) return Promise.resolve();
+    const held = this.#end - this.#at;
+    if (held > 0 && held >= this.#needed_bytes || this.#failure !== undefined) {
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       const timer = timeout_ms === undefined ? undefined : setTimeout(resolve, timeout_ms);
       this.#wake = () => {
@@ -105,7 +108,7 @@ export class MessageSocket {
   /** Ends the connection with the last bytes `farewell`; resolves when the server has, or soon after. */
   async close(failure: unknown, farewell: Buffer, timeout_ms: number): Promise<void> {
     this.fail(failure);
-    this.#chunks = [];
+    this.#at = this.#end = 0;
     this.#socket.removeAllListeners("data");
     this.#socket.on("data", () => {}); // what still comes is not for anyone
     this.#socket.resume();
@@ -123,61 +126,57 @@ export class MessageSocket {
   /** Ends the connection at once: the server finds out. */
   destroy(failure: unknown): void {
     this.fail(failure);
-    this.#chunks = [];
+    this.#at = this.#end = 0;
     this.#socket.destroy();
   }
 
   #receive(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#queued_bytes += chunk.length;
-    const bound = Math.max(this.#queue_bytes, this.#needed_bytes);
-    if (this.#queued_bytes >= bound && !this.#paused) {
+    if (this.#end + chunk.length > this.#bytes.length) this.#makeRoom(chunk.length);
+    chunk.copy(this.#bytes, this.#end);
+    this.#end += chunk.length;
+    const held = this.#end - this.#at;
+    if (held >= Math.max(this.#queue_bytes, this.#needed_bytes) && !this.#paused) {
       this.#paused = true;
       this.#socket.pause();
     }
-    if (this.#queued_bytes >= this.#needed_bytes) this.wake();
+    if (held >= this.#needed_bytes) this.wake();
+  }
+
+  /** Moves what is held to the front; a message that is too large has more room while it is there. */
+  #makeRoom(count: number): void {
+    const held = this.#end - this.#at;
+    const usual = ROOM * this.#queue_bytes;
+    const wanted = Math.max(usual, held + count, this.#needed_bytes);
+    const { length } = this.#bytes;
+    const target = length < wanted || length > usual && wanted === usual
+      ? Buffer.alloc(wanted)
+      : this.#bytes;
+    this.#bytes.copy(target, 0, this.#at, this.#end);
+    this.#bytes = target;
+    this.#at = 0;
+    this.#end = held;
   }
 
   #unpause(): void {
     if (!this.#paused) return;
-    if (this.#queued_bytes > this.#queue_bytes / 2 && this.#needed_bytes === 0) return;
+    if (this.#end - this.#at > this.#queue_bytes / 2 && this.#needed_bytes === 0) return;
     this.#paused = false;
     this.#socket.resume();
   }
 
-  /** Makes the next `count` bytes stand together behind `#at`; false when they have not all come. */
+  /** Whether `count` bytes stand behind `#at`. What was stepped over may be written over from here on. */
   #ensure(count: number): boolean {
-    const rest = this.#bytes.length - this.#at;
-    if (rest >= count) return true;
-    if (rest + this.#queued_bytes < count) {
-      this.#needed_bytes = count - rest;
-      this.#unpause();
-      if (this.#failure !== undefined) throw this.#failure;
-      return false;
-    }
-    this.#needed_bytes = 0;
-    this.#bytes = rest === 0 ? this.#takeChunk() : this.#join(rest, count);
-    this.#at = 0;
+    if (this.#at === this.#end) this.#makeRoom(0);
+    const isThere = this.#end - this.#at >= count;
+    this.#needed_bytes = isThere ? 0 : count;
     this.#unpause();
-    return this.#bytes.length >= count || this.#ensure(count);
-  }
-
-  #takeChunk(): Buffer {
-    const chunk = this.#chunks.shift()!;
-    this.#queued_bytes -= chunk.length;
-    return chunk;
-  }
-
-  #join(rest: number, count: number): Buffer {
-    const parts = [this.#bytes.subarray(this.#at)];
-    for (let have = rest; have < count;) {
-      const chunk = this.#takeChunk();
-      parts.push(chunk);
-      have += chunk.length;
-    }
-    return Buffer.concat(parts);
+    if (!isThere && this.#failure !== undefined) throw this.#failure;
+    return isThere;
   }
 }
+
+/** Twice what may wait: then nothing is moved before as much was stepped over. */
+const ROOM = 2;
 
 /** Letters of messages (documentation, "Message Formats"). */
 export const MESSAGE = {

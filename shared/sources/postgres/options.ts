@@ -62,8 +62,8 @@ export const postgresOptions = z.strictObject({
   // The server's wal_sender_timeout is 60 s; a second also bounds what a restart sends again.
   status_interval_ms: z.int().min(10).max(30_000).default(1_000)
     .describe("How often the server is told what it may forget, in milliseconds."),
-  // A hundred socket reads: enough to keep decoding busy while Kafka answers, little in memory.
-  queue_bytes: z.int().min(65_536).default(8 * 1024 * 1024)
+  // Thirty socket reads: enough to keep decoding busy while Kafka answers, little in memory.
+  queue_bytes: z.int().min(65_536).max(1 << 30).default(2 << 20)
     .describe(
       "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again.",
     ),
