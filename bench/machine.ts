@@ -16,7 +16,7 @@ export function thisMachine(): Machine {
     cores: navigator.hardwareConcurrency,
     processor: processor ?? Deno.build.arch,
     memory_bytes: Deno.systemMemoryInfo().total,
-    system: `Linux ${Deno.osRelease()}`,
+    system: `Linux ${Deno.osRelease().split("-")[0]}`,
   };
 }
 

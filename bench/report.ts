@@ -17,7 +17,7 @@ const MARKDOWN_HEADER = ["row", "work", "beside", "figure", "ours", "theirs", "r
 export function markdown({ day, machine, versions, rows }: Results): string {
   const { cores, processor, memory_bytes, system } = machine;
   const gib = Math.round(memory_bytes / 2 ** 30);
-  const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`).sort();
   const figures = rows.flatMap(({ row, work, peer, figures }) =>
     figures.map(({ figure, ours, theirs, ratio }, at) => [
       ...at === 0 ? [`\`${row}\``, work, peer] : ["", "", ""],
@@ -38,7 +38,9 @@ export function markdown({ day, machine, versions, rows }: Results): string {
   return [
     `Run on ${day}: ${cores} cores (${processor}), ${gib} GiB, ${system}, which brokers, databases and ` +
     `both sides share. ${names.join(", ")}.`,
-    `Medians, and in brackets the least and the most, of the rounds: ${counts(rows)}.`,
+    `Medians, and in brackets the least and the most, of the rounds: ${counts(rows)}.${
+      rows.some(isTrial) ? TRIAL : ""
+    }`,
     "![Ours and the peers beside each other](chart.svg)",
     markdownTable(MARKDOWN_HEADER, figures),
     "Peak memory of one process (VmHWM), medians:",
@@ -100,6 +102,12 @@ function megabytes(bytes: Spread | null): string {
 
 function less(ours: Spread | null, theirs: Spread | null): string {
   return ours === null || theirs === null ? "" : times(theirs.median / ours.median);
+}
+
+const TRIAL = " Fewer than three rounds or a million show that a row works, not how fast it is.";
+
+function isTrial({ changes, figures }: RowResult): boolean {
+  return changes < 1_000_000 || figures[0]!.ours.rounds.length < 3;
 }
 
 /** `3 of 1,000,000`, for each number of rounds and changes that there is. */

@@ -17,6 +17,13 @@ Deno.test("the README's table has every row with its peer, its medians, its spre
   assert.ok(lines.includes("| `capture-mysql` | 200 | 1,500 | 7.5 × |"));
 });
 
+Deno.test("rows of few changes or rounds are called trials", () => {
+  const { rows: [row], ...rest } = exampleResults();
+  const trial = /not how fast it is/;
+  assert.doesNotMatch(markdown({ ...rest, rows: [row!] }), trial);
+  assert.match(markdown({ ...rest, rows: [row!, { ...row!, changes: 999_999 }] }), trial);
+});
+
 Deno.test("all lines of a table in the README have as many cells as its head", () => {
   for (const table of markdown(exampleResults()).split("\n\n")) {
     if (!table.startsWith("|")) continue;
