@@ -1,6 +1,5 @@
 /** A short look at our own rates against what this machine can do at this moment. */
 import { fileURLToPath } from "node:url";
-import { runOrFail } from "../compose/native/processes.ts";
 import type { RoundOptions } from "./bench.ts";
 import { type RowName, rows } from "./rows/mod.ts";
 import { spread } from "./statistics.ts";
@@ -23,7 +22,7 @@ export async function quick(tell: (line: string) => void): Promise<QuickResult[]
   const references: number[] = [];
   const rates: { row: RowName; per_second: number }[] = [];
   for (const row of ROWS) {
-    references.push(Number(await runOrFail("The reference", Deno.execPath(), ["run", REFERENCE])));
+    references.push(await reference());
     await using round = await rows[row].prepare(ROUND);
     const { figures } = await round.ours();
     rates.push({ row, per_second: figures.per_second! });
@@ -31,6 +30,16 @@ export async function quick(tell: (line: string) => void): Promise<QuickResult[]
       `${row} ${Math.round(figures.per_second!)}/s, reference ${Math.round(references.at(-1)!)}/s`,
     );
   }
-  const reference = spread(references).median;
-  return rates.map(({ row, per_second }) => ({ row, of_reference: per_second / reference }));
+  const { median } = spread(references);
+  return rates.map(({ row, per_second }) => ({ row, of_reference: per_second / median }));
+}
+
+/** Records a second of the reference, in a process of its own. */
+async function reference(): Promise<number> {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-read", REFERENCE],
+    stderr: "inherit",
+  }).output();
+  if (code !== 0) throw new Error(`${REFERENCE} ended with exit code ${code}`);
+  return Number(new TextDecoder().decode(stdout));
 }
