@@ -10,6 +10,21 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** Runs `deno` at the top of the checkout, to its end. `env`: added to the environment. */
+export async function runDeno(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: TOP,
+    env,
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
 /**
  * Runs `deno task <name>` with `options` and the file of a job, which is written into `folder`. It has
  * the permissions that deno.json gives the task.
@@ -18,16 +33,10 @@ export function commandRunner(folder: string) {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${TOP}deno.json`)) as {
     tasks: Record<string, string>;
   };
-  return async (name: string, job: { name: string }, ...options: string[]): Promise<Ended> => {
+  return (name: string, job: { name: string }, ...options: string[]): Promise<Ended> => {
     const path = `${folder}/${job.name}-${crypto.randomUUID().slice(0, 8)}.yaml`;
     Deno.writeTextFileSync(path, JSON.stringify(job, undefined, 2));
     const [, ...task] = tasks[name]!.split(" ");
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [...task, ...options, path],
-      cwd: TOP,
-      stdin: "null",
-    }).output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    return { code, stdout: text(stdout), stderr: text(stderr) };
+    return runDeno([...task, ...options, path]);
   };
 }

@@ -15,9 +15,11 @@ export interface TestDatabase {
   readonly qualified: (table: string) => string;
 }
 
-/** PostgreSQL and MySQL of a stack. */
-export function databases(stack: Pick<TestStack, "pg" | "mysql"> = testStack()): TestDatabase[] {
-  const { pg, mysql } = stack;
+/** PostgreSQL and MySQL of a stack, and MariaDB where it has one. */
+export function databases(
+  stack: Pick<TestStack, "pg" | "mysql" | "mariadb"> = testStack(),
+): TestDatabase[] {
+  const { pg, mysql, mariadb } = stack;
   return [
     {
       name: "PostgreSQL",
@@ -33,10 +35,11 @@ export function databases(stack: Pick<TestStack, "pg" | "mysql"> = testStack()):
       reader: reach("mysql", mysql, "replicator"),
       qualified: (table) => table,
     },
+    ...mariadb === undefined ? [] : [mariadbDatabase(mariadb)],
   ];
 }
 
-/** MariaDB on a server of the test's own. */
+/** A MariaDB server. */
 export function mariadbDatabase(info: DatabaseInfo): TestDatabase {
   return {
     name: "MariaDB",

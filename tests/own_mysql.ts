@@ -1,10 +1,11 @@
 /** A MySQL server of the test's own: its settings and its binlog may be changed. */
 import { join } from "node:path";
 import type { Connection } from "mysql2/promise";
-import { finishMysql, MYSQL_PORT, mysqlSoftware, startMysql } from "../compose/native/mysql.ts";
+import { MYSQL_PORT, mysqlSoftware, startMysql } from "../compose/native/mysql.ts";
+import { finishServer, type MysqlStart } from "../compose/native/mysql_server.ts";
 import { freePortOffset } from "../compose/native/ports.ts";
 import { isAlive, type ServerProcess, stop, tailOf } from "../compose/native/processes.ts";
-import { type Accounts, type DatabaseInfo, newDatabase } from "../compose/native/state.ts";
+import { type DatabaseInfo, newDatabase } from "../compose/native/state.ts";
 import { connectMysql } from "../shared/database/mysql.ts";
 import { DEADLINE_MS } from "./until.ts";
 
@@ -25,13 +26,7 @@ export async function withOwnMysql(body: (server: OwnMysql) => Promise<void>): P
 export async function withServer(
   name: string,
   port: number,
-  startServer: (options: {
-    folder: string;
-    log: string;
-    port: number;
-    accounts: Accounts;
-    note: () => void;
-  }) => Promise<ServerProcess>,
+  startServer: (options: MysqlStart) => Promise<ServerProcess>,
   body: (server: OwnMysql) => Promise<void>,
 ): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: `list-sync-${name}-` });
@@ -68,7 +63,7 @@ export async function withServer(
   };
   try {
     connection = await connect();
-    await finishMysql(folder);
+    await finishServer(folder);
     await body({
       info,
       run: async (sql) => (await connection!.query(sql))[0] as unknown as string[][],

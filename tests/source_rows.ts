@@ -1,21 +1,34 @@
 /** A source read to its end, without Kafka, and the rows that its changes come to. */
+import assert from "node:assert/strict";
 import type { Change } from "../shared/change.ts";
 import { keyText } from "../shared/formats/key.ts";
-import type { OpenOptions, Source } from "../shared/sources/source.ts";
+import type { ResumePoint, Source, SourceBatch } from "../shared/sources/source.ts";
 import { rowWriter } from "../shared/wire/value_text.ts";
+import { DEADLINE_MS } from "./until.ts";
 
-/** All changes that the source's log holds after `resume`; the rows of its tables where it takes a snapshot. */
-export async function captured(source: Source, resume: OpenOptions["resume"]) {
-  const changes: Change[] = [];
-  const generation = 1;
-  await source.open({ resume, generation });
-  const batches = source.batches({ to_end: true, signal: AbortSignal.timeout(60_000) });
+/** All batches from `resume` to the end of the log as it stands; without one, with what the start reads. */
+export async function batchesToEnd(
+  source: Source,
+  resume: ResumePoint | undefined,
+): Promise<SourceBatch[]> {
+  const batches: SourceBatch[] = [];
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  await source.open({ resume, generation: 1 });
   try {
-    for await (const batch of batches) changes.push(...batch.changes);
+    for await (const batch of source.batches({ to_end: true, signal })) batches.push(batch);
   } finally {
     await source.close();
   }
-  return changes;
+  assert.ok(!signal.aborted, `the end did not come within ${DEADLINE_MS} ms`);
+  return batches;
+}
+
+/** The changes of these batches. */
+export async function captured(
+  source: Source,
+  resume: ResumePoint | undefined,
+): Promise<Change[]> {
+  return (await batchesToEnd(source, resume)).flatMap(({ changes }) => changes);
 }
 
 /** What the changes come to: each row under its key with the schema of its columns. */

@@ -9,6 +9,8 @@ export interface TestStack {
   kafka: { brokers: string[] };
   pg: DatabaseInfo;
   mysql: DatabaseInfo;
+  /** Only in stacks that were asked for it. */
+  mariadb?: DatabaseInfo;
   /** Folder of the stack: data, logs and state. */
   dir: string;
 }
@@ -29,6 +31,11 @@ export function testStack(): TestStack {
     `The stack ${path} lacks ${missing.map(([name]) => name).join(", ")}. ` +
       "Run `deno task stack up` without --only.",
   );
+}
+
+/** A name for a stack of the test's own, by which `deno task test` knows whose it was. */
+export function ownStackName(): string {
+  return `test-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
 }
 
 /** Makes a folder for a test's jobs and logs: among the stack's, which are kept only when a test fails. */

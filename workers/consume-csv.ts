@@ -5,7 +5,7 @@ import { type ConsumeSummary, runConsume } from "../shared/pipeline/consume.ts";
 import { sinks } from "../shared/sinks/mod.ts";
 import type { Sink, SinkContext } from "../shared/sinks/sink.ts";
 import { EXIT_DONE } from "./cli/main.ts";
-import { count, duration } from "./cli/progress.ts";
+import { count, duration } from "./cli/figures.ts";
 import { table } from "./cli/table.ts";
 import type { JobOf } from "./jobs.ts";
 import { runWorker } from "./runtime/worker.ts";

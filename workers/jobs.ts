@@ -103,7 +103,9 @@ const consumeCsvJob = z.strictObject({
     .describe("The brokers, and how records are fetched."),
   ...consumeOptions,
   sink: z.union([csvOptions, noneOptions])
-    .describe("Where the rows go; `none` reads and counts, and writes nothing."),
+    .describe(
+      "Where the rows go; `none` counts the changes without looking at their rows, and writes nothing.",
+    ),
 }).superRefine((job, context) => refine(consumeProblem(job), context));
 
 const verifyJob = z.strictObject({ ...everyJob("verify"), ...verifyOptions.shape });

@@ -2,7 +2,8 @@
 import { seed } from "../shared/seed/seed.ts";
 import { writers } from "../shared/seed/mod.ts";
 import { EXIT_DONE } from "./cli/main.ts";
-import { count, duration, ProgressBoard } from "./cli/progress.ts";
+import { count, duration } from "./cli/figures.ts";
+import { ProgressBoard } from "./cli/progress.ts";
 import { table } from "./cli/table.ts";
 import { runWorker } from "./runtime/worker.ts";
 

@@ -5,7 +5,8 @@ import { scratchFolder } from "../shared/verify/options.ts";
 import type { Difference, VerifyResult } from "../shared/verify/result.ts";
 import { verify } from "../shared/verify/verify.ts";
 import { EXIT_DONE, EXIT_FAILED } from "./cli/main.ts";
-import { count, duration, type Progress, ProgressBoard } from "./cli/progress.ts";
+import { count, duration } from "./cli/figures.ts";
+import { type Progress, ProgressBoard } from "./cli/progress.ts";
 import { table } from "./cli/table.ts";
 import { runWorker } from "./runtime/worker.ts";
 

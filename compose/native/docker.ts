@@ -7,7 +7,13 @@ import { probeMysql } from "./mysql.ts";
 import { CHECKOUT, exists } from "./paths.ts";
 import { probePostgres } from "./postgres.ts";
 import { run, runOrFail, waitUntil, which } from "./processes.ts";
-import { newDatabase, type Part, type ServerInfo, type StackInfo, writeState } from "./state.ts";
+import {
+  type ContainerPart,
+  newDatabase,
+  type ServerInfo,
+  type StackInfo,
+  writeState,
+} from "./state.ts";
 
 /** As long as the native stack waits for an answer, on a machine that does much else too. */
 const PROBE_PATIENCE_MS = 90_000;
@@ -17,7 +23,7 @@ const PROBE_INTERVAL_MS = 250;
 export const COMPOSE_FILE = join(CHECKOUT, "compose/compose.yml");
 
 /** Services of each part, as the compose files name them, with their ports on this machine. */
-export const SERVICES: Record<Part, Record<string, number>> = {
+export const SERVICES: Record<ContainerPart, Record<string, number>> = {
   kafka: { broker1: 9092, broker2: 9094, broker3: 9095 },
   pg: { "db-pgsql": 5432 },
   mysql: { "db-mysql": 3306 },
@@ -33,8 +39,8 @@ export async function dockerAnswers(): Promise<boolean> {
 /** Starts the services of the parts and waits until they do real work. Fills `info` with addresses and accounts. */
 export async function dockerUp(
   info: StackInfo,
-  parts: Part[],
-  progress: (event: { part: Part; phase: string }) => void,
+  parts: readonly ContainerPart[],
+  progress: (event: { part: ContainerPart; phase: string }) => void,
 ): Promise<void> {
   if (!await dockerAnswers()) {
     throw new ConfigError("No Docker engine with `docker compose` answers.", {
@@ -57,7 +63,7 @@ export async function dockerUp(
     ...services,
   ]);
   const { kafka, pg, mysql } = info;
-  const probes: Record<Part, () => Promise<void>> = {
+  const probes: Record<ContainerPart, () => Promise<void>> = {
     kafka: () => probeKafka(kafka),
     pg: () => probePostgres(pg),
     mysql: () => probeMysql(mysql),
@@ -91,7 +97,7 @@ export async function dockerRunning(
 ): Promise<(ServerInfo & { running: boolean })[]> {
   const args = ["ps", "--services", "--status", "running"];
   const names = (await compose(info, "Listing containers", args)).split("\n").filter(Boolean);
-  return (Object.keys(SERVICES) as Part[]).flatMap((part) =>
+  return (Object.keys(SERVICES) as ContainerPart[]).flatMap((part) =>
     Object.entries(SERVICES[part]).filter(([name]) => names.includes(name)).map(([name, port]) => ({
       name,
       part,
@@ -156,7 +162,7 @@ export function composeVariables(info: StackInfo): Record<string, string> {
   return variables;
 }
 
-function portsOf(info: StackInfo, part: Part): number[] {
+function portsOf(info: StackInfo, part: ContainerPart): number[] {
   return Object.values(SERVICES[part]).map((port) => port + info.port_offset);
 }
 

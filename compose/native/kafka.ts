@@ -68,6 +68,8 @@ export async function startBroker(
     folder: string;
     /** Demand TLS, a login and rights. */
     secured?: { certificates: Certificates; users: BrokerAccounts };
+    /** Settings beside the stack's own. */
+    more?: Readonly<Record<string, string>>;
     log: string;
     note: Note;
   },
@@ -77,10 +79,10 @@ export async function startBroker(
   const settings = join(folder, "server.properties");
   await makePrivateFolder(folder);
   await Deno.writeTextFile(join(folder, "log4j.properties"), LOGGING);
-  const more = secured === undefined
+  const security = secured === undefined
     ? {}
     : securedSettings(await copyPems(folder, secured.certificates, "broker"), secured.users);
-  const text = brokerSettings(node, ports, data, more);
+  const text = brokerSettings(node, ports, data, { ...security, ...options.more });
   await Deno.writeTextFile(settings, text, { mode: 0o600 });
   await giveToServerUser(folder);
   const java = [

@@ -103,6 +103,24 @@ export function isAlive(process: ServerProcess): boolean {
   return startTicks(process.pid) === process.start_ticks;
 }
 
+/** The processes, but this one, that run with this variable in their environment. */
+export function processesWith(name: string, value: string): ServerProcess[] {
+  const found: ServerProcess[] = [];
+  for (const { name: entry } of Deno.readDirSync("/proc")) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === Deno.pid) continue;
+    try {
+      const variables = Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0");
+      const start_ticks = startTicks(pid);
+      if (start_ticks === undefined || !variables.includes(`${name}=${value}`)) continue;
+      found.push({ pid, start_ticks });
+    } catch {
+      // It has just ended, or is another user's.
+    }
+  }
+  return found;
+}
+
 /**
  * Ends a process: `signal` first, SIGKILL when it still runs after `patience_ms`.
  * Returns how it went; "gone" means that there was nothing to end.

@@ -1,5 +1,6 @@
 /**
- * The stack: three Kafka brokers, PostgreSQL and MySQL on this machine, started side by side.
+ * The stack: three Kafka brokers, PostgreSQL, MySQL and, where it is asked for, MariaDB on this machine,
+ * started side by side.
  * Nothing here ends the process or prints; commands and tests call it alike.
  */
 
@@ -15,14 +16,9 @@ import {
   startBroker,
 } from "./kafka.ts";
 import { removeStackLock, withStackLock } from "./lock.ts";
-import {
-  finishMysql,
-  MYSQL_PORT,
-  mysqlSoftware,
-  mysqlVersion,
-  probeMysql,
-  startMysql,
-} from "./mysql.ts";
+import { MARIADB_PORT, mariadbSoftware, mariadbVersion, startMariadb } from "./mariadb.ts";
+import { MYSQL_PORT, mysqlSoftware, mysqlVersion, probeMysql, startMysql } from "./mysql.ts";
+import { finishServer } from "./mysql_server.ts";
 import type { Note } from "./packages.ts";
 import { exists, stackFolder } from "./paths.ts";
 import { demandFree } from "./ports.ts";
@@ -46,11 +42,12 @@ import {
   readState,
   type ServerInfo,
   type StackInfo,
+  USUAL_PARTS,
   writeState,
 } from "./state.ts";
 
 export type { Part, ServerInfo, StackInfo };
-export { PARTS };
+export { PARTS, USUAL_PARTS };
 
 /** What one part of the stack is doing. */
 export interface StackProgress {
@@ -66,12 +63,14 @@ export interface UpOptions {
   name?: string;
   /** Added to every default port. @default the stack's own, or 0 for a new one */
   port_offset?: number;
-  /** @default all parts */
+  /** @default those that the stack has, of a new one all but MariaDB */
   only?: Part[];
   /** Containers instead of processes. @default only where the native stack cannot run */
   docker?: boolean;
   /** Servers that demand TLS, logins and rights; a stack stays what it was made as. @default false */
   secure?: boolean;
+  /** Settings of the brokers that this call starts, beside the stack's own. @default none */
+  brokers?: Readonly<Record<string, string>>;
   progress?: (event: StackProgress) => void;
 }
 
@@ -94,6 +93,7 @@ export const STACK_PORTS: readonly number[] = [
   ...KAFKA_PORTS.flatMap(({ broker, controller }) => [broker, controller]),
   POSTGRES_PORT,
   MYSQL_PORT,
+  MARIADB_PORT,
 ];
 
 const DEFAULT_NAME = "default";
@@ -101,9 +101,14 @@ const DEFAULT_NAME = "default";
 const READY_PATIENCE_MS = 90_000;
 const PROBE_INTERVAL_MS = 100;
 /** Databases write their caches out; the last broker waits 5 s for a quorum that is no more. */
-const STOP_PATIENCE_MS = { kafka: 20_000, pg: 30_000, mysql: 30_000 };
+const STOP_PATIENCE_MS = { kafka: 20_000, pg: 30_000, mysql: 30_000, mariadb: 30_000 };
 /** PostgreSQL's SIGTERM waits for its clients to leave; SIGINT does not. */
-const STOP_SIGNAL = { kafka: "SIGTERM", pg: "SIGINT", mysql: "SIGTERM" } as const;
+const STOP_SIGNAL = {
+  kafka: "SIGTERM",
+  pg: "SIGINT",
+  mysql: "SIGTERM",
+  mariadb: "SIGTERM",
+} as const;
 const LOG_LINES = 15;
 
 /**
@@ -116,13 +121,17 @@ export async function up(options: UpOptions = {}): Promise<StackInfo> {
   checkName(name);
   return await withStackLock(name, async () => {
     const info = await stateFor(name, options);
-    const parts = options.only ?? [...PARTS];
+    const parts = options.only ?? PARTS.filter((part) => part !== "mariadb" || info.mariadb);
     if (info.engine === "docker") {
-      await dockerUp(info, parts, options.progress ?? (() => {}));
+      const contained = parts.filter((part) => part !== "mariadb");
+      if (contained.length < parts.length) {
+        throw new ConfigError("There is no container of MariaDB.", { cure: "leave --docker out" });
+      }
+      await dockerUp(info, contained, options.progress ?? (() => {}));
       await writeState(info);
       return info;
     }
-    const start = new Start(info, options.progress ?? (() => {}));
+    const start = new Start(info, options);
     try {
       await allSettled(parts.map((part) => BRING_UP[part](start)));
       return info;
@@ -183,12 +192,13 @@ function movePorts(info: StackInfo, offset: number): void {
   info.port_offset = offset;
   if (info.pg) info.pg.port = POSTGRES_PORT + offset;
   if (info.mysql) info.mysql.port = MYSQL_PORT + offset;
+  if (info.mariadb) info.mariadb.port = MARIADB_PORT + offset;
   if (info.kafka) info.kafka.brokers = brokerAddresses(offset);
 }
 
 /** The passwords of data stand in the state file only, so data without it is of no use. */
 async function refuseDataWithoutState(dir: string, name: string): Promise<void> {
-  for (const folder of ["postgres", "mysql", "kafka-1"]) {
+  for (const folder of ["postgres", "mysql", "mariadb", "kafka-1"]) {
     if (!await exists(join(dir, folder))) continue;
     throw new ConfigError(`${join(dir, folder)} holds data of a stack whose stack.json is gone.`, {
       cure: `delete it: deno task stack down --wipe --name ${name}`,
@@ -206,12 +216,15 @@ async function engineFor(docker: boolean | undefined): Promise<StackInfo["engine
 /** One run of `up`: the state as it grows, and what was started, to take it back on failure. */
 class Start {
   readonly info: StackInfo;
+  /** Settings of the brokers beside the stack's own. */
+  readonly brokers: Readonly<Record<string, string>>;
   readonly #progress: (event: StackProgress) => void;
   readonly #started: ServerInfo[] = [];
   #saving: Promise<void> = Promise.resolve();
 
-  constructor(info: StackInfo, progress: (event: StackProgress) => void) {
+  constructor(info: StackInfo, { brokers = {}, progress = () => {} }: UpOptions) {
     this.info = info;
+    this.brokers = brokers;
     this.#progress = progress;
   }
 
@@ -308,7 +321,8 @@ async function serverError(server: ServerInfo, what: string, cause: unknown): Pr
 const BRING_UP: Record<Part, (start: Start) => Promise<void>> = {
   kafka: bringKafkaUp,
   pg: bringPostgresUp,
-  mysql: bringMysqlUp,
+  mysql: (start) => bringMysqlUp(start, "mysql"),
+  mariadb: (start) => bringMysqlUp(start, "mariadb"),
 };
 
 async function bringKafkaUp(start: Start): Promise<void> {
@@ -338,6 +352,7 @@ async function bringKafkaUp(start: Start): Promise<void> {
         cluster: cluster_id,
         folder: start.folder(name),
         ...secured === undefined ? {} : { secured },
+        more: start.brokers,
         log,
         note,
       }));
@@ -374,24 +389,41 @@ async function bringPostgresUp(start: Start): Promise<void> {
   note("ready");
 }
 
-async function bringMysqlUp(start: Start): Promise<void> {
+/** The two servers that speak MySQL's protocol. */
+const MYSQLS = {
+  mysql: {
+    unpack: mysqlSoftware,
+    version: mysqlVersion,
+    port: MYSQL_PORT,
+    launch: startMysql,
+  },
+  mariadb: {
+    unpack: mariadbSoftware,
+    version: mariadbVersion,
+    port: MARIADB_PORT,
+    launch: startMariadb,
+  },
+};
+
+async function bringMysqlUp(start: Start, part: keyof typeof MYSQLS): Promise<void> {
   const { info } = start;
-  const note = start.note("mysql");
-  const software = await mysqlSoftware(note);
+  const { unpack, version, port, launch } = MYSQLS[part];
+  const note = start.note(part);
+  const software = await unpack(note);
   const certificates = await start.certificates();
-  const database = info.mysql ??= newDatabase(MYSQL_PORT + info.port_offset, certificates?.ca);
-  info.versions["mysql"] = mysqlVersion(software);
-  await start.server("mysql", "mysql", [database.port], (log) =>
-    startMysql(software, {
-      folder: start.folder("mysql"),
+  const database = info[part] ??= newDatabase(port + info.port_offset, certificates?.ca);
+  info.versions[part] = version(software);
+  await start.server(part, part, [database.port], (log) =>
+    launch(software, {
+      folder: start.folder(part),
       log,
       port: database.port,
       accounts: database.users,
       certificates,
       note,
     }));
-  await start.ready("mysql", () => probeMysql(database));
-  await finishMysql(start.folder("mysql"));
+  await start.ready(part, () => probeMysql(database));
+  await finishServer(start.folder(part));
   note("ready");
 }
 
@@ -443,7 +475,7 @@ export async function status(name: string = DEFAULT_NAME): Promise<StackStatus |
 export function environment(info: StackInfo): Record<string, string> {
   const variables: Record<string, string> = { LIST_SYNC_STACK: join(info.dir, "stack.json") };
   if (info.kafka) variables["KAFKA_BROKERS"] = info.kafka.brokers.join(",");
-  const ca = info.kafka?.ca ?? info.pg?.ca ?? info.mysql?.ca;
+  const ca = info.kafka?.ca ?? info.pg?.ca ?? info.mysql?.ca ?? info.mariadb?.ca;
   if (ca !== undefined) variables["CA_FILE"] = ca;
   for (const role of ["capture", "consume"] as const) {
     const account = info.kafka?.users?.[role];
@@ -451,7 +483,8 @@ export function environment(info: StackInfo): Record<string, string> {
     variables[`KAFKA_${role.toUpperCase()}_USER`] = account.user;
     variables[`KAFKA_${role.toUpperCase()}_PASSWORD`] = account.password;
   }
-  for (const [prefix, database] of [["PG", info.pg], ["MYSQL", info.mysql]] as const) {
+  const databases = { PG: info.pg, MYSQL: info.mysql, MARIADB: info.mariadb };
+  for (const [prefix, database] of Object.entries(databases)) {
     if (database === undefined) continue;
     const { replicator, writer, admin } = database.users;
     Object.assign(variables, {

@@ -6,9 +6,13 @@ import { ConfigError } from "../../shared/errors.ts";
 import { stackFolder } from "./paths.ts";
 import type { ServerProcess } from "./processes.ts";
 
+/** What a stack holds where nothing else is said. */
+export const USUAL_PARTS = ["kafka", "pg", "mysql"] as const;
 /** What a stack can hold. */
-export const PARTS = ["kafka", "pg", "mysql"] as const;
+export const PARTS = [...USUAL_PARTS, "mariadb"] as const;
 export type Part = (typeof PARTS)[number];
+/** The parts that there are containers of. */
+export type ContainerPart = (typeof USUAL_PARTS)[number];
 
 export interface Account {
   user: string;
@@ -73,6 +77,7 @@ export interface StackInfo {
   kafka?: KafkaInfo;
   pg?: DatabaseInfo;
   mysql?: DatabaseInfo;
+  mariadb?: DatabaseInfo;
 }
 
 /** The database that the stack makes on both servers. */

@@ -88,9 +88,11 @@ function checkIdentity(connection: Inside, { tls, host }: MysqlServer): { fault?
 }
 
 /** What to do about errors with which a server refuses a connection for good. */
-const CURES: Readonly<Record<string, (part: string) => string>> = {
-  ER_ACCESS_DENIED_ERROR: (part) =>
-    `correct ${part}.user and ${part}.password; the account must be one for the host that this is`,
+const CURES: Readonly<Record<string, (part: string, tls: TlsOptions) => string>> = {
+  // MariaDB says no more to who comes without TLS, nor does MySQL where the account demands it.
+  ER_ACCESS_DENIED_ERROR: (part, tls) =>
+    `correct ${part}.user and ${part}.password; the account must be one for the host that this is` +
+    (tls === false ? `; if the server or the account takes TLS only, set ${part}.tls` : ""),
   ER_DBACCESS_DENIED_ERROR: (part) => `GRANT SELECT on that database, or correct ${part}.database`,
   ER_BAD_DB_ERROR: (part) => `correct ${part}.database`,
   ER_SECURE_TRANSPORT_REQUIRED: (part) =>
@@ -111,7 +113,7 @@ async function refusal(
     return new ConfigError(
       `MySQL at ${at} refused a connection of user ${user}: ${error.message}`,
       {
-        cure: cure(part),
+        cure: cure(part, tls),
       },
     );
   }

@@ -19,14 +19,14 @@ import type {
 import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
 import { POSITION_LENGTH } from "../position.ts";
-import { type Format, type SchemaLookup, sourceId } from "./format.ts";
+import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
 import { type Rows, rowsOf, scanRows } from "./json_rows.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
 import { ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { jsonWriter, quoted } from "../wire/value_text.ts";
 
 /** The format `json`. */
-export const format: Format = { name: "json", encode, decode, stamp };
+export const format: Format = { name: "json", encode, decode, glance, stamp };
 
 // Encoding ----------------------------------------------------------------------------------------
 // Straight into bytes: a string of the envelope would be built of forty pieces, copied together and
@@ -342,6 +342,9 @@ interface Known {
   /** The last transaction, and its id as it is written. */
   transaction: Transaction;
   transaction_id: Mark;
+  /** Bytes from `head` and from the op to the end of the last envelope: the next often has as many. */
+  head_to_end: number;
+  op_to_end: number;
 }
 
 let known: Known | undefined;
@@ -371,7 +374,7 @@ function learn(bytes: Uint8Array, change: Change, schemas: SchemaLookup): Known 
   const transaction_id = Mark.of(quoted(transaction.id).slice(1, -1));
   return {
     ...{ schemas, source, table, snapshot_mark, head, snapshot, place, schema },
-    ...{ transaction, transaction_id },
+    ...{ transaction, transaction_id, head_to_end: 0, op_to_end: 0 },
   };
 }
 
@@ -421,6 +424,45 @@ function decodeKnown(bytes: Uint8Array, schemas: SchemaLookup): Change | undefin
     text,
     text === undefined ? parseRows(bytes.subarray(0, rows_end), known.table) : undefined,
   );
+}
+
+/** The same without the rows, and without what stands behind the op. */
+function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean {
+  const { memory, value_at = 0, value_length = -1 } = record;
+  if (memory === undefined || value_length < 0) return false;
+  if (known === undefined || known.schemas !== schemas) return false;
+  const end = value_at + value_length;
+  input.reset(memory, value_at, end);
+  if (!moveTo(known.head, end - known.head_to_end)) return false;
+  known.head_to_end = end - input.at;
+  input.skip(known.head);
+  const ts_us = input.digits();
+  if (ts_us < 0 || !input.skip(known.snapshot)) return false;
+  if (input.digits() < 0 || !input.skip(known.place)) return false;
+  const position_at = input.at;
+  input.at += POSITION_LENGTH;
+  if (!input.skip(known.schema) || !moveTo(OP_MARK, end - known.op_to_end)) return false;
+  known.op_to_end = end - input.at;
+  const op = OP_OF_BYTE[memory[input.at + OP_MARK.bytes.length]!];
+  input.at += OP_MARK.bytes.length + 1;
+  if (op === undefined || !input.isAt(TIME_MARK)) return false;
+  told.op = op;
+  told.source = known.source;
+  told.memory = memory;
+  told.position_at = position_at;
+  told.ts_us = ts_us;
+  return true;
+}
+
+/** Moves on to `mark`, which is likely to stand at `guess`; false: it stands nowhere from here on. */
+function moveTo(mark: Mark, guess: number): boolean {
+  const from = input.at;
+  if (guess >= from) {
+    input.at = guess;
+    if (input.isAt(mark)) return true;
+    input.at = from;
+  }
+  return input.find(mark);
 }
 
 /** The transaction that stands next; the last one again where it is the same. */

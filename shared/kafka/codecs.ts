@@ -4,10 +4,10 @@ import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync }
 import {
   crc32c as wasmCrc32c,
   lz4Compress,
-  lz4Decompress,
   snappyCompress,
   snappyDecompress,
 } from "@platformatic/wasm-utils";
+import { lz4Decompress } from "../wire/lz4.ts";
 
 /** Name of a compression as Kafka's `compression.type` spells it. */
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
@@ -17,8 +17,12 @@ export interface Codec {
   /** Its number in the attributes of a record batch. */
   readonly id: number;
   compress(bytes: Uint8Array): Uint8Array;
-  decompress(bytes: Uint8Array): Uint8Array;
+  /** May put what it makes into memory that `take` gives. */
+  decompress(bytes: Uint8Array, take?: TakeBytes): Uint8Array;
 }
+
+/** Gives so many bytes of memory. */
+export type TakeBytes = (length: number) => Uint8Array;
 
 /** All compressions by name. */
 export const codecs: Readonly<Record<Compression, Codec>> = {
@@ -37,7 +41,7 @@ export const codecs: Readonly<Record<Compression, Codec>> = {
   lz4: {
     id: 3,
     compress: (bytes) => lz4Compress(asBuffer(bytes)),
-    decompress: (bytes) => lz4Decompress(asBuffer(bytes)),
+    decompress: lz4Decompress,
   },
   zstd: {
     id: 4,
@@ -51,12 +55,12 @@ export const codecs: Readonly<Record<Compression, Codec>> = {
 const byId = new Map(Object.values(codecs).map((codec) => [codec.id, codec]));
 
 /** Decompresses by the number in a batch's attributes; throws a RangeError for an unknown one. */
-export function decompress(id: number, bytes: Uint8Array): Uint8Array {
+export function decompress(id: number, bytes: Uint8Array, take?: TakeBytes): Uint8Array {
   const codec = byId.get(id);
   if (codec === undefined) {
     throw new RangeError(`Cannot decompress a record batch: codec ${id} is none of 0 to 4`);
   }
-  return codec.decompress(bytes);
+  return codec.decompress(bytes, take);
 }
 
 /** CRC-32C of the bytes, unsigned. */

@@ -4,6 +4,7 @@
  * Format: https://kafka.apache.org/protocol#The_Messages_Fetch
  */
 import { Buffer } from "node:buffer";
+import { BytePool } from "../wire/byte_pool.ts";
 import { readRecordBatches } from "../wire/record_batch.ts";
 import { decompress } from "./codecs.ts";
 import type { InBatch, TopicPartition } from "./port.ts";
@@ -106,6 +107,10 @@ export function decodeFetch(body: Buffer): { error_code: number; partitions: Fet
 /** Decompressed bytes after which a batch is handed over: some thousand row changes. */
 const BATCH_BYTES = 1 << 20;
 
+/** A batch of each of a few partitions. */
+const POOL_BYTES = 4 << 20;
+const pool = new BytePool(POOL_BYTES);
+
 /** What `takeBatch` takes. */
 export interface Taken {
   readonly batch: InBatch;
@@ -120,7 +125,7 @@ export function takeBatch(fetched: Fetched, from: number): Taken {
   const { records, next_offset, rest, payloads } = readRecordBatches(
     fetched.bytes,
     from,
-    decompress,
+    (id, bytes) => decompress(id, bytes, pool.take),
     BATCH_BYTES,
   );
   const { topic, partition, end_offset } = fetched;
@@ -132,11 +137,13 @@ export function takeBatch(fetched: Fetched, from: number): Taken {
 }
 
 /**
- * Frees what was decompressed, at once: a megabyte a batch would pile up until the garbage is
- * collected. Whoever reads it later gets a TypeError.
+ * Frees what was decompressed, or keeps it for the next batch, at once: a megabyte a batch would pile up
+ * until the garbage is collected. Whoever reads it later gets a TypeError.
  */
 export function giveBack(payloads: readonly Uint8Array[]): void {
-  for (const { buffer, byteLength } of payloads) {
+  for (const payload of payloads) {
+    const { buffer, byteLength } = payload;
+    if (pool.give(payload)) continue;
     // A small one may be a part of memory that others use, too.
     if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
   }

@@ -1,4 +1,5 @@
 /** The client on `@platformatic/kafka`: its connections and requests, with our own batches and group. */
+import "./platformatic/lazy_schemas.ts"; // before all that imports the library
 import type { Log } from "../observe/log.ts";
 import { type ClientOptions, type Settings, settings } from "./options.ts";
 import { PlatformaticAdmin } from "./platformatic/admin.ts";

@@ -88,6 +88,13 @@ export interface InRecord {
   readonly value: Uint8Array | null;
   readonly timestamp_ms: number;
   readonly headers: readonly (readonly [name: string, value: Uint8Array])[];
+  /**
+   * Where the value stands, for a record out of a batch: reading it there costs less than the view
+   * `value`. A length of −1 is null.
+   */
+  readonly memory?: Uint8Array;
+  readonly value_at?: number;
+  readonly value_length?: number;
 }
 
 /** Records of one partition, in order, control records left out. */

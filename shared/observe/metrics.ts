@@ -1,7 +1,6 @@
 /** The metrics of a worker: every name stands once, in `METRICS`, and the reference is made from it. */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
-
-interface Spec {
+/** A metric as it is told to Prometheus. */
+export interface Spec {
   readonly name: string;
   readonly type: "counter" | "gauge" | "histogram";
   readonly labels: readonly string[];
@@ -153,38 +152,10 @@ export type Metrics =
     text(): Promise<string>;
   };
 
-/** Metrics of its own registry: two in one process (tests, the library) do not share counts. */
-export function createMetrics(): Metrics {
-  const registry = new Registry();
-  const meters = Object.entries(METRICS).map(([key, spec]) => [key, meter(spec, registry)]);
-  const metrics = Object.fromEntries(meters) as Metrics;
-  return {
-    ...metrics,
-    text() {
-      metrics.resident_memory.set(Deno.memoryUsage().rss);
-      return registry.metrics();
-    },
-  };
-}
-
-function meter(spec: Spec, registry: Registry): unknown {
-  const about = {
-    name: spec.name,
-    help: spec.help,
-    labelNames: [...spec.labels],
-    registers: [registry],
-  };
-  if (spec.type === "counter") {
-    const counter = new Counter(about);
-    return { add: (count: number, labels = {}) => counter.inc(labels, count) };
-  }
-  if (spec.type === "gauge") {
-    const gauge = new Gauge(about);
-    return {
-      set: (value: number, labels = {}) => gauge.set(labels, value),
-      drop: (labels = {}) => gauge.remove(labels),
-    };
-  }
-  const histogram = new Histogram({ ...about, buckets: [...spec.buckets ?? []] });
-  return { observe: (value: number, labels = {}) => histogram.observe(labels, value) };
-}
+/** For who does not tell them: nothing is counted, and no library is loaded for it. */
+export const NO_METRICS: Metrics = {
+  ...Object.fromEntries(
+    Object.keys(METRICS).map((key) => [key, { add() {}, set() {}, drop() {}, observe() {} }]),
+  ) as unknown as Metrics,
+  text: () => Promise.resolve(""),
+};

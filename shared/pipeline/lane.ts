@@ -1,7 +1,7 @@
 /** One partition on its way from Kafka to the sink: read, decoded, repetitions dropped, written. */
 import type { Change, Op } from "../change.ts";
 import { describe, RecordError } from "../errors.ts";
-import type { Format } from "../formats/format.ts";
+import type { Format, Glance } from "../formats/format.ts";
 import type { InBatch, InRecord, TopicPartition } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Durable, Sink, SinkPartition, Standing } from "../sinks/sink.ts";
@@ -31,6 +31,17 @@ export function noChanges(): OpCounts {
   return { c: 0, u: 0, d: 0, r: 0, t: 0 };
 }
 
+const OPS = Object.keys(noChanges()) as Op[];
+
+/** What the last glance told: one record is read at a time. */
+const told: Glance = {
+  op: "c",
+  source: { connector: "mysql", name: "", version: "" },
+  memory: new Uint8Array(),
+  position_at: 0,
+  ts_us: 0,
+};
+
 /** What a lane works with. */
 export interface LaneContext {
   readonly sink: Sink;
@@ -46,6 +57,9 @@ export interface LaneContext {
 /** Some of a batch's records, read and not yet written. */
 class Chunk {
   readonly changes: Change[] = [];
+  /** Changes that are counted and not read, and when the last of them was committed. */
+  readonly counted = noChanges();
+  counted_ts_us: number | undefined;
   readonly letters: DeadLetter[] = [];
   readonly repetitions: Repetitions;
   set_aside: SetAside;
@@ -193,6 +207,7 @@ export class Lane {
       const chunk = await this.#read(batch, from, end, size);
       try {
         await this.#write(chunk.changes, chunk.standing());
+        this.#count(chunk);
       } catch (error) {
         if (!(error instanceof RecordError) || this.#context.poison.on_error === "fail") {
           throw this.#placed(error);
@@ -261,6 +276,12 @@ export class Lane {
     this.#newest_ts_us = changes.at(-1)?.transaction.ts_us ?? this.#newest_ts_us;
   }
 
+  /** Counts what the sink has not looked at. */
+  #count({ counted, counted_ts_us }: Chunk): void {
+    for (const op of OPS) this.#pending[op] += counted[op];
+    this.#newest_ts_us = counted_ts_us ?? this.#newest_ts_us;
+  }
+
   #standing(next_offset: number): Standing {
     return { next_offset, positions: this.#positions, set_aside: this.#set_aside };
   }
@@ -276,15 +297,17 @@ export class Lane {
         chunk.to = records.length;
         break;
       }
-      let error = this.#readRecord(chunk, record);
-      if (error instanceof UnknownSchemaError) {
-        await this.#context.schemas.refresh();
-        error = this.#readRecord(chunk, record);
-      }
-      if (error !== undefined) chunk.failure = await this.#pass(chunk, record, error);
-      if (chunk.failure !== undefined) {
-        chunk.next_offset = record.offset;
-        return chunk;
+      if (!this.#glance(chunk, record)) {
+        let error = this.#readRecord(chunk, record);
+        if (error instanceof UnknownSchemaError) {
+          await this.#context.schemas.refresh();
+          error = this.#readRecord(chunk, record);
+        }
+        if (error !== undefined) chunk.failure = await this.#pass(chunk, record, error);
+        if (chunk.failure !== undefined) {
+          chunk.next_offset = record.offset;
+          return chunk;
+        }
       }
       chunk.records++;
       chunk.bytes += record.size;
@@ -293,6 +316,18 @@ export class Lane {
     if (chunk.to < records.length) return chunk;
     chunk.next_offset = Math.max(chunk.next_offset, Math.min(batch.next_offset, end));
     return chunk;
+  }
+
+  /** Counts the change of a record where the sink does not look at its rows; false: it must be read. */
+  #glance(chunk: Chunk, record: InRecord): boolean {
+    const { format, schemas, sink: { reads_rows = true } } = this.#context;
+    if (reads_rows || record.headers.length > 0 || chunk.set_aside.size > 0) return false;
+    if (format.glance === undefined || !format.glance(record, schemas.lookup, told)) return false;
+    if (chunk.repetitions.isNewAt(told.source, told.memory, told.position_at)) {
+      chunk.counted[told.op]++;
+      chunk.counted_ts_us = told.ts_us;
+    } else chunk.repeated++;
+    return true;
   }
 
   /** Adds what a record says to the chunk; answers the error that keeps it from that. */

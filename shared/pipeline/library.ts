@@ -8,7 +8,7 @@ import { fetchOptions, kafkaOptions } from "../kafka/options.ts";
 import { partitionId, type TopicPartition } from "../kafka/port.ts";
 import { createHealth } from "../observe/health.ts";
 import { createLog, type Log } from "../observe/log.ts";
-import { createMetrics } from "../observe/metrics.ts";
+import { NO_METRICS } from "../observe/metrics.ts";
 import type { Durable, Sink, SinkBatch, Standing } from "../sinks/sink.ts";
 import { consumeOptions, type ConsumeSummary, runConsume } from "./consume.ts";
 
@@ -112,7 +112,7 @@ export async function consume(options: ConsumeOptions): Promise<ConsumeSummary> 
     sink: new FunctionSink(write, standing),
     format,
     log: used,
-    metrics: createMetrics(),
+    metrics: NO_METRICS,
     health: createHealth(),
     signal,
     now: clock,

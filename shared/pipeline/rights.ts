@@ -53,6 +53,30 @@ export function consumeRights(
   ];
 }
 
+/** What looking at a group's dead letters needs. */
+export function letterRights(dead_letter_topic: string): WantedRight[] {
+  return [{ resource: "topic", name: dead_letter_topic, operations: ["Read"] }];
+}
+
+/** What replaying them needs. `topics`: those that they came from. */
+export function replayRights(
+  group_id: string,
+  dead_letter_topic: string,
+  topics: readonly string[],
+): WantedRight[] {
+  return [
+    { resource: "topic", name: dead_letter_topic, operations: ["Read", "Write"] },
+    { resource: "topic", name: SCHEMAS_TOPIC, operations: ["Read"] },
+    ...topics.map((name): WantedRight => ({ resource: "topic", name, operations: ["Write"] })),
+    {
+      resource: "transactional-id",
+      name: deadLetterIds(group_id),
+      operations: ["Write"],
+      is_prefix: true,
+    },
+  ];
+}
+
 /** One error for each resource that the user may not use as the job does. */
 export async function rightsFindings(
   admin: Admin,

@@ -9,8 +9,9 @@ export const noneOptions = z.literal("none");
 /** The module's export for the table of sinks. */
 export const sink: SinkModule<"none"> = { options: noneOptions, create: () => new NoneSink() };
 
-/** Takes every change and keeps none: what reading and decoding alone cost. */
+/** Takes every change and keeps none: each is told by its operation and position. */
 export class NoneSink implements Sink {
+  readonly reads_rows: boolean = false;
   readonly #accepted = new Map<string, number>();
 
   open(): Promise<Standing | undefined> {

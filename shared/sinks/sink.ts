@@ -38,6 +38,8 @@ export interface SinkPartition extends TopicPartition {
 export interface Sink {
   /** A change that comes late does no harm: whoever reads the target orders rows by position. */
   readonly any_order?: boolean;
+  /** Whether the sink looks at the rows of changes; false spares reading them. @default true */
+  readonly reads_rows?: boolean;
   /**
    * Takes the partition (waiting while another process holds it) and says where the sink stands;
    * undefined: it has never seen it. Throws HistoryLostError when the topic is another one.

@@ -1,6 +1,7 @@
 /** MySQL's character sets: which one a collation belongs to, and bytes → text. */
 import { RecordError } from "../errors.ts";
 import { type BinlogReader, decodeText } from "./binlog_reader.ts";
+import { codedReader } from "./mysql_coded_sets.ts";
 
 /** Reads `count` bytes as text. */
 export type TextReader = (reader: BinlogReader, count: number) => string;
@@ -10,8 +11,7 @@ export interface Charset {
   readonly name: string;
   /** Longest character, bytes: a VARCHAR(n) of it is declared with n times as many bytes. */
   readonly max_bytes: number;
-  /** Undefined: this character set cannot be decoded. */
-  readonly read: TextReader | undefined;
+  readonly read: TextReader;
 }
 
 const whole: TextReader = (reader, count) => reader.utf8(count);
@@ -151,11 +151,10 @@ function swe7(): TextReader {
     read(reader, count).replace(/[@[\\\]^`{|}~]/g, (sign) => SWE7_LETTERS[sign]!);
 }
 
-// Those without a reader have no decoder on the platform that agrees with the server on every byte.
-const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read?: () => TextReader]>> = {
+const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read: () => TextReader]>> = {
   armscii8: [1, () => byHighHalf("armscii8")],
   ascii: [1, ascii],
-  big5: [2],
+  big5: [2, () => codedReader("big5")],
   binary: [1, () => binary],
   cp1250: [1, () => labelled("cp1250", "windows-1250")],
   cp1251: [1, () => labelled("cp1251", "windows-1251")],
@@ -166,9 +165,9 @@ const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read?: () =
   cp866: [1, () => byTable("ibm866", { 0xfc: "ⁿ", 0xfd: "²" })],
   cp932: [2, () => labelled("cp932", "shift_jis")],
   dec8: [1, () => byHighHalf("dec8")],
-  eucjpms: [3],
+  eucjpms: [3, () => codedReader("eucjpms")],
   euckr: [2, () => labelled("euckr", "euc-kr")],
-  gb18030: [4],
+  gb18030: [4, () => codedReader("gb18030")],
   gb2312: [2, () => corrected("gb2312", "gbk", { "·": "・", "—": "―" })],
   gbk: [2, () => labelled("gbk", "gbk")],
   geostd8: [1, () => byHighHalf("geostd8")],
@@ -188,7 +187,7 @@ const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read?: () =
   swe7: [1, swe7],
   tis620: [1, () => byTable("windows-874", { ...C1_CONTROLS, 0xa0: "\ufffd" })],
   ucs2: [2, () => utf16("ucs2", "utf-16be")],
-  ujis: [3],
+  ujis: [3, () => codedReader("ujis")],
   utf16: [4, () => utf16("utf16", "utf-16be")],
   utf16le: [4, () => utf16("utf16le", "utf-16le")],
   utf32: [4, () => utf32],
@@ -196,9 +195,8 @@ const CHARSETS: Readonly<Record<string, readonly [max_bytes: number, read?: () =
   utf8mb4: [4, () => whole],
 };
 
-/** Names of the character sets that can be decoded. */
-export const READABLE_CHARSETS: readonly string[] = Object.entries(CHARSETS)
-  .filter(([, [, read]]) => read !== undefined).map(([name]) => name);
+/** Names of all character sets. */
+export const CHARSET_NAMES: readonly string[] = Object.keys(CHARSETS);
 
 /**
  * First and last id of the collations of each character set; from information_schema.COLLATIONS of
@@ -265,7 +263,7 @@ export function charsetByName(name: string): Charset {
   if (found !== undefined) return found;
   const entry = Object.hasOwn(CHARSETS, name) ? CHARSETS[name] : undefined;
   if (entry === undefined) throw new RecordError(`No character set has the name ${name}`);
-  const charset = { name, max_bytes: entry[0], read: entry[1]?.() };
+  const charset = { name, max_bytes: entry[0], read: entry[1]() };
   known.set(name, charset);
   return charset;
 }

@@ -4,7 +4,7 @@ import { RecordError } from "../errors.ts";
 import { inflated, uuidText } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 import { ColumnType as T, type MappedColumn } from "./binlog_table_map.ts";
-import { BINARY_COLLATION, charsetOf, type TextReader } from "./mysql_charset.ts";
+import { BINARY_COLLATION, charsetOf } from "./mysql_charset.ts";
 import { readDecimal } from "./mysql_decimal.ts";
 import { readJson } from "./mysql_json.ts";
 import { inet6Text } from "./inet6.ts";
@@ -118,7 +118,7 @@ function listType(column: MappedColumn): string {
 /** The names of an ENUM's or SET's members. */
 export function memberLabels(column: MappedColumn): string[] {
   if (column.members === undefined) throw new RecordError("The names of its members are missing");
-  const read = textReader(collationOf(column));
+  const read = charsetOf(collationOf(column)).read;
   return column.members.map((bytes) => read(new BinlogReader(bytes), bytes.length));
 }
 
@@ -129,14 +129,6 @@ function collationOf(column: MappedColumn): number {
 
 const FULL_METADATA =
   "SET GLOBAL binlog_row_metadata = FULL, and start a new generation with a snapshot";
-
-function textReader(collation: number): TextReader {
-  const charset = charsetOf(collation);
-  if (charset.read !== undefined) return charset.read;
-  throw new RecordError(`Its character set ${charset.name} cannot be decoded`, {
-    cure: `ALTER TABLE … MODIFY the column with CHARACTER SET utf8mb4, or exclude the table`,
-  });
-}
 
 /** How values of the column are read. Throws RecordError where the table map does not tell. */
 export function valueReader(column: MappedColumn): ValueReader {
@@ -198,7 +190,7 @@ function stringReader(column: MappedColumn): ValueReader {
   const prefix = column.type === T.BLOB ? size : size > 255 ? 2 : 1;
   const collation = collationOf(column);
   if (collation !== BINARY_COLLATION) {
-    const read = textReader(collation);
+    const read = charsetOf(collation).read;
     if (prefix === 1) return (r) => read(r, r.u8());
     if (prefix === 2) return (r) => read(r, r.u16());
     return (r) => read(r, r.leUint(prefix));
@@ -219,7 +211,7 @@ function compressedReader(column: MappedColumn): ValueReader {
   const { size } = column;
   const prefix = column.type === T.BLOB_COMPRESSED ? size : size > 255 ? 2 : 1;
   const collation = collationOf(column);
-  const read = collation === BINARY_COLLATION ? undefined : textReader(collation);
+  const read = collation === BINARY_COLLATION ? undefined : charsetOf(collation).read;
   return (r) => {
     const bytes = unpacked(r.view(r.leUint(prefix)));
     return read === undefined ? new Uint8Array(bytes) : read(new BinlogReader(bytes), bytes.length);

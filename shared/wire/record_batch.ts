@@ -23,6 +23,12 @@ export interface RecordRead {
   readonly value: Uint8Array | null;
   readonly timestamp_ms: number;
   readonly headers: readonly (readonly [name: string, value: Uint8Array])[];
+  /** The memory that the value stands in. */
+  readonly memory: Uint8Array;
+  /** Where it begins there. */
+  readonly value_at: number;
+  /** Its bytes; −1: it is null. */
+  readonly value_length: number;
 }
 
 /** The idempotent producer that a batch belongs to. */
@@ -296,39 +302,33 @@ export function readRecord(bytes: Uint8Array, offset: number, timestamp_ms: numb
 
 /** Thousands of these wait at a time: they are smaller than the views that they can make. */
 class RecordView implements RecordRead {
-  readonly #batch: Uint8Array;
   readonly #key_at: number;
   readonly #key_length: number;
-  readonly #value_at: number;
-  readonly #value_length: number;
 
   constructor(
     readonly offset: number,
     readonly timestamp_ms: number,
     readonly headers: RecordRead["headers"],
-    batch: Uint8Array,
+    readonly memory: Uint8Array,
     key_at: number,
     key_length: number,
-    value_at: number,
-    value_length: number,
+    readonly value_at: number,
+    readonly value_length: number,
   ) {
-    this.#batch = batch;
     this.#key_at = key_at;
     this.#key_length = key_length;
-    this.#value_at = value_at;
-    this.#value_length = value_length;
   }
 
   get size(): number {
-    return Math.max(0, this.#key_length) + Math.max(0, this.#value_length);
+    return Math.max(0, this.#key_length) + Math.max(0, this.value_length);
   }
 
   get key(): Uint8Array | null {
-    return view(this.#batch, this.#key_at, this.#key_length);
+    return view(this.memory, this.#key_at, this.#key_length);
   }
 
   get value(): Uint8Array | null {
-    return view(this.#batch, this.#value_at, this.#value_length);
+    return view(this.memory, this.value_at, this.value_length);
   }
 }
 

@@ -1,7 +1,7 @@
 /** A capture in this process that a test watches, stops and cuts off. */
 import type { KafkaClient, OutBatch, Producer } from "../../shared/kafka/port.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import { createMetrics } from "../../shared/observe/metrics.ts";
+import { createMetrics } from "../../shared/observe/prometheus.ts";
 import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
 import type { CaptureJob } from "../../shared/pipeline/capture_session.ts";
 import { noteTopicNames } from "../../shared/pipeline/notes.ts";

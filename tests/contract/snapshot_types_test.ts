@@ -25,7 +25,24 @@ async function compare(
 }
 
 /** Key columns and rows of them, in no order. */
-const POSTGRES_KEYS: Readonly<Record<string, readonly string[]>> = {
+type Keys = Readonly<Record<string, readonly string[]>>;
+
+/** The statements that make a table for each key, and its rows. */
+function keyed(keys: Keys): { tables: string[]; rows: string[] } {
+  const entries = Object.entries(keys);
+  return {
+    tables: entries.map(([columns], at) =>
+      `CREATE TABLE k${at} (${
+        columns.includes("PRIMARY KEY") ? columns : `${columns} PRIMARY KEY`
+      })`
+    ),
+    rows: entries.map(([, rows], at) =>
+      `INSERT INTO k${at} VALUES ${rows.map((row) => `(${row})`).join(", ")}`
+    ),
+  };
+}
+
+const POSTGRES_KEYS: Keys = {
   "k bigint": ["9007199254740993", "-5", "0", "9223372036854775807"],
   "k numeric": ["1.10", "'NaN'", "-3", "'Infinity'", "1e20", "0.001"],
   "k double precision": ["0.1", "'NaN'", "-1e300", "'Infinity'", "5e-324"],
@@ -67,15 +84,7 @@ Deno.test("PostgreSQL: a snapshot cuts at keys of every type and leaves no row o
       "CREATE TYPE pair AS (a int, b text)",
       "CREATE DOMAIN positive AS int CHECK (value > 0)",
     ];
-    const entries = Object.entries(POSTGRES_KEYS);
-    const tables = entries.map(([columns], at) =>
-      `CREATE TABLE k${at} (${
-        columns.includes("PRIMARY KEY") ? columns : `${columns} PRIMARY KEY`
-      })`
-    );
-    const rows = entries.map(([, rows], at) =>
-      `INSERT INTO k${at} VALUES ${rows.map((row) => `(${row})`).join(", ")}`
-    );
+    const { tables, rows } = keyed(POSTGRES_KEYS);
     await compare(database, [...types, ...tables], rows);
   });
 });
@@ -88,7 +97,7 @@ Deno.test("MySQL: a snapshot gives a value of more than 16 MiB as the stream doe
   });
 });
 
-const MYSQL_KEYS: Readonly<Record<string, readonly string[]>> = {
+const MYSQL_KEYS: Keys = {
   "k BIGINT UNSIGNED": ["18446744073709551615", "9007199254740993", "9007199254740992", "0"],
   "k BIGINT": ["-9223372036854775808", "9007199254740993", "9007199254740992", "0"],
   "k DECIMAL(30,5)": [
@@ -135,15 +144,7 @@ const MYSQL_KEYS: Readonly<Record<string, readonly string[]>> = {
 Deno.test("MySQL: a snapshot cuts at keys of every type and leaves no row out", async () => {
   await onMysql(async (database) => {
     await database.run("SET sql_mode = '', time_zone = 'SYSTEM'");
-    const entries = Object.entries(MYSQL_KEYS);
-    const tables = entries.map(([columns], at) =>
-      `CREATE TABLE k${at} (${
-        columns.includes("PRIMARY KEY") ? columns : `${columns} PRIMARY KEY`
-      })`
-    );
-    const rows = entries.map(([, rows], at) =>
-      `INSERT INTO k${at} VALUES ${rows.map((row) => `(${row})`).join(", ")}`
-    );
+    const { tables, rows } = keyed(MYSQL_KEYS);
     await compare(database, tables, rows);
   });
 });

@@ -13,8 +13,9 @@ import { EventType, readEvent, readHeartbeat } from "../../shared/wire/binlog_ev
 import { charsetOf } from "../../shared/wire/mysql_charset.ts";
 import { withOwnMariadb } from "../own_mariadb.ts";
 import type { OwnMysql } from "../own_mysql.ts";
-import { lastRows } from "../source_rows.ts";
-import { DEADLINE_MS, until } from "../until.ts";
+import { compareCharsets } from "../charsets.ts";
+import { batchesToEnd, captured, lastRows } from "../source_rows.ts";
+import { until } from "../until.ts";
 
 /** Sources and statements on the server under test. */
 class Lab {
@@ -52,22 +53,12 @@ class Lab {
     }
   }
 
-  /** All batches from `resume` to the end of the log as it stands; without one, with a snapshot. */
-  async batches(resume: ResumePoint | undefined, source = this.source()): Promise<SourceBatch[]> {
-    const batches: SourceBatch[] = [];
-    const signal = AbortSignal.timeout(DEADLINE_MS);
-    await source.open({ resume, generation: 1 });
-    try {
-      for await (const batch of source.batches({ to_end: true, signal })) batches.push(batch);
-    } finally {
-      await source.close();
-    }
-    assert.ok(!signal.aborted, `the end did not come within ${DEADLINE_MS} ms`);
-    return batches;
+  batches(resume: ResumePoint | undefined, source = this.source()): Promise<SourceBatch[]> {
+    return batchesToEnd(source, resume);
   }
 
-  async changes(resume: ResumePoint | undefined, source = this.source()): Promise<Change[]> {
-    return (await this.batches(resume, source)).flatMap(({ changes }) => changes);
+  changes(resume: ResumePoint | undefined, source = this.source()): Promise<Change[]> {
+    return captured(source, resume);
   }
 
   /** The changes that statements make. */
@@ -251,6 +242,11 @@ async function everyCollation(lab: Lab): Promise<void> {
     const charset = charsetOf(Number(id));
     assert.deepEqual([charset.name, charset.max_bytes], [name, Number(bytes)], `collation ${id}`);
   }
+}
+
+async function everyCharset(lab: Lab): Promise<void> {
+  await lab.run("SET SESSION sql_mode = DEFAULT");
+  await compareCharsets((sql) => lab.run(sql));
 }
 
 async function gtids(lab: Lab): Promise<void> {
@@ -755,6 +751,7 @@ Deno.test("MariaDB as a source", async (t) => {
     const steps: Record<string, (lab: Lab) => Promise<void>> = {
       "every type's values are the server's own, by stream and by snapshot": everyType,
       "every collation belongs to the character set that we take it for": everyCollation,
+      "each character of every character set gives the server's text": everyCharset,
       "changes carry the server's GTIDs, whatever domain and server they are of": gtids,
       "rows come whole from compressed events, partial images and every kind of transaction":
         shapesOfEvents,

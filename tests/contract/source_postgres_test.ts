@@ -14,6 +14,7 @@ import type { Log } from "../../shared/observe/log.ts";
 import { type PostgresOptions, postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { ResumePoint, SourceBatch } from "../../shared/sources/source.ts";
+import { batchesToEnd } from "../source_rows.ts";
 import { testStack } from "../stack.ts";
 import { DEADLINE_MS, until } from "../until.ts";
 
@@ -113,16 +114,7 @@ class Fixture {
     resume: ResumePoint | undefined,
     changed: Partial<PostgresOptions> = {},
   ): Promise<{ changes: Change[]; batches: SourceBatch[] }> {
-    const source = this.source(plugin, changed);
-    await source.open({ resume, generation: 1 });
-    const batches: SourceBatch[] = [];
-    const signal = AbortSignal.timeout(DEADLINE_MS);
-    try {
-      for await (const batch of source.batches({ to_end: true, signal })) batches.push(batch);
-    } finally {
-      await source.close();
-    }
-    assert(!signal.aborted, "the end of the log was not reached in time");
+    const batches = await batchesToEnd(this.source(plugin, changed), resume);
     return { changes: batches.flatMap((batch) => batch.changes), batches };
   }
 

@@ -1,6 +1,5 @@
 /** Poison records in the middle of a stream: set aside, listed, replayed after the fix, exactly once. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import type { Change, TableSchema } from "../../shared/change.ts";
 import { format } from "../../shared/formats/json.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
@@ -9,6 +8,7 @@ import type { Replayed, StoredLetter } from "../../shared/pipeline/dead_letters.
 import { schemaBatch, SchemaReader } from "../../shared/pipeline/schemas.ts";
 import type { SeedSummary } from "../../shared/seed/seed.ts";
 import type { VerifyResult } from "../../shared/verify/result.ts";
+import { type Ended, runDeno } from "../command.ts";
 import { databases } from "../databases.ts";
 import { encoded } from "../encoded.ts";
 import { Scenario, SILENT } from "../scenario.ts";
@@ -18,21 +18,13 @@ import { until } from "../until.ts";
 import { WorkerProcess } from "../worker_process.ts";
 import { assertOnce, connection, csvJob, Feed, found } from "./consume_feed.ts";
 
-const TOP = fileURLToPath(new URL("../../", import.meta.url));
-
 type Listed = Omit<StoredLetter, "record">;
 
 /** `deno task NAME … JOB` in a process of its own. */
-async function task(folder: string, job: object, name: string, ...args: string[]) {
+function task(folder: string, job: object, name: string, ...args: string[]): Promise<Ended> {
   const path = `${folder}/${crypto.randomUUID().slice(0, 8)}.yaml`;
   Deno.writeTextFileSync(path, JSON.stringify(job, undefined, 2));
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", name, ...args, path],
-    cwd: TOP,
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
+  return runDeno(["task", "--quiet", name, ...args, path]);
 }
 
 async function list(folder: string, job: object, ...options: string[]): Promise<Listed[]> {

@@ -1,12 +1,11 @@
 /** Every example job is run as it stands, by its task, with the environment that `deno task stack env` gives. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { createConnection } from "mysql2/promise";
 import pg from "pg";
+import { runDeno } from "../command.ts";
 import { withOwnMariadb } from "../own_mariadb.ts";
 import { type DatabaseInfo, testStack } from "../stack.ts";
 
-const TOP = fileURLToPath(new URL("../../", import.meta.url));
 const STACK = testStack();
 const OUTPUT = Deno.makeTempDirSync({ prefix: "list-sync-examples-" });
 const ROWS = 400;
@@ -34,15 +33,9 @@ const environment: Record<string, string> = {
 
 /** Runs `deno task NAME JOB…` to its end, and answers the JSON objects on stdout. */
 async function task(name: string, ...args: string[]): Promise<Record<string, unknown>[]> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", name, ...args],
-    cwd: TOP,
-    env: environment,
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  assert.equal(code, 0, `deno task ${name} ${args.join(" ")}: ${text(stderr)}${text(stdout)}`);
-  return text(stdout).split("\n").filter((line) => line.startsWith("{"))
+  const { code, stdout, stderr } = await runDeno(["task", "--quiet", name, ...args], environment);
+  assert.equal(code, 0, `deno task ${name} ${args.join(" ")}: ${stderr}${stdout}`);
+  return stdout.split("\n").filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line));
 }
 

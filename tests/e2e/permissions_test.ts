@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
+import { type Ended, runDeno } from "../command.ts";
 import { testStack } from "../stack.ts";
 
-const TOP = fileURLToPath(new URL("../../", import.meta.url));
 const STACK = testStack();
 const RUN = `perm_${crypto.randomUUID().slice(0, 8)}`;
 const METRICS_PORT = freePort();
@@ -38,15 +38,8 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-async function deno(args: readonly string[], env: Record<string, string> = ENV) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [...args],
-    cwd: TOP,
-    env,
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
+function deno(args: readonly string[], env: Record<string, string> = ENV): Promise<Ended> {
+  return runDeno(args, env);
 }
 
 async function permissionsOf(path: string, ...options: string[]): Promise<Permissions> {

@@ -1,28 +1,41 @@
 /** Servers that demand TLS, logins and rights: all workers with the least of them, and each fault of a job. */
 import assert from "node:assert/strict";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { createServer, type Server } from "node:tls";
 import type { AddressInfo } from "node:net";
+import {
+  AclOperations,
+  AclPermissionTypes,
+  Admin as KafkaAdmin,
+  ResourcePatternTypes,
+  ResourceTypes,
+} from "@platformatic/kafka";
 import { CertificateAuthority, type Certified } from "../../compose/native/certificates.ts";
 import { freePortOffset } from "../../compose/native/ports.ts";
-import { SECURED_JOBS } from "../../compose/native/secured.ts";
-import { down, STACK_PORTS, type StackInfo, up } from "../../compose/native/stack.ts";
+import { kafkaClient, SECURED_JOBS } from "../../compose/native/secured.ts";
+import { down, PARTS, STACK_PORTS, type StackInfo, up } from "../../compose/native/stack.ts";
 import type { Account, DatabaseInfo, KafkaInfo } from "../../compose/native/state.ts";
 import { giveToServerUser } from "../../compose/native/user.ts";
 import { connectMysql } from "../../shared/database/mysql.ts";
 import { databaseOptions } from "../../shared/database/options.ts";
 import { connectPostgres } from "../../shared/database/postgres.ts";
-import { filesUnder } from "../files_under.ts";
+import { format } from "../../shared/formats/json.ts";
+import { openKafka } from "../../shared/kafka/mod.ts";
+import { kafkaOptions } from "../../shared/kafka/options.ts";
+import { schemaBatch, schemasTopic } from "../../shared/pipeline/schemas.ts";
+import { createSignalTable } from "../../shared/sources/snapshot_options.ts";
 import type { Finding } from "../../shared/sources/source.ts";
 import { readJob } from "../../workers/runtime/environment.ts";
 import { allFindings, inspectJob } from "../../workers/runtime/inspect.ts";
-import { testStack } from "../stack.ts";
+import { type Ended, runDeno } from "../command.ts";
+import { encoded } from "../encoded.ts";
+import { filesUnder } from "../files_under.ts";
+import { ownStackName, testStack } from "../stack.ts";
+import { change } from "../unit/sinks/fixtures.ts";
 import { DEADLINE_MS, until } from "../until.ts";
 import { WorkerProcess } from "../worker_process.ts";
 
-const TOP = fileURLToPath(new URL("../../", import.meta.url));
-const NAME = `e2e-${crypto.randomUUID().slice(0, 8)}`;
+const NAME = ownStackName();
 const RUN = `${SECURED_JOBS}_${crypto.randomUUID().slice(0, 8)}`;
 const ROWS = 400;
 const DAY_MS = 86_400_000;
@@ -40,13 +53,14 @@ const EXPIRED = STRANGER.certify({
 
 /** A job as it stands in its file. */
 type Job = { job: string; name: string } & Record<string, unknown>;
-type Databases = "pg" | "mysql";
+type Databases = "pg" | "mysql" | "mariadb";
 
-let stack: StackInfo & { kafka: KafkaInfo; pg: DatabaseInfo; mysql: DatabaseInfo };
+let stack: StackInfo & { kafka: KafkaInfo } & Record<Databases, DatabaseInfo>;
 
 Deno.test.beforeAll(async () => {
   const port_offset = freePortOffset(STACK_PORTS);
-  stack = await up({ name: NAME, port_offset, docker: false, secure: true }) as typeof stack;
+  const only = [...PARTS];
+  stack = await up({ name: NAME, port_offset, docker: false, secure: true, only }) as typeof stack;
   await makeTables();
 });
 
@@ -110,7 +124,7 @@ function captureJob(of: Databases, source: object = {}, kafkaPart: object = {}):
 }
 
 function topicOf(of: Databases): string {
-  return `${RUN}_${of}.${of === "pg" ? "public" : stack.mysql.database}.${RUN}`;
+  return `${RUN}_${of}.${of === "pg" ? "public" : stack[of].database}.${RUN}`;
 }
 
 function consumeJob(of: Databases, kafkaPart: object = {}): Job {
@@ -124,7 +138,7 @@ function consumeJob(of: Databases, kafkaPart: object = {}): Job {
   };
 }
 
-const KINDS = { pg: "postgresql", mysql: "mysql" } as const;
+const KINDS = { pg: "postgresql", mysql: "mysql", mariadb: "mysql" } as const;
 
 function seedJob(of: Databases, database: object = {}, more: object = {}): Job {
   return {
@@ -151,12 +165,6 @@ function verifyJob(of: Databases, database: object = {}, more: object = {}): Job
 
 // Processes ------------------------------------------------------------------------------------------
 
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Writes a job's file, and answers its path. */
 function written(job: Job): string {
   const path = `${FOLDER}/${job.job}-${crypto.randomUUID().slice(0, 8)}.yaml`;
@@ -164,30 +172,38 @@ function written(job: Job): string {
   return path;
 }
 
-/** Runs a program of workers/ on jobs to its end; all that it says is kept for the search for secrets. */
-async function run(program: string, jobs: readonly Job[], ...options: string[]): Promise<Ended> {
+/**
+ * Runs a program of workers/ on jobs to its end, with words before and behind them; all that it says is
+ * kept for the search for secrets.
+ */
+async function run(
+  program: string,
+  jobs: readonly Job[],
+  before: readonly string[] = [],
+  behind: readonly string[] = [],
+): Promise<Ended> {
   const paths = jobs.map(written);
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", `workers/${program}.ts`, ...options, ...paths],
-    cwd: TOP,
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  const ended = { code, stdout: text(stdout), stderr: text(stderr) };
+  const script = `workers/${program}.ts`;
+  const ended = await runDeno(["run", "-A", "--no-prompt", script, ...before, ...paths, ...behind]);
   Deno.writeTextFileSync(`${paths[0]}.log`, ended.stdout + ended.stderr);
   return ended;
 }
 
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
 /** What `deno task check` finds. */
 async function findings(job: Job): Promise<Finding[]> {
   const { kind, job: read } = readJob(written(job));
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
-  return allFindings(await inspectJob(kind, read, { log, now: Date.now }));
+  return allFindings(await inspectJob(kind, read, { log: SILENT, now: Date.now }));
 }
 
 /** The same, through the launcher, which derives the permissions; each job must end well. */
-async function task(name: string, jobs: readonly Job[]): Promise<Record<string, unknown>[]> {
-  const { code, stdout, stderr } = await run(`commands/${name}`, jobs, "--json");
+async function task(
+  name: string,
+  jobs: readonly Job[],
+  ...words: string[]
+): Promise<Record<string, unknown>[]> {
+  const { code, stdout, stderr } = await run(`commands/${name}`, jobs, [...words, "--json"]);
   assert.equal(code, 0, `deno task ${name}: ${stderr}${stdout}`);
   return stdout.trim().split("\n").map((line) => JSON.parse(line));
 }
@@ -203,7 +219,7 @@ async function admin(of: Databases) {
     ...users.admin,
     tls: { ca: Deno.readTextFileSync(ca!) },
   });
-  if (of === "mysql") {
+  if (of !== "pg") {
     const connection = await connectMysql(options);
     return {
       sql: async (text: string) => void await connection.query(text),
@@ -219,9 +235,14 @@ async function admin(of: Databases) {
 
 /** Runs a job's worker to its good end; what it says in JSON. */
 async function done(job: Job): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await run(job.job, [job], "--json");
+  const { code, stdout, stderr } = await run(job.job, [job], ["--json"]);
   assert.equal(code, 0, `${job.job}: ${stderr}${stdout}`);
   return JSON.parse(stdout);
+}
+
+/** The changes that a worker counted, by operation. */
+function opsOf({ changes }: Record<string, unknown>): Record<string, number> {
+  return changes as Record<string, number>;
 }
 
 const BOTH = ["pg", "mysql"] as const;
@@ -243,7 +264,7 @@ Deno.test("all workers do their work on secured servers with the least rights, b
   for (const { changes } of await task("capture", captures)) {
     assert.equal((changes as { c: number }).c, ROWS / 2);
   }
-  const plain = (of: Databases) => {
+  const plain = (of: (typeof BOTH)[number]) => {
     const { sasl } = kafka("consume");
     return { client: others[of], sasl: { ...sasl, mechanism: "plain" } };
   };
@@ -258,9 +279,31 @@ Deno.test("all workers do their work on secured servers with the least rights, b
   }
 });
 
+Deno.test("MariaDB: all workers do their work with the least rights, and each fault is refused with the cure", async () => {
+  const job = captureJob("mariadb");
+  await done(seedJob("mariadb"));
+  assert.equal(opsOf(await done(job))["r"], ROWS / 4);
+  await done(seedJob("mariadb"));
+  assert.equal(opsOf(await done(job))["c"], ROWS / 2);
+  await done(consumeJob("mariadb"));
+  assert.equal((await done(verifyJob("mariadb")))["verified"], true);
+  const { sql, close } = await admin("mariadb");
+  const account = `'${stack.mariadb.users.replicator.user}'@'127.0.0.1'`;
+  await refused(databaseFaults("mariadb", (part) => captureJob("mariadb", part), "source"));
+  await sql(`REVOKE BINLOG MONITOR ON *.* FROM ${account}`);
+  await refused([{
+    what: "no BINLOG MONITOR",
+    job,
+    says: /privilege BINLOG MONITOR: not granted to list_sync@127\.0\.0\.1/,
+    cure: /GRANT BINLOG MONITOR ON \*\.\* TO 'list_sync'@'127\.0\.0\.1'/,
+  }]);
+  await sql(`GRANT BINLOG MONITOR ON *.* TO ${account}`);
+  await close();
+});
+
 Deno.test("the launcher lets a worker read the authority's certificate and its secrets, and no more files", async () => {
   const job = captureJob("pg");
-  const { stdout } = await run("commands/permissions", [job], "--json");
+  const { stdout } = await run("commands/permissions", [job], ["--json"]);
   const { read } = JSON.parse(stdout) as { read: string[] };
   const files = JSON.stringify(job).matchAll(/\$\{file:([^}]+)\}/g);
   const wanted = [...files].map(([, file]) => file!);
@@ -321,6 +364,12 @@ const RENAMED = () => ({ ...TRUST(), server_name: "other.example" });
 const NO_AUTHORITY = /signed by CN=list-sync stack, comes from no authority that this job trusts/;
 const EXPIRY = /signed by CN=stranger, has expired or is not valid yet \(from .*Z until .*Z\)/;
 
+const WITHOUT_TLS = {
+  pg: /no encryption/,
+  mysql: /insecure transport are prohibited/,
+  mariadb: /Access denied for user/,
+};
+
 /** The faults of a job's way to a database. `make`: the job with that part of it changed. */
 function databaseFaults(of: Databases, make: (part: object) => Job, part: string): Fault[] {
   const tls = new RegExp(`${part}\\.tls`);
@@ -341,7 +390,7 @@ function databaseFaults(of: Databases, make: (part: object) => Job, part: string
     {
       what: "no TLS",
       job: make({ tls: false }),
-      says: of === "pg" ? /no encryption/ : /insecure transport are prohibited/,
+      says: WITHOUT_TLS[of],
       cure: tls,
     },
   ];
@@ -374,6 +423,15 @@ Deno.test("databases: a missing grant is refused with the statement that gives i
       cure: /ALTER ROLE "writer" REPLICATION/,
     },
     {
+      what: "no SELECT for the snapshot",
+      job: {
+        ...captureJob("pg", { publication: `list_sync_${RUN}_pg` }),
+        name: `${RUN}_unread`,
+      },
+      says: /may not read them, which a snapshot needs/,
+      cure: /GRANT SELECT ON/,
+    },
+    {
       what: "no INSERT",
       job: seedJob("pg", as("pg", "replicator")),
       says: new RegExp(`permission denied for table ${RUN}`),
@@ -400,6 +458,22 @@ Deno.test("databases: a missing grant is refused with the statement that gives i
   ]);
   await administrator.sql(`GRANT SELECT ON public.${RUN} TO ${pg.users.replicator.user}`);
   await administrator.close();
+});
+
+Deno.test("databases: a snapshot of a table without a key is refused with the grant that it takes", async () => {
+  const { sql, close } = await admin("mysql");
+  await sql(`CREATE TABLE ${RUN}_keyless (v INT)`);
+  await close();
+  const job: Job = {
+    ...captureJob("mysql", { tables: [`${stack.mysql.database}.${RUN}_keyless`] }),
+    name: `${RUN}_keyless`,
+  };
+  const { code, stderr } = await run(job.job, [job]);
+  assert.equal(code, 2, stderr);
+  assert.match(
+    stderr,
+    /without a primary key needs a moment .* To mend: GRANT FLUSH_TABLES ON \*\.\* TO 'list_sync'@'127\.0\.0\.1'/,
+  );
 });
 
 Deno.test("databases: an expired certificate is refused with its dates", async () => {
@@ -563,6 +637,165 @@ Deno.test("brokers: a missing ACL is refused with the command that gives it", as
   ]);
 });
 
+/** Carries out the command of kafka-acls.sh that is a cure. */
+async function allow(cure: string): Promise<void> {
+  const options = [...cure.matchAll(/--([a-z-]+) ([^-\s]\S*)/g)];
+  const values = (name: string) =>
+    options.filter(([, other]) => other === name).map(([, , value]) => value!);
+  const resource = ["topic", "transactional-id"].find((kind) => values(kind).length > 0);
+  const [principal] = values("allow-principal");
+  const [pattern = "literal"] = values("resource-pattern-type");
+  const broker = new KafkaAdmin({ ...kafkaClient(stack.kafka), retries: 0 });
+  const creations = values("operation").map((operation) => ({
+    resourceType: ResourceTypes[upper(resource!) as keyof typeof ResourceTypes],
+    resourceName: values(resource!)[0]!,
+    resourcePatternType: ResourcePatternTypes[upper(pattern) as keyof typeof ResourcePatternTypes],
+    principal: principal!,
+    host: "*",
+    operation: AclOperations[
+      upper(operation.replace(/\B[A-Z]/g, "-$&")) as keyof typeof AclOperations
+    ],
+    permissionType: AclPermissionTypes.ALLOW,
+  }));
+  try {
+    await broker.createAcls({ creations });
+  } finally {
+    await broker.close();
+  }
+}
+
+/** `transactional-id` → `TRANSACTIONAL_ID`. */
+function upper(words: string): string {
+  return words.toUpperCase().replaceAll("-", "_");
+}
+
+/** A topic with one change under a definition that is nowhere, and what publishes the definition. */
+async function poisonedTopic(topic: string) {
+  const { brokers, ca, users } = stack.kafka;
+  const { user: username, password } = users!.capture;
+  const client = await openKafka(
+    kafkaOptions.parse({
+      brokers,
+      tls: { ca: Deno.readTextFileSync(ca!) },
+      sasl: { mechanism: "scram-sha-512", username, password },
+    }),
+    "produce",
+    SILENT,
+  );
+  const admin = await client.admin();
+  await admin.create_topics([
+    schemasTopic(3),
+    { name: topic, partitions: 1, replication_factor: 3, config: {} },
+  ]);
+  await admin.close();
+  const fence = { partitions: [], ids: [] };
+  const producer = await client.producer({ transactional_id: `list-sync-${topic}`, fence });
+  const row = change(1, "c", { after: [1, "category", "domain"] });
+  const record = { ...encoded(format, row), timestamp_ms: Date.now() };
+  await producer.send([{ topic, partition: 0, records: [record] }]);
+  return {
+    publish: () => producer.send([schemaBatch(row.source, row.table, Date.now())]),
+    [Symbol.asyncDispose]: () => producer.close(),
+  };
+}
+
+/** Runs a command that must be refused with one line; answers the cure in it. */
+async function refusedCommand(
+  command: string,
+  job: Job,
+  words: { before?: string[]; behind?: string[] },
+  cure: RegExp,
+): Promise<string> {
+  const ended = await run(`commands/${command}`, [job], words.before, words.behind);
+  assert.equal(ended.code, 2, ended.stderr + ended.stdout);
+  const [, told] = /^[^\n]*To mend: ([^\n]*)\n$/.exec(ended.stderr) ?? [];
+  assert.match(told ?? "", cure, ended.stderr);
+  return told!;
+}
+
+const NO_CHANGES = { c: 0, u: 0, d: 0, r: 0, t: 0 };
+
+Deno.test("dead letters are set aside, read and replayed with just the rights that the errors name", async () => {
+  const topic = `${RUN}_poison`;
+  await using poison = await poisonedTopic(topic);
+  const consumer = (group_id: string, more: object = {}): Job => ({
+    ...consumeJob("pg", { client: "platformatic" }),
+    ...{ name: topic, group_id, topics: [topic], on_error: "dead_letter" },
+    sink: { output: `${FOLDER}/${group_id}` },
+    ...more,
+  });
+  const [job, other] = [consumer(topic), consumer(`${RUN}_other`)];
+  const letters = `${topic}.dead-letters`;
+  const lacks = async (job: Job) => (await findings(job)).filter(({ level }) => level === "error");
+  const [topicLack, idLack] = await lacks(job);
+  const [otherTopicLack] = await lacks(other);
+  await allow(idLack!.cure!);
+  await allow(otherTopicLack!.cure!);
+  await refused([
+    {
+      what: "no right to the dead letter topic",
+      job,
+      says: new RegExp(`topic ${letters}: it is not there, and consume may not create it`),
+      cure: new RegExp(
+        `--operation Create --operation Read --operation Write --operation DescribeConfigs --topic ${letters}`,
+      ),
+    },
+    {
+      what: "no right to the ids under which dead letters are sent",
+      job: other,
+      says: /transactional-id list-sync-dead-letters-\S+: consume has no right to it/,
+      cure: /--operation Write --transactional-id \S+ --resource-pattern-type prefixed/,
+    },
+  ]);
+  await allow(topicLack!.cure!);
+  const [consumed] = await task("consume", [job]);
+  assert.deepEqual([consumed!["dead_letters"], consumed!["changes"]], [1, NO_CHANGES]);
+  const [letter] = await task("dead_letters", [job], "list");
+  assert.deepEqual([letter!["reason"], letter!["status"]], ["schema", "waiting"]);
+
+  await poison.publish();
+  const unseen = { ...job, dead_letter_topic: `other_${letters}` };
+  const list = { before: ["list"] };
+  await refusedCommand("dead_letters", unseen, list, /--operation Read --topic other_/);
+  const toWrite = new RegExp(`--operation Write --topic ${topic}$`);
+  await allow(await refusedCommand("dead_letters", job, { before: ["replay"] }, toWrite));
+  const [replayed] = await task("dead_letters", [job], "replay");
+  assert.deepEqual((replayed!["replayed"] as unknown[]).length, 1, JSON.stringify(replayed));
+  const [again] = await task("consume", [job]);
+  assert.deepEqual([again!["dead_letters"], again!["changes"]], [0, { ...NO_CHANGES, c: 1 }]);
+});
+
+Deno.test("a table is read again under a running capture once its user may write the signal table", async () => {
+  await Promise.all(BOTH.map(async (of) => {
+    const { database } = stack[of];
+    const schema = of === "pg" ? "public" : database;
+    const table = `${RUN}_signal`;
+    const { sql, close } = await admin(of);
+    await sql(createSignalTable(`${schema}.${table}`));
+    const publication = `list_sync_${RUN}_pg`;
+    if (of === "pg") await sql(`ALTER PUBLICATION ${publication} ADD TABLE ${schema}.${table}`);
+    const job: Job = {
+      ...captureJob(of, {
+        snapshot: "never",
+        signal_table: `${schema}.${table}`,
+        ...of === "pg" ? { publication } : {},
+      }),
+      ...{ name: `${RUN}_again_${of}`, mode: "stream" },
+    };
+    await using running = new WorkerProcess(FOLDER, job.job, job, ["--json"]);
+    await running.event("capture_started");
+    const asked = `${schema}.${RUN}`;
+    const behind = { behind: [asked] };
+    await sql(await refusedCommand("snapshot", job, behind, /^GRANT (SELECT, )?INSERT ON /));
+    const { code, stderr } = await run("commands/snapshot", [job], [], [asked]);
+    assert.equal(code, 0, stderr);
+    const { rows } = await running.event("incremental_snapshot_finished");
+    assert.ok(Number(rows) >= ROWS / 4, `${rows} rows; log: ${running.log_file}`);
+    await running.stop();
+    await close();
+  }));
+});
+
 Deno.test("a password that is changed under a running capture ends it, and with the new one nothing is lost", async () => {
   const { user, password } = stack.pg.users.replicator;
   const administrator = await admin("pg");
@@ -588,8 +821,7 @@ Deno.test("remove takes away what the captures made, their topics as well", asyn
     const { code, stdout, stderr } = await run(
       "commands/remove",
       [captureJob(of)],
-      "--topics",
-      "--yes",
+      ["--topics", "--yes"],
     );
     assert.equal(code, 0, stderr);
     assert.match(stdout, /Forgot the position of/);
@@ -610,12 +842,10 @@ Deno.test("the launcher starts no worker for a login that the brokers refuse", a
 Deno.test("stack env tells what jobs need, and stack status no password", async () => {
   const path = `${FOLDER}/stack.log`;
   const stackCommand = async (action: string) => {
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "workers/commands/stack.ts", action, "--name", NAME, "--json"],
-      cwd: TOP,
-    }).output();
-    assert.equal(code, 0, new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout);
+    const script = ["run", "-A", "workers/commands/stack.ts"];
+    const { code, stdout, stderr } = await runDeno([...script, action, "--name", NAME, "--json"]);
+    assert.equal(code, 0, stderr);
+    return stdout;
   };
   const env = JSON.parse(await stackCommand("env"));
   assert.equal(env["CA_FILE"], stack.kafka.ca);
@@ -666,7 +896,9 @@ Deno.test("keys and passwords are readable by their owner alone, and stand in no
     "wrong-password-of-a-broker",
     "changed-while-it-ran",
     ...Object.values(stack.kafka.users!).map(({ password }) => password),
-    ...BOTH.flatMap((of) => Object.values(stack[of].users).map(({ password }) => password)),
+    ...[...BOTH, "mariadb" as const].flatMap((of) =>
+      Object.values(stack[of].users).map(({ password }) => password)
+    ),
   ];
   const files = [...filesUnder(stack.dir), ...filesUnder(FOLDER)];
   const keys = files.filter((path) => /\.(pem|properties|json)$|stack\.json/.test(path));

@@ -11,13 +11,13 @@ import { connectMysql } from "../../shared/database/mysql.ts";
 import { connectPostgres, type PgClient } from "../../shared/database/postgres.ts";
 import { type DatabaseOptions, databaseOptions } from "../../shared/database/options.ts";
 import { filesUnder } from "../files_under.ts";
-import { type Accounts, type DatabaseInfo, testStack } from "../stack.ts";
+import { type Accounts, type DatabaseInfo, ownStackName, testStack } from "../stack.ts";
 
 /** Runs with the name and the ports of a stack that nobody else uses, and removes that stack. */
 async function withStackName(
   use: (stack: { name: string; port_offset: number; docker: false }) => Promise<void>,
 ): Promise<void> {
-  const name = `e2e-${crypto.randomUUID().slice(0, 8)}`;
+  const name = ownStackName();
   try {
     await use({ name, port_offset: freePortOffset(STACK_PORTS), docker: false });
   } finally {

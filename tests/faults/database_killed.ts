@@ -2,10 +2,11 @@
 import type { Fault } from "./fault.ts";
 
 export const fault: Fault = {
-  does: "Both database servers are killed with SIGKILL and started again.",
+  does: "All database servers are killed with SIGKILL and started again.",
   holds: "The captures connect again by themselves, and bring what is committed and nothing else.",
   async strike(run) {
-    await run.killServers("postgres", "mysql");
-    await run.servers.restart("pg", "mysql");
+    const { databases } = run.servers;
+    await run.killServers(...databases.map((part) => part === "pg" ? "postgres" : part));
+    await run.servers.restart(...databases);
   },
 };

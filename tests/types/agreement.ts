@@ -1,12 +1,6 @@
 /** Whether captured changes are those that the server told of, in memory and in every format. */
 import assert from "node:assert/strict";
-import {
-  type Change,
-  type Column,
-  plainChange,
-  type Row,
-  type Value,
-} from "../../shared/change.ts";
+import { type Change, type Column, plainChange, type Row } from "../../shared/change.ts";
 import { format as json } from "../../shared/formats/json.ts";
 import { format as protobuf } from "../../shared/formats/protobuf.ts";
 import { lineWriter } from "../../shared/sinks/csv/rows.ts";
@@ -155,9 +149,8 @@ function compareRow(
     return;
   }
   for (const [at, form] of expected.entries()) {
-    const value: Value | undefined = row[at];
     const wanted = isCarried(at) ? form : undefined;
-    const found: Form = value === undefined ? undefined : formOf(value, columns[at]!);
+    const found = formIn(row, at, columns[at]!);
     const { name, type: { type } } = table.columns[at]!;
     if (found !== wanted) fail(`${told}: ${name} ${type}`, found, wanted);
     if (wanted === undefined) count.absent++;
@@ -166,7 +159,13 @@ function compareRow(
   }
 }
 
+/** The form of a value; undefined: it is absent. */
 type Form = string | null | undefined;
+
+function formIn(row: Row, at: number, column: Column): Form {
+  const value = row[at];
+  return value === undefined ? undefined : formOf(value, column);
+}
 
 function fail(told: string, found: Form, wanted: Form): never {
   let from = 0;
@@ -233,8 +232,7 @@ function compareObject(
   for (const [at, column] of columns.entries()) {
     const has = Object.hasOwn(written, column.name);
     const found: Form = has ? formOfJson(written[column.name], column) : undefined;
-    const value: Value | undefined = row[at];
-    const wanted: Form = value === undefined ? undefined : formOf(value, column);
+    const wanted = formIn(row, at, column);
     if (found !== wanted) fail(`${told} ${column.name} ${column.type}`, found, wanted);
   }
 }

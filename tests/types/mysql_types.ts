@@ -1,6 +1,6 @@
 /** The types of MySQL: values of each, and how the server tells their text. */
 import type { Random } from "../../shared/seed/random.ts";
-import { READABLE_CHARSETS } from "../../shared/wire/mysql_charset.ts";
+import { CHARSET_NAMES } from "../../shared/wire/mysql_charset.ts";
 import { bits, decimal, float, hex, integer, json, jsonPath, text } from "./random_values.ts";
 import { doubleForm, nestedForm, same, singleForm, type TypeCase } from "./type_case.ts";
 
@@ -215,7 +215,7 @@ const TEXTS: readonly TypeCase[] = [
   of("mediumtext", ["REPEAT('雪', 30000)"], repeated("'é'"), { ...TEXT, ...NO_KEY }),
   of("longtext", ["REPEAT('x', 70000)"], repeated("'x'"), { ...TEXT, ...NO_KEY }),
   of("text CHARACTER SET cp1251", ["'снег'"], texts(9), { ...TEXT, ...NO_KEY }),
-  ...READABLE_CHARSETS.filter((name) => name !== "binary").map((name) =>
+  ...CHARSET_NAMES.filter((name) => name !== "binary").map((name) =>
     of(
       `varchar(20) CHARACTER SET ${name}`,
       ["'abc \\\\ ~'", "'naïve € ß'", "'雪中文日本'", "'снег αβγ'"],

@@ -3,6 +3,9 @@
 /** The signals that ask a worker to drain and end. */
 export type StopSignal = "SIGINT" | "SIGTERM";
 
+/** Exit codes after an orderly end by a signal, as shells number signals. */
+export const EXIT_STOPPED: Readonly<Record<StopSignal, number>> = { SIGINT: 130, SIGTERM: 143 };
+
 /** What reaches a worker from outside, and how it ends. */
 export interface Host {
   /** The words behind the worker's name. */

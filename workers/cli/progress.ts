@@ -1,5 +1,6 @@
 /** Progress of long work on stderr: bars on a terminal, elsewhere a line now and then. */
 import cliProgress from "cli-progress";
+import { count, duration } from "./figures.ts";
 
 /** One piece of work. */
 export interface Progress {
@@ -177,16 +178,4 @@ function payload({ label, done, total, now, seconds }: Figures): Record<string, 
   if (total > 0 && done >= total) parts.push(`took ${duration(seconds)}`);
   else if (total > 0 && rate > 0) parts.push(`${duration((total - done) / rate)} left`);
   return { label: label.padEnd(18), text: parts.join(", ") };
-}
-
-/** A whole number with its thousands apart: `1,000,000`. */
-export function count(value: number): string {
-  return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
-}
-
-/** Seconds for people: `4.2 s`, `3 min 20 s`. */
-export function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }

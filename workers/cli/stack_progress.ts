@@ -2,7 +2,12 @@
 import type { Part, StackProgress } from "../../compose/native/stack.ts";
 
 /** What people call the parts. */
-const TITLES: Record<Part, string> = { kafka: "Kafka", pg: "PostgreSQL", mysql: "MySQL" };
+const TITLES: Record<Part, string> = {
+  kafka: "Kafka",
+  pg: "PostgreSQL",
+  mysql: "MySQL",
+  mariadb: "MariaDB",
+};
 const TITLE_WIDTH = Math.max(...Object.values(TITLES).map((title) => title.length));
 const BAR_WIDTH = 20;
 const USUAL_COLUMNS = 80;

@@ -49,6 +49,9 @@ const SPEC: CommandSpec = {
 type Options = Readonly<Record<string, OptionValue>>;
 
 async function main(): Promise<number> {
+  if (Deno.args[0] === "consumers") {
+    return await (await import("../../bench/consumers.ts")).main(Deno.args.slice(1));
+  }
   const parsed = parseCommand(SPEC, Deno.args);
   if (parsed === "help") return EXIT_DONE;
   const { options } = parsed;

@@ -13,12 +13,19 @@ import {
   type StoredLetter,
 } from "../../shared/pipeline/dead_letters.ts";
 import { deadLetterIds, deadLetterTopic } from "../../shared/pipeline/poison.ts";
+import {
+  letterRights,
+  replayRights,
+  rightsFindings,
+  type WantedRight,
+} from "../../shared/pipeline/rights.ts";
 import { SchemaReader } from "../../shared/pipeline/schemas.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
 import { readJob } from "../runtime/environment.ts";
+import { refuseErrors } from "../runtime/inspect.ts";
 import type { JobOf } from "../jobs.ts";
 
 const SPEC: CommandSpec = {
@@ -61,20 +68,35 @@ export async function main(): Promise<number> {
   const consumer = job as JobOf<"consume-csv">;
   const client = await openKafka(consumer.kafka, "consume", log);
   const admin = await client.admin();
+  const user = consumer.kafka.sasl?.username ?? "ANONYMOUS";
+  const demand = async (rights: readonly WantedRight[]) =>
+    refuseErrors(await rightsFindings(admin, rights, user));
   try {
     const topic = deadLetterTopic(consumer);
-    const letters = readLetters(admin, topic, filter);
+    // Without rights a topic cannot be seen, and would be told as one without letters.
+    await demand(letterRights(topic));
+    const letters = () => readLetters(admin, topic, filter);
     const isJson = options.json === true;
-    if (action !== "replay") return await print(letters, action === "show", isJson);
+    if (action !== "replay") return await print(letters(), action === "show", isJson);
+    const group_id = consumer.group_id ?? consumer.name;
+    await demand(replayRights(group_id, topic, await originsOf(letters())));
     const schemas = new SchemaReader(admin);
     await schemas.refresh();
     const { format } = await formats[consumer.format]();
     const deps = { admin, format, schemas, topic, now: Date.now };
-    const ids = deadLetterIds(consumer.group_id ?? consumer.name);
-    return await replayAll(letters, client, deps, ids, isJson);
+    return await replayAll(letters(), client, deps, deadLetterIds(group_id), isJson);
   } finally {
     await admin.close();
   }
+}
+
+/** The topics that the letters which wait came from. */
+async function originsOf(letters: AsyncIterable<StoredLetter>): Promise<string[]> {
+  const topics = new Set<string>();
+  for await (const { origin, status } of letters) {
+    if (status === "waiting") topics.add(origin.topic);
+  }
+  return [...topics];
 }
 
 function filterOf({ topic, partition, offset, reason }: Record<string, OptionValue>): LetterFilter {

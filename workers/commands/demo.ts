@@ -1,6 +1,7 @@
 /** `deno task demo`: the whole way, from two databases to CSV files, verified, in one command. */
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { EXIT_STOPPED, host, type StopSignal } from "../cli/host.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { demo } from "../demo/demo.ts";
 import { reportText } from "../demo/report.ts";
@@ -34,9 +35,6 @@ const SPEC: CommandSpec = {
   },
 };
 
-/** Exit codes after a signal, as shells number them. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
-
 async function main(args: readonly string[]): Promise<number> {
   const parsed = parseCommand(SPEC, args);
   if (parsed === "help") return EXIT_DONE;
@@ -61,20 +59,18 @@ async function main(args: readonly string[]): Promise<number> {
     return report.verified ? EXIT_DONE : EXIT_FAILED;
   } catch (error) {
     if (!controller.signal.aborted) throw error;
-    return SIGNALS[controller.signal.reason as keyof typeof SIGNALS];
+    return EXIT_STOPPED[controller.signal.reason as StopSignal];
   }
 }
 
 /** The first signal ends the demo in order, the second at once. */
 function stopAtSignals(): AbortController {
   const controller = new AbortController();
-  for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
-    Deno.addSignalListener(name, () => {
-      if (controller.signal.aborted) Deno.exit(SIGNALS[name]);
-      console.error(`${name}: ending the workers and the servers.`);
-      controller.abort(name);
-    });
-  }
+  host().on_stop((signal) => {
+    if (controller.signal.aborted) Deno.exit(EXIT_STOPPED[signal]);
+    console.error(`${signal}: ending the workers and the servers.`);
+    controller.abort(signal);
+  });
   return controller;
 }
 

@@ -1,5 +1,6 @@
 /** `deno task faults`: strikes captures and consumers at work on a stack of its own, and judges what came out. */
 import { fileURLToPath } from "node:url";
+import { PARTS } from "../../compose/native/stack.ts";
 import { ConfigError, describe } from "../../shared/errors.ts";
 import { nearest } from "../../shared/jobs/nearest.ts";
 import { type HoleName, holes } from "../../tests/faults/holes.ts";
@@ -7,7 +8,7 @@ import { type FaultName, faults } from "../../tests/faults/mod.ts";
 import type { RunResult } from "../../tests/faults/run/run.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
-import { count } from "../cli/progress.ts";
+import { count } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 
 /** A run of minutes; the tests take fewer. */
@@ -55,9 +56,10 @@ async function main(): Promise<number> {
   const wanted = only === undefined ? Object.keys(faults) : chosen(String(only), all);
   const tests = wanted.filter((name) => Object.hasOwn(holes, name)) as HoleName[];
   const names = wanted.filter((name) => Object.hasOwn(faults, name)) as FaultName[];
-  const failed = await runTests(tests);
-  if (names.length === 0) return failed.length === 0 ? EXIT_DONE : EXIT_FAILED;
-  const results = await strike(names, failed, { kills, seed, client });
+  const failedTests = await runTests(tests);
+  if (names.length === 0) return failedTests.length === 0 ? EXIT_DONE : EXIT_FAILED;
+  const { results, failed: failedFaults } = await strike(names, { kills, seed, client });
+  const failed = [...failedTests, ...failedFaults];
   const total = (of: "kills" | "changes" | "lost" | "repeated" | "altered") =>
     results.reduce((sum, result) => sum + result[of], 0);
   const sums = {
@@ -80,18 +82,18 @@ function cells({ faults, kills, changes, lost, repeated, altered }: RunResult): 
 }
 
 /**
- * Lets the faults strike one after another, each on pipelines of its own. One that ends in an error is
- * added to `failed`, and the next one strikes.
+ * Lets the faults strike one after another, each on pipelines of its own. One that ends in an error
+ * (`failed`) keeps no other from striking.
  */
 async function strike(
   names: readonly FaultName[],
-  failed: string[],
   { kills, seed, client }: Readonly<Record<string, OptionValue>>,
-): Promise<RunResult[]> {
+): Promise<{ results: RunResult[]; failed: FaultName[] }> {
   const { runFaults } = await import("../../tests/faults/run/run.ts");
   const { Servers } = await import("../../tests/faults/run/servers.ts");
-  await using servers = await Servers.start();
+  await using servers = await Servers.start(PARTS);
   const results: RunResult[] = [];
+  const failed: FaultName[] = [];
   for (const name of names) {
     try {
       const result = await runFaults(servers, {
@@ -111,7 +113,7 @@ async function strike(
       failed.push(name);
     }
   }
-  return results;
+  return { results, failed };
 }
 
 const TEST = fileURLToPath(new URL("test.ts", import.meta.url));

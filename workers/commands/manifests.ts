@@ -5,6 +5,7 @@ import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { manifestsOf, secretKeys } from "../manifests/manifests.ts";
+import { VERSION } from "../runtime/version.ts";
 
 const SPEC: CommandSpec = {
   name: "manifests",
@@ -19,7 +20,7 @@ const SPEC: CommandSpec = {
       type: "string",
       value: "IMAGE",
       help: "Image of compose/worker.Dockerfile, as the cluster knows it.",
-      default: "list-sync/worker:0.1.0",
+      default: `list-sync/worker:${VERSION}`,
     },
     storage: {
       type: "string",

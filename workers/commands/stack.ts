@@ -21,7 +21,8 @@ import { StackDisplay } from "../cli/stack_progress.ts";
 const SPEC: CommandSpec = {
   name: "stack",
   summary:
-    "Brings up three Kafka brokers, PostgreSQL and MySQL on this machine, and takes them down.",
+    "Brings up three Kafka brokers, PostgreSQL and MySQL on this machine, MariaDB if it is asked\n" +
+    "for, and takes them down.",
   usage: "deno task stack up|down|status|env|logs [SERVER] [options]",
   example: "deno task stack up --only kafka,pg",
   positionals: {
@@ -36,7 +37,7 @@ const SPEC: CommandSpec = {
       type: "number",
       help: "up: added to every port, so that stacks run side by side",
     },
-    "only": { type: "string", value: "PARTS", help: "up: some of kafka,pg,mysql" },
+    "only": { type: "string", value: "PARTS", help: `up: some of ${PARTS.join(",")}` },
     "docker": { type: "boolean", help: "up: containers instead of processes" },
     "secure": { type: "boolean", help: "up: servers that demand TLS, logins and rights" },
     "wipe": { type: "boolean", help: "down: delete the data as well" },
@@ -187,6 +188,7 @@ function table(info: StackInfo): string {
     const [title, key, found] of [
       ["PostgreSQL", "postgresql", info.pg],
       ["MySQL", "mysql", info.mysql],
+      ["MariaDB", "mariadb", info.mariadb],
     ] as const
   ) {
     if (!found) continue;
@@ -201,12 +203,12 @@ function envCommand(info: StackInfo): string {
 
 /** A stack without its passwords. */
 function publicInfo(info: StackInfo) {
-  const { name, engine, dir, port_offset, secure, versions, servers, kafka, pg, mysql } = info;
+  const { name, engine, dir, port_offset, secure, versions, servers } = info;
   const open = <T extends { users?: unknown }>(part: T | undefined) => {
     const { users: _, ...rest } = part ?? {};
     return part && rest;
   };
-  const parts = { kafka: open(kafka), pg: open(pg), mysql: open(mysql) };
+  const parts = Object.fromEntries(PARTS.map((part) => [part, open(info[part])]));
   return { name, engine, dir, port_offset, secure, versions, servers, ...parts };
 }
 

@@ -4,11 +4,12 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { exists, stackFolder, STACKS } from "../../compose/native/paths.ts";
 import { freePortOffset } from "../../compose/native/ports.ts";
-import { startTicks } from "../../compose/native/processes.ts";
+import { processesWith, startTicks, stop } from "../../compose/native/processes.ts";
 import { down, STACK_PORTS, up } from "../../compose/native/stack.ts";
 import { statePath } from "../../compose/native/state.ts";
 import { describe } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { EXIT_STOPPED, host, type StopSignal } from "../cli/host.ts";
 import { countTests, type TestCounts } from "../cli/junit.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { StackDisplay } from "../cli/stack_progress.ts";
@@ -27,8 +28,12 @@ const SPEC: CommandSpec = {
   options: {},
 };
 
-/** Stacks of this command and of its tests; the number is the pid of the run. */
-const STACK_NAME = /^(?:test|faults)-(\d+)$/;
+/** Stacks of this command and of its tests; the number is the pid of who made them. */
+const STACK_NAME = /^(?:test|faults)-(\d+)(?:-|$)/;
+/** The variable that says which stack the tests use. */
+const STACK_VARIABLE = "LIST_SYNC_STACK";
+/** After a signal, for what the tests have started. */
+const STOP_PATIENCE_MS = 10_000;
 
 /** Inputs of each fuzz test, where the environment says nothing else; the gate has time for fewer. */
 const FUZZ_RUNS = "20000";
@@ -37,10 +42,10 @@ const FUZZ_RUNS = "20000";
 class Run {
   readonly #name = `test-${Deno.pid}`;
   readonly #tests = new Set<Deno.ChildProcess>();
-  #signal: Deno.Signal | undefined;
+  #signal: StopSignal | undefined;
 
-  /** Ends the tests; the stack is then taken down as always. */
-  readonly stop = (signal: Deno.Signal): void => {
+  /** Ends the tests and what they have started; the stack is then taken down as always. */
+  readonly stop = (signal: StopSignal): void => {
     this.#signal = signal;
     for (const tests of this.#tests) tests.kill(signal);
   };
@@ -61,7 +66,7 @@ class Run {
       await this.#takeDown(counts);
     }
     console.log(`${counts.passed} passed, ${counts.failed} failed`);
-    if (this.#signal !== undefined) return this.#signal === "SIGINT" ? 130 : 143;
+    if (this.#signal !== undefined) return EXIT_STOPPED[this.#signal];
     return counts.failed === 0 && counts.passed > 0 ? EXIT_DONE : EXIT_FAILED;
   }
 
@@ -88,7 +93,7 @@ class Run {
     const tests = new Deno.Command(Deno.execPath(), {
       args: ["test", "--no-prompt", "-A", `--junit-path=${report}`, ...args],
       env: {
-        LIST_SYNC_STACK: statePath(this.#name),
+        [STACK_VARIABLE]: statePath(this.#name),
         LIST_SYNC_FUZZ_RUNS: Deno.env.get("LIST_SYNC_FUZZ_RUNS") ?? FUZZ_RUNS,
       },
       stdin: "null",
@@ -105,13 +110,21 @@ class Run {
   async #takeDown(counts: TestCounts): Promise<void> {
     const failed = counts.failed > 0 || counts.passed === 0;
     const keep_logs = failed && this.#signal === undefined;
+    if (this.#signal !== undefined) await this.#endOrphans();
     await down({ name: this.#name, wipe: true, keep_logs });
     const logs = join(stackFolder(this.#name), "logs");
     if (keep_logs && await exists(logs)) console.error(`The servers' logs: ${logs}`);
   }
+
+  /** Ends the servers and workers that the tests, ended by a signal, have left. */
+  async #endOrphans(): Promise<void> {
+    const orphans = processesWith(STACK_VARIABLE, statePath(this.#name));
+    await Promise.all(orphans.map((orphan) => stop(orphan, "SIGTERM", STOP_PATIENCE_MS)));
+    await removeStaleStacks();
+  }
 }
 
-/** A run that was killed leaves its stack behind; its pid tells that it is over. */
+/** Who was killed leaves stacks behind; the pid tells that it is over. */
 async function removeStaleStacks(): Promise<void> {
   if (!await exists(STACKS)) return;
   for (const name of readdirSync(STACKS)) {
@@ -152,9 +165,7 @@ async function main(args: string[]): Promise<number> {
   const parsed = parseCommand(SPEC, args);
   if (parsed === "help") return EXIT_DONE;
   const tests = new Run();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => tests.stop(signal));
-  }
+  host().on_stop(tests.stop);
   return await tests.finish(parsed.positionals);
 }
 

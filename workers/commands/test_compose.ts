@@ -3,8 +3,9 @@ import { buildDebianImages, OFFICIAL_IMAGES, pullImages } from "../../compose/de
 import { openEngine } from "../../compose/native/engine.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
+import { EXIT_STOPPED, host } from "../cli/host.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
-import { count } from "../cli/progress.ts";
+import { count } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 import { Project } from "../containers/project.ts";
 import { Trial, type TrialOptions, type TrialReport } from "../containers/trial.ts";
@@ -49,20 +50,15 @@ async function main(): Promise<number> {
   }
 }
 
-/** Exit codes after a signal, as shells number them. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
-
 /** The first signal breaks the run off, and all is taken down; `asked` then rejects. */
 function stopAtSignals(): { asked: Promise<never>; code: () => number | undefined } {
   let code: number | undefined;
   const asked = new Promise<never>((_, reject) => {
-    for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
-      Deno.addSignalListener(name, () => {
-        if (code === undefined) console.error(`${name}: taking all down.`);
-        code ??= SIGNALS[name];
-        reject(new Error(name));
-      });
-    }
+    host().on_stop((signal) => {
+      if (code === undefined) console.error(`${signal}: taking all down.`);
+      code ??= EXIT_STOPPED[signal];
+      reject(new Error(signal));
+    });
   });
   asked.catch(() => {}); // a signal may come while nothing waits
   return { asked, code: () => code };

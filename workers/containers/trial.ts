@@ -3,6 +3,7 @@ import { SERVICES } from "../../compose/native/docker.ts";
 import { waitUntil } from "../../compose/native/processes.ts";
 import type { SeedSummary } from "../../shared/seed/seed.ts";
 import type { VerifyResult } from "../../shared/verify/result.ts";
+import { EXIT_STOPPED } from "../cli/host.ts";
 import type { Container, Project } from "./project.ts";
 
 /** What a run is asked for. */
@@ -69,8 +70,7 @@ const BROKER = "broker2";
 /** Far more than any step takes, on a machine that does much else too. */
 const PATIENCE_MS = 300_000;
 const LOOK_INTERVAL_MS = 500;
-/** Exit code of a worker that drained after SIGTERM. */
-const DRAINED = 143;
+const DRAINED = EXIT_STOPPED.SIGTERM;
 
 /** Runs the steps on a project; `say` takes a line when one begins. */
 export class Trial {

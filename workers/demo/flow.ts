@@ -1,5 +1,7 @@
 /** The changes of one source on their way: written, captured, consumed. */
 import type { SeedSummary } from "../../shared/seed/seed.ts";
+import { EXIT_STOPPED } from "../cli/host.ts";
+import { EXIT_DONE } from "../cli/main.ts";
 import type { Progress, ProgressBoard } from "../cli/progress.ts";
 import { changesOf, type Counts, sum } from "./meter.ts";
 import type { DemoProcess } from "./process.ts";
@@ -10,7 +12,7 @@ import { until } from "./until.ts";
 /** Without any progress for so long, something is stuck. */
 const STALL_MS = 120_000;
 /** Exit codes of a worker that was asked to stop. */
-const STOPPED = [0, 143];
+const STOPPED = [EXIT_DONE, EXIT_STOPPED.SIGTERM];
 
 /** What capture and consumer print when they end. */
 interface WorkerSummary {

@@ -1,6 +1,6 @@
 /** What a demo found, as one JSON object and as a table. */
 import type { VerifyResult } from "../../shared/verify/result.ts";
-import { count, duration } from "../cli/progress.ts";
+import { count, duration } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 import { type Counts, sum } from "./meter.ts";
 import { type SourceName, SOURCES } from "./sources.ts";

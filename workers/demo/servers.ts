@@ -1,6 +1,7 @@
 /** The demo's servers: a stack of its own, brought up clean and taken down again. */
 import { join } from "node:path";
 import { KAFKA_PORTS } from "../../compose/native/kafka.ts";
+import { MARIADB_PORT } from "../../compose/native/mariadb.ts";
 import { MYSQL_PORT } from "../../compose/native/mysql.ts";
 import { exists, stackFolder } from "../../compose/native/paths.ts";
 import { listenerOf } from "../../compose/native/ports.ts";
@@ -77,6 +78,7 @@ function freeOffset(parts: readonly Part[]): number {
     kafka: KAFKA_PORTS.flatMap(({ broker, controller }) => [broker, controller]),
     pg: [POSTGRES_PORT],
     mysql: [MYSQL_PORT],
+    mariadb: [MARIADB_PORT],
   };
   const wanted = parts.flatMap((part) => ports[part]);
   for (let offset = 0; offset <= LAST_OFFSET; offset += OFFSET_STEP) {

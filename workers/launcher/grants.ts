@@ -37,6 +37,14 @@ export function askingGrants(file: JobFile): Permissions {
   };
 }
 
+/** Those of these variables that the environment has. */
+export function variablesOf(names: readonly string[]): Record<string, string> {
+  const found = names.map((name) => [name, Deno.env.get(name)] as const);
+  return Object.fromEntries(
+    found.filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
 /** What `brokers.ts` answers, as JSON: addresses, or why there are none and whether the job is to blame. */
 export type BrokersAnswer = { readonly addresses: string[] } | {
   readonly error: string;

@@ -42,7 +42,10 @@ export function launch(name: JobKindSpec["command"], workers: Workers): Promise<
     const files = positionals.map((path) => checkedFile(name, path, overrides));
     const passed = passedOn(spec, options);
     await workers.prepare(files);
-    const prepared = await Promise.all(files.map((file) => prepare(file, workers, passed, log)));
+    const advertised = askingOnce(workers, log);
+    const prepared = await Promise.all(
+      files.map(async (file) => prepare(file, await advertised(file), workers, passed, log)),
+    );
     return await runTogether(prepared, log);
   });
 }
@@ -84,20 +87,31 @@ function passedOn(spec: CommandSpec, options: Record<string, OptionValue>): stri
   });
 }
 
-async function prepare(
+/** Answers what a job's brokers advertise; jobs that reach the same ones in the same way ask once. */
+function askingOnce(workers: Workers, log: Log): (file: JobFile) => Promise<string[]> {
+  const asked = new Map<string, Promise<string[]>>();
+  return (file) => {
+    const { name, kafka } = file.loaded.job as { name: string; kafka?: unknown };
+    const way = JSON.stringify(kafka ?? null);
+    return asked.getOrInsertComputed(way, () =>
+      askBrokers(file, workers).catch((error) => {
+        if (error instanceof ConfigError) throw error;
+        // The worker tries again until they answer; it may then connect to the listed ones alone.
+        log.warn("brokers_unanswered", { of: name, error });
+        return [];
+      }));
+  };
+}
+
+function prepare(
   file: JobFile,
+  advertised: readonly string[],
   workers: Workers,
   passed: readonly string[],
   log: Log,
-): Promise<Prepared> {
+): Prepared {
   const { path, loaded } = file;
-  const name = loaded.job.name;
-  const advertised = await askBrokers(file, workers).catch((error) => {
-    if (error instanceof ConfigError) throw error;
-    // The worker tries again until they answer; it may then connect to the listed ones alone.
-    log.warn("brokers_unanswered", { of: name, error });
-    return [];
-  });
+  const { name } = loaded.job;
   const permissions = grantsOf(file, advertised);
   log.debug("permissions", { of: name, ...permissions });
   return { path, name, start: () => workers.start(file, permissions, passed) };

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { denoFlags, type Permissions } from "../../shared/jobs/permissions.ts";
 import { EXIT_DONE } from "../cli/main.ts";
 import { jobKind } from "../jobs.ts";
-import { askingGrants, type BrokersAnswer, type JobFile } from "./grants.ts";
+import { askingGrants, type BrokersAnswer, type JobFile, variablesOf } from "./grants.ts";
 import type { Started, Workers } from "./workers.ts";
 
 export const processes: Workers = {
@@ -81,13 +81,9 @@ const DENO_NAMES = ["DENO_DIR", "HOME", "XDG_CACHE_HOME"];
 
 /** The environment of a worker: what its job names, and where Deno keeps modules. */
 export function workerEnvironment(permissions: Permissions): Record<string, string> {
-  const names = [...DENO_NAMES, ...permissions.env];
-  const found = names.map((name) => [name, Deno.env.get(name)] as const);
   return {
     // Deno asks its maker for a newer version otherwise: a connection that no job names.
     DENO_NO_UPDATE_CHECK: "1",
-    ...Object.fromEntries(
-      found.filter((entry): entry is [string, string] => entry[1] !== undefined),
-    ),
+    ...variablesOf([...DENO_NAMES, ...permissions.env]),
   };
 }

@@ -3,7 +3,7 @@ import type { Permissions } from "../../shared/jobs/permissions.ts";
 import { EXIT_FAILED } from "../cli/main.ts";
 import { jobKind } from "../jobs.ts";
 import type { ThreadStart, ThreadStop, ThreadTold } from "../runtime/thread.ts";
-import { askingGrants, type BrokersAnswer, type JobFile } from "./grants.ts";
+import { askingGrants, type BrokersAnswer, type JobFile, variablesOf } from "./grants.ts";
 import type { Started, Workers } from "./workers.ts";
 
 /** As a shell numbers SIGKILL. */
@@ -18,20 +18,23 @@ export const threads: Workers = {
   place: "in a thread",
   prepare: async () => {},
   async askBrokers(file) {
-    const grants = optionsOf(askingGrants(file));
-    const thread = startThread("launcher/brokers.ts", file, { ...grants, net: true }, []);
+    const grants = { ...askingGrants(file), net: true } as const;
+    const thread = startThread("launcher/brokers.ts", file, grants, []);
     const answer = await Promise.race([thread.answer, thread.ended]);
     if (typeof answer === "string") return JSON.parse(answer) as BrokersAnswer;
     return { error: `the thread that asks them ended with ${answer}`, refused: false };
   },
   start: (file, permissions, passed) =>
-    startThread(jobKind(file.loaded.kind).worker, file, optionsOf(permissions), passed),
+    startThread(jobKind(file.loaded.kind).worker, file, permissions, passed),
 };
 
+/** Permissions of a job; `true`: all addresses. */
+type ThreadPermissions = Omit<Permissions, "net"> & { readonly net: Permissions["net"] | true };
+
 /** Nothing is allowed that is not named: a thread without a word about it has what its maker has. */
-function optionsOf({ net, read, write }: Permissions): Deno.PermissionOptionsObject {
+function optionsOf({ net, read, write }: ThreadPermissions): Deno.PermissionOptionsObject {
   return {
-    net: [...net],
+    net: net === true ? true : [...net],
     read: [...read],
     write: [...write],
     env: false,
@@ -45,7 +48,7 @@ function optionsOf({ net, read, write }: Permissions): Deno.PermissionOptionsObj
 function startThread(
   module: string,
   file: JobFile,
-  permissions: Deno.PermissionOptionsObject,
+  permissions: ThreadPermissions,
   passed: readonly string[],
 ): Thread {
   const answer = Promise.withResolvers<string>();
@@ -53,7 +56,7 @@ function startThread(
   const thread = new Worker(new URL("../runtime/thread.ts", import.meta.url), {
     type: "module",
     name: file.loaded.job.name,
-    deno: { permissions },
+    deno: { permissions: optionsOf(permissions) },
   });
   thread.onmessage = ({ data }: MessageEvent<ThreadTold>) =>
     "answer" in data ? answer.resolve(data.answer) : ended.resolve(data.exit_code);
@@ -62,11 +65,8 @@ function startThread(
     console.error(event.message);
     ended.resolve(EXIT_FAILED);
   };
-  const env = Object.fromEntries(
-    file.loaded.environment.map((name) => [name, Deno.env.get(name)] as const)
-      .filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
-  thread.postMessage({ module, args: [...passed, file.path], env } satisfies ThreadStart);
+  const start = { module, args: [...passed, file.path], env: variablesOf(permissions.env) };
+  thread.postMessage(start satisfies ThreadStart);
   return {
     pid: Deno.pid,
     answer: answer.promise,

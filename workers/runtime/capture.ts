@@ -2,7 +2,7 @@
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
 import { EXIT_DONE } from "../cli/main.ts";
-import { count, duration } from "../cli/progress.ts";
+import { count, duration } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
 import { SnapshotBar } from "./snapshot_bar.ts";
 import { type CaptureKind, sourceMaker } from "./sources.ts";

@@ -160,6 +160,11 @@ export async function checkAtStart<Kind extends JobKind>(
   for (const { level, subject, found, cure } of findings) {
     if (level === "warning") deps.log.warn("check", { subject, found, cure });
   }
+  refuseErrors(findings);
+}
+
+/** Throws ConfigError with each error among the findings and its cure. */
+export function refuseErrors(findings: readonly Finding[]): void {
   const errors = findings.filter(({ level }) => level === "error");
   if (errors.length === 0) return;
   const list = errors.map(({ subject, found, cure }) =>

@@ -9,14 +9,14 @@ import {
   serveHealth,
 } from "../../shared/observe/health.ts";
 import { createLog, type Log } from "../../shared/observe/log.ts";
-import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
+import { type Metrics, NO_METRICS } from "../../shared/observe/metrics.ts";
 import { type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
-import { ProgressBoard } from "../cli/progress.ts";
+import type { ProgressBoard } from "../cli/progress.ts";
 import { readJob } from "./environment.ts";
 import { type JobKind, jobKind, type JobOf } from "../jobs.ts";
 import { logFormat, workerSpec } from "./command_line.ts";
-import { host, type StopSignal } from "../cli/host.ts";
+import { EXIT_STOPPED, host, type StopSignal } from "../cli/host.ts";
 import { readOverrides } from "./overrides.ts";
 import { VERSION } from "./version.ts";
 
@@ -52,9 +52,6 @@ const ERROR_KINDS = [
   "HistoryLostError",
 ];
 
-/** Exit codes after a clean drain, as shells number signals. */
-const SIGNALS: Record<StopSignal, number> = { SIGINT: 130, SIGTERM: 143 };
-
 /**
  * Runs a worker of one kind with the job named on the command line, and ends its process or thread. `work`
  * answers the exit code; when it returns 0 after a signal the code says which signal it was. Errors
@@ -70,7 +67,7 @@ export function runWorker<Kind extends JobKind>(
     if (parsed === "help") return EXIT_DONE;
     const loaded = load(kind, parsed.positionals[0]!, parsed.options);
     const { job, where } = loaded;
-    const terminal = new Terminal();
+    const terminal = new Terminal(host().has_terminal ? await boardMaker() : undefined);
     const log = createLog({
       job: job.name,
       format: logFormat(parsed.options.log),
@@ -79,7 +76,7 @@ export function runWorker<Kind extends JobKind>(
       now: Date.now,
       secrets: loaded.secrets,
     });
-    const metrics = createMetrics();
+    const metrics = job.observe.metrics_port === undefined ? NO_METRICS : await countedMetrics();
     const health = createHealth();
     const signal = stopAtSignals(log, job.shutdown_timeout_ms);
     tellStrayErrors(log);
@@ -101,13 +98,13 @@ export function runWorker<Kind extends JobKind>(
         signal,
         now: Date.now,
         version: VERSION,
-        board: host().has_terminal ? terminal.board : undefined,
+        board: terminal.board,
         json: parsed.options.json === true,
         where,
         mayConnect,
       });
       const ended = code === EXIT_DONE && signal.aborted
-        ? SIGNALS[signal.reason as StopSignal]
+        ? EXIT_STOPPED[signal.reason as StopSignal]
         : code;
       log.info("ended", { exit_code: ended });
       return ended;
@@ -123,11 +120,26 @@ export function runWorker<Kind extends JobKind>(
   });
 }
 
+// Libraries that many workers do without: they are loaded where they are used.
+
+async function countedMetrics(): Promise<Metrics> {
+  return (await import("../../shared/observe/prometheus.ts")).createMetrics();
+}
+
+async function boardMaker(): Promise<() => ProgressBoard> {
+  const { ProgressBoard } = await import("../cli/progress.ts");
+  return () => new ProgressBoard();
+}
+
 /** Log lines, and bars below them once a worker has some to draw. */
 class Terminal {
+  /** Makes the board at the first call; undefined: there is no terminal. */
+  readonly board: (() => ProgressBoard) | undefined;
   #board: ProgressBoard | undefined;
 
-  readonly board = (): ProgressBoard => this.#board ??= new ProgressBoard();
+  constructor(make: (() => ProgressBoard) | undefined) {
+    this.board = make && (() => this.#board ??= make());
+  }
 
   readonly write = (line: string): void => {
     if (this.#board === undefined) writeToStderr(line);

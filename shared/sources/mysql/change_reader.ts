@@ -550,8 +550,8 @@ export class ChangeReader {
       `${this.#where()}: an XA transaction changes table ${schema.db}.${schema.table}; the binlog` +
         ` holds its rows before it is known whether it commits`,
       {
-        cure: "write captured tables in ordinary transactions, and start a new generation with a" +
-          " snapshot behind this one",
+        cure: "write captured tables in ordinary transactions; once this one is over, `deno task" +
+          " positions reset --yes JOB` lets the capture begin anew behind it, with a snapshot",
       },
     );
   }

@@ -1,14 +1,13 @@
 /** What `check` finds on a server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
-import { READABLE_CHARSETS } from "../../wire/mysql_charset.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { Finding } from "../source.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { Flavour } from "./flavour.ts";
 import type { MysqlOptions } from "./options.ts";
-import { readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
+import { accountOf, readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
 import { ok } from "./settings.ts";
-import { grantOf, TABLE_TYPES } from "./snapshot.ts";
+import { lockGrant, TABLE_TYPES } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
 
 /** Names in one finding. */
@@ -43,15 +42,15 @@ export async function inspectServer(
       found: `${flavour.product} ${facts.version}, ${flavour.server_key} ${facts.server}`,
     },
     ...settings(facts),
-    ...await privileges(session, options, facts),
+    ...await privileges(session, facts),
   ];
   const all = await capturedTables(session, selection);
   const tables = all.filter(({ db, name }) => `${db}.${name}` !== options.signal_table);
   findings.push(...patterns(options, tables), ...existingRows(tables, options));
   findings.push(...await signalTable(session, options));
-  if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour, options));
+  if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
-  findings.push(...await charsets(session, tables), ...await loggedAsStatements(session));
+  findings.push(...await loggedAsStatements(session));
   return findings;
 }
 
@@ -63,20 +62,9 @@ function settings(facts: ServerFacts): Finding[] {
   });
 }
 
-/** The account that the server takes the job's user for, plain and quoted. */
-async function accountOf(session: MysqlSession, options: Pick<MysqlOptions, "user">) {
-  const user = await session.value("SELECT CURRENT_USER()") ?? options.user;
-  const account = user.split("@").map((part) => `'${part.replaceAll("'", "''")}'`).join("@");
-  return { user, account };
-}
-
 /** Privileges are tried where trying is harmless, and read where it is not. */
-async function privileges(
-  session: MysqlSession,
-  options: MysqlOptions,
-  facts: ServerFacts,
-): Promise<Finding[]> {
-  const { user, account } = await accountOf(session, options);
+async function privileges(session: MysqlSession, facts: ServerFacts): Promise<Finding[]> {
+  const { user, account } = await accountOf(session);
   const granted = (await session.query("SHOW GRANTS")).map(([grant]) => grant ?? "");
   const has = (privilege: string) =>
     granted.some((grant) => {
@@ -162,8 +150,7 @@ async function signalTable(
   const dot = signal_table.indexOf(".");
   const [db, name] = [signal_table.slice(0, dot), signal_table.slice(dot + 1)];
   const table = `${quoted(db)}.${quoted(name)}`;
-  const { account } = await accountOf(session, options);
-  const grant = `GRANT SELECT, INSERT ON ${table} TO ${account};`;
+  const grant = await signalGrant(session, table);
   const columns = (await session.query(
     "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
     [db, name],
@@ -181,20 +168,25 @@ async function signalTable(
     await session.query(`EXPLAIN INSERT INTO ${table} (id, type, data) VALUES ('', '', '')`);
     return [ok(subject, "this user may write signals")];
   } catch (error) {
-    if ((error as { code?: unknown }).code !== "ER_TABLEACCESS_DENIED_ERROR") throw error;
+    if ((error as { code?: unknown }).code !== TABLE_DENIED) throw error;
     const found = "this user may not write it: `deno task snapshot` is refused";
     return [{ level: "warning", subject, found, cure: grant }];
   }
 }
 
+/** The server's name of the error for a table that the user may not use so. */
+export const TABLE_DENIED = "ER_TABLEACCESS_DENIED_ERROR";
+
+/** The statement with which this user may write signals and the capture sees them; `table`: quoted. */
+export async function signalGrant(session: MysqlSession, table: string): Promise<string> {
+  const { account } = await accountOf(session);
+  return `GRANT SELECT, INSERT ON ${table} TO ${account};`;
+}
+
 /** Privileges with which a user may stop commits for a moment. */
 const LOCKING = ["RELOAD", "FLUSH_TABLES", "ALL PRIVILEGES"];
 
-async function snapshotLock(
-  session: MysqlSession,
-  flavour: Flavour,
-  options: MysqlOptions,
-): Promise<Finding[]> {
+async function snapshotLock(session: MysqlSession, flavour: Flavour): Promise<Finding[]> {
   const subject = "snapshot";
   if (flavour.snapshot_place !== undefined) return [ok(subject, "needs no lock")];
   const granted = (await session.query("SHOW GRANTS")).map(([grant]) => grant ?? "");
@@ -207,7 +199,7 @@ async function snapshotLock(
     subject,
     found: "may not lock: rows may be newer than where the stream begins, which then repeats" +
       " changes until it has caught up; tables without a primary key are refused",
-    cure: grantOf(options),
+    cure: await lockGrant(session),
   }];
 }
 
@@ -270,23 +262,6 @@ async function loggedAsStatements(session: MysqlSession): Promise<Finding[]> {
       " of the rows that they change, and the capture stops at the first",
     cure: "give its columns of ROW START and ROW END the type TIMESTAMP(6)",
   }));
-}
-
-async function charsets(session: MysqlSession, tables: readonly Table[]): Promise<Finding[]> {
-  const captured = new Set(tables.map(({ db, name }) => `${db}.${name}`));
-  const rows = await session.query(
-    `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, CHARACTER_SET_NAME FROM information_schema.COLUMNS
-     WHERE CHARACTER_SET_NAME NOT IN (${READABLE_CHARSETS.map(() => "?").join(", ")})`,
-    READABLE_CHARSETS,
-  );
-  return rows.filter(([db, table]) => captured.has(`${db}.${table}`)).map(
-    ([db, table, column, charset]): Finding => ({
-      level: "error",
-      subject: `column ${db}.${table}.${column}`,
-      found: `character set ${charset} cannot be decoded; the capture stops at the first row`,
-      cure: `ALTER TABLE ${quoted(db!)}.${quoted(table!)} CONVERT TO CHARACTER SET utf8mb4;`,
-    }),
-  );
 }
 
 function names(tables: readonly Table[]): string {

@@ -69,6 +69,15 @@ export async function readServerFacts(
   };
 }
 
+/** The account that the server takes this session's user for, plain and quoted. */
+export async function accountOf(
+  session: MysqlSession,
+): Promise<{ user: string; account: string }> {
+  const user = (await session.value("SELECT CURRENT_USER()"))!;
+  const account = user.split("@").map((part) => `'${part.replaceAll("'", "''")}'`).join("@");
+  return { user, account };
+}
+
 /** What a server that logs JSON in parts must be told. */
 export const WHOLE_ROWS = "SET PERSIST binlog_row_image = FULL;";
 

@@ -12,7 +12,7 @@ import type { SnapshotPlace } from "./flavour.ts";
 import { condition, type KeyColumn, keyColumn } from "./key_column.ts";
 import type { MysqlOptions } from "./options.ts";
 import { MysqlRangeReader, type MysqlTable, tableOf } from "./range_reader.ts";
-import { type LogEnd, readLogEnd, type ServerFacts } from "./server.ts";
+import { accountOf, type LogEnd, readLogEnd, type ServerFacts } from "./server.ts";
 import { FIRST_EVENT } from "./history.ts";
 import type { TableSelection } from "./tables.ts";
 
@@ -268,10 +268,11 @@ async function fixMoment(parts: SnapshotParts, connections: Connections): Promis
       await begin(connections);
       return await readLogEnd(locker, facts);
     }
-    refuseWithoutLock(parts, refused);
+    const cure = await lockGrant(locker);
+    refuseWithoutLock(parts, refused, cure);
     const end = await readLogEnd(locker, facts);
     await begin(connections);
-    log.info("snapshot_without_lock", { reason: refused.message, cure: grantOf(options) });
+    log.info("snapshot_without_lock", { reason: refused.message, cure });
     // The offset is ahead of the set: from the start of the file nothing is passed over.
     return { ...end, offset: FIRST_EVENT };
   } finally {
@@ -333,7 +334,11 @@ async function lock(locker: MysqlSession): Promise<Error | undefined> {
 const BUSY = "ER_LOCK_WAIT_TIMEOUT";
 
 /** Throws where a snapshot without the lock would not be one of a moment that the stream goes on from. */
-function refuseWithoutLock({ options, facts, tables }: SnapshotParts, refused: Error): void {
+function refuseWithoutLock(
+  { facts, tables }: SnapshotParts,
+  refused: Error,
+  cure: string,
+): void {
   const keyless = tables.filter((table) => table.keyless).map(({ name }) => name);
   if (keyless.length === 0 && facts.gtid) return;
   const why = keyless.length > 0
@@ -341,14 +346,13 @@ function refuseWithoutLock({ options, facts, tables }: SnapshotParts, refused: E
     : "a server without GTIDs";
   const message = `A snapshot of ${why} needs a moment without writes: ${refused.message}`;
   if ((refused as { code?: unknown }).code === BUSY) throw new RetryableError(message);
-  throw new ConfigError(message, {
-    cure: `${grantOf(options)} Or set snapshot: never`,
-  });
+  throw new ConfigError(message, { cure: `${cure} Or set snapshot: never` });
 }
 
-/** The statement that lets the job's user lock. */
-export function grantOf({ user }: Pick<MysqlOptions, "user">): string {
-  return `GRANT FLUSH_TABLES ON *.* TO '${user.replaceAll("'", "''")}'@'%';`;
+/** The statement that lets this user lock. */
+export async function lockGrant(session: MysqlSession): Promise<string> {
+  const { account } = await accountOf(session);
+  return `GRANT FLUSH_TABLES ON *.* TO ${account};`;
 }
 
 /** What is selected of a table, and how it is read. Throws RecordError naming the column that cannot be. */

@@ -35,7 +35,7 @@ import { BinlogDump, type DumpStart } from "./dump.ts";
 import type { Flavour, Gtids } from "./flavour.ts";
 import { checkHistory, readResume, type Resume, resumePoint } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
-import { inspectServer } from "./inspect.ts";
+import { inspectServer, signalGrant, TABLE_DENIED } from "./inspect.ts";
 import { MARIADB } from "./mariadb_flavour.ts";
 import { MYSQL } from "./mysql_flavour.ts";
 import { type MysqlOptions, silenceMs } from "./options.ts";
@@ -363,6 +363,11 @@ export class MysqlSource implements Source {
         type,
         data,
       ]);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== TABLE_DENIED) throw error;
+      throw new ConfigError(`The server refused a signal: ${(error as Error).message}`, {
+        cure: await signalGrant(session, name),
+      });
     } finally {
       await session.close();
     }

@@ -58,12 +58,13 @@ export function explain(error: unknown, options: PostgresOptions): unknown {
   });
 }
 
-/** A missing privilege as a fault of the job, with the server's own hint; other errors as `explain`. */
-export function explainRefused(error: unknown, options: PostgresOptions): unknown {
+/** A missing privilege as a fault of the job, with `cure` or the server's own hint; other errors as `explain`. */
+export function explainRefused(error: unknown, options: PostgresOptions, cure?: string): unknown {
   const { code, message, hint } = error as ServerError;
   if (code !== "42501") return explain(error, options);
   return new ConfigError(`${placeOf(options)} refused user ${options.user}: ${message}`, {
-    cure: hint ?? "grant the role of the job what the message names (deno task check JOB tells)",
+    cure: cure ?? hint ??
+      "grant the role of the job what the message names (deno task check JOB tells)",
   });
 }
 

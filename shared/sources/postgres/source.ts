@@ -207,15 +207,17 @@ export class PostgresSource implements Source {
   async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
     const { signal_table } = this.#options;
     const { type, data } = executeSignal(tables, range);
+    const [schema, table] = namesOf(signal_table!);
+    const quoted = quoteTable({ schema, table });
     const session = await this.#session();
     try {
-      const [schema, table] = namesOf(signal_table!);
       await session.query(
-        `insert into ${quoteTable({ schema, table })} (id, type, data) values ($1, $2, $3)`,
+        `insert into ${quoted} (id, type, data) values ($1, $2, $3)`,
         [crypto.randomUUID(), type, data],
       );
     } catch (error) {
-      throw explainRefused(error, this.#options);
+      const grant = `GRANT INSERT ON ${quoted} TO ${quoteIdentifier(this.#options.user)}`;
+      throw explainRefused(error, this.#options, grant);
     } finally {
       await session.close();
     }

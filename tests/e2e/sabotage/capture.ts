@@ -8,7 +8,7 @@ import type { Admin, KafkaClient, OutBatch, Producer } from "../../../shared/kaf
 import { openKafka } from "../../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../../shared/kafka/options.ts";
 import { createLog } from "../../../shared/observe/log.ts";
-import { createMetrics } from "../../../shared/observe/metrics.ts";
+import { createMetrics } from "../../../shared/observe/prometheus.ts";
 import { sources } from "../../../shared/sources/mod.ts";
 import { mysqlOptions } from "../../../shared/sources/mysql/options.ts";
 import { postgresOptions } from "../../../shared/sources/postgres/options.ts";

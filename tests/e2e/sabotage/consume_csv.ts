@@ -9,7 +9,7 @@ import { openKafka } from "../../../shared/kafka/mod.ts";
 import { fetchOptions, kafkaOptions } from "../../../shared/kafka/options.ts";
 import { createHealth } from "../../../shared/observe/health.ts";
 import { createLog } from "../../../shared/observe/log.ts";
-import { createMetrics } from "../../../shared/observe/metrics.ts";
+import { createMetrics } from "../../../shared/observe/prometheus.ts";
 import { runConsume } from "../../../shared/pipeline/consume.ts";
 import { csvOptions, CsvSink } from "../../../shared/sinks/csv.ts";
 import { type Disk, disk } from "../../../shared/sinks/csv/disk.ts";

@@ -175,6 +175,7 @@ export class Pipeline implements AsyncDisposable {
       const found = await look().catch((error: Error) => error.message);
       if (typeof found !== "string") return found;
       if (found !== last) [last, moved] = [found, performance.now()];
+      this.writer.refuseFailed();
       this.capture.refuseEnded();
       this.consumer.refuseEnded();
       if (performance.now() - moved > PATIENCE_MS) {

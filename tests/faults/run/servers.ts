@@ -7,6 +7,7 @@ import {
   STACK_PORTS,
   status,
   up,
+  USUAL_PARTS,
 } from "../../../compose/native/stack.ts";
 import { freePortOffset, listenerOf } from "../../../compose/native/ports.ts";
 import type { TestStack } from "../../stack.ts";
@@ -27,13 +28,19 @@ export class Servers implements AsyncDisposable {
     this.stack = stack;
   }
 
-  /** Starts three brokers and both databases on free ports. */
-  static async start(
-    name = `faults-${Deno.pid}`,
-    port_offset = freePortOffset(STACK_PORTS),
-  ): Promise<Servers> {
-    const { kafka, pg, mysql, dir } = await up({ name, port_offset, docker: false });
-    return new Servers(name, { kafka: kafka!, pg: pg!, mysql: mysql!, dir });
+  /** Starts three brokers and databases on free ports. */
+  static async start(parts: readonly Part[] = USUAL_PARTS): Promise<Servers> {
+    const name = `faults-${Deno.pid}`;
+    const port_offset = freePortOffset(STACK_PORTS);
+    const info = await up({ name, port_offset, docker: false, only: [...parts] });
+    const { kafka, pg, mysql, mariadb, dir } = info;
+    const stack = { kafka: kafka!, pg: pg!, mysql: mysql!, dir };
+    return new Servers(name, mariadb === undefined ? stack : { ...stack, mariadb });
+  }
+
+  /** The parts that are databases. */
+  get databases(): Part[] {
+    return this.stack.mariadb === undefined ? ["pg", "mysql"] : ["pg", "mysql", "mariadb"];
   }
 
   /** Kills servers as a power cut would, all at once, with every process that they have started. */

@@ -61,6 +61,7 @@ export class Writer {
   #transactions = 0;
   #connection: Connection | undefined;
   #running: Promise<void> = Promise.resolve();
+  #failure: unknown;
   /** Rows that the next transaction is to insert. */
   #huge_rows = 0;
 
@@ -84,12 +85,17 @@ export class Writer {
 
   start(): void {
     this.#running = this.#run();
-    this.#running.catch(() => {}); // told by `stop`
+    this.#running.catch((error) => this.#failure = error);
   }
 
   /** Lets the next transaction insert so many rows. */
   insertAtOnce(rows: number): void {
     this.#huge_rows = rows;
+  }
+
+  /** Throws what the database refused. */
+  refuseFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Ends behind the transaction at work; throws what the database refused. */

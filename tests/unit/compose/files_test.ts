@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import config from "../../../deno.json" with { type: "json" };
 import { OFFICIAL_IMAGES } from "../../../compose/debian/images.ts";
 import { composeVariables, SERVICES, writeSecrets } from "../../../compose/native/docker.ts";
-import { accountStatements } from "../../../compose/native/mysql.ts";
+import { accountStatements } from "../../../compose/native/mysql_server.ts";
 import { newDatabase, type StackInfo } from "../../../compose/native/state.ts";
 import { loadJob } from "../../../shared/jobs/reader.ts";
 import { jobKinds } from "../../../workers/jobs.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ConfigError } from "../../../shared/errors.ts";
 import { createHealth, serveHealth } from "../../../shared/observe/health.ts";
-import { createMetrics } from "../../../shared/observe/metrics.ts";
+import { createMetrics } from "../../../shared/observe/prometheus.ts";
 
 const HOST = "127.0.0.1";
 

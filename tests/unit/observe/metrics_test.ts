@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { createMetrics, METRICS } from "../../../shared/observe/metrics.ts";
+import { METRICS } from "../../../shared/observe/metrics.ts";
+import { createMetrics } from "../../../shared/observe/prometheus.ts";
 
 /** The samples of a text exposition, by name and labels. */
 function samples(text: string): Map<string, number> {

@@ -8,6 +8,12 @@ import { Lane, type LaneContext } from "../../../shared/pipeline/lane.ts";
 import { type SchemaReader, UnknownSchemaError } from "../../../shared/pipeline/schemas.ts";
 import type { Sink, SinkBatch, Standing } from "../../../shared/sinks/sink.ts";
 import { NoneSink } from "../../../shared/sinks/none.ts";
+import { PackedRecords } from "../../../shared/wire/packed_records.ts";
+import {
+  readRecordBatches,
+  RecordBatchWriter,
+  type RecordToWrite,
+} from "../../../shared/wire/record_batch.ts";
 import { encoded } from "../../encoded.ts";
 import { change, context, partition, table } from "../sinks/fixtures.ts";
 
@@ -17,10 +23,12 @@ class TellingSink extends NoneSink implements Sink {
   readonly ids: unknown[] = [];
   standing: Standing | undefined;
   readonly any_order: boolean;
+  override readonly reads_rows: boolean;
 
-  constructor({ any_order = true } = {}) {
+  constructor({ any_order = true, reads_rows = true } = {}) {
     super();
     this.any_order = any_order;
+    this.reads_rows = reads_rows;
   }
 
   override write(at: Parameters<NoneSink["write"]>[0], batch: SinkBatch) {
@@ -109,6 +117,32 @@ async function take(lane: Lane, records: readonly InRecord[]) {
   const next_offset = records.at(-1)!.offset + 1;
   return await lane.take({ ...lane.at, records, next_offset, end_offset: next_offset }, Infinity);
 }
+
+Deno.test("what a sink does that looks at no rows is counted as for any other", async () => {
+  const records: RecordToWrite[] = Array.from({ length: 40 }, (_, n) => {
+    const op = n % 3 === 0 ? "d" : "c";
+    // Every seventh comes again, and behind it something that is no change.
+    const { key, value } = good(n % 7 === 6 ? n - 1 : n, "news", op);
+    return { key, value: n % 7 === 0 ? null : value, timestamp_ms: 5 };
+  });
+  const writer = new RecordBatchWriter({
+    ...{ compression_id: 0, compress: (bytes) => bytes, crc32c: () => 0 },
+  });
+  const stamp = { producer_id: -1n, producer_epoch: -1, base_sequence: -1 };
+  const { bytes } = writer.write(PackedRecords.of(records), 0, Infinity, stamp);
+  const read = readRecordBatches(bytes, 0, (_, bytes) => bytes).records;
+  const [looking, counting] = await Promise.all([true, false].map(async (reads_rows) => {
+    const { lane, sink } = laneOf("fail", { sink: new TellingSink({ reads_rows }) });
+    const taken = [await take(lane, read.slice(0, 25)), await take(lane, read.slice(20))];
+    const flushed = await lane.flush();
+    return { rows: sink.ids.length, taken, flushed, standing: sink.standing };
+  }));
+  assert.ok(looking!.rows > counting!.rows, `${counting!.rows} of ${looking!.rows} were read`);
+  const { rows: _, ...expected } = looking!;
+  const { rows: __, ...found } = counting!;
+  assert.deepEqual(found, expected);
+  assert.ok(found.taken[0]!.repetitions > 0);
+});
 
 Deno.test("what waits behind a release leaves the sink alone", async () => {
   const { lane, sink } = laneOf("fail");

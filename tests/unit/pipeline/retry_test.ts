@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ConfigError, RetryableError } from "../../../shared/errors.ts";
 import { createLog } from "../../../shared/observe/log.ts";
-import { createMetrics } from "../../../shared/observe/metrics.ts";
+import { createMetrics } from "../../../shared/observe/prometheus.ts";
 import { backoff } from "../../../shared/backoff.ts";
 import { retrying } from "../../../shared/pipeline/retry.ts";
 

@@ -296,7 +296,9 @@ Deno.test("rows of a MySQL query survive any bytes", () => {
   const cells = [
     ...["bigint unsigned", "double", "decimal(9,2) zerofill", "datetime(6)", "timestamp", "bit(9)"]
       .map((type) => cellReader(type, undefined)),
-    ...["latin1", "gbk", "utf16"].map((charset) => cellReader("varchar(9)", charset)),
+    ...["latin1", "gbk", "utf16", "big5", "ujis", "gb18030"].map((charset) =>
+      cellReader("varchar(9)", charset)
+    ),
     ...["json", "blob"].map((type) => cellReader(type, undefined)),
   ];
   survives(

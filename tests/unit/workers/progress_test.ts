@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { count, duration, ProgressBoard } from "../../../workers/cli/progress.ts";
+import { count, duration } from "../../../workers/cli/figures.ts";
+import { ProgressBoard } from "../../../workers/cli/progress.ts";
 
 Deno.test("where there is no terminal, an end writes one line with count, share, rate and time", () => {
   const lines: string[] = [];

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { lz4Compress } from "@platformatic/wasm-utils";
+import fc from "fast-check";
+import wabt from "wabt";
+import { BINARY, lz4Decompress } from "../../../shared/wire/lz4.ts";
+
+const HEAD = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
+const END = [0, 0, 0, 0];
+
+/** A frame of blocks; `stored` ones are not compressed. */
+function frame(...blocks: { bytes: number[]; stored?: boolean }[]): Uint8Array {
+  return new Uint8Array([
+    ...HEAD,
+    ...blocks.flatMap(({ bytes, stored }) => [bytes.length, 0, 0, stored ? 0x80 : 0, ...bytes]),
+    ...END,
+  ]);
+}
+
+let longest = 0;
+
+/**
+ * The library keeps a view of its memory, which is void once the memory has grown: a longer input makes
+ * it take another one.
+ */
+function compress(content: Buffer): Uint8Array {
+  try {
+    return lz4Compress(content);
+  } catch {
+    longest = Math.max(longest, content.length) + (1 << 20);
+    lz4Compress(Buffer.alloc(longest));
+    return lz4Compress(content);
+  }
+}
+
+const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const bytesOf = (text: string) => [...new TextEncoder().encode(text)];
+
+Deno.test("the binary is what its text says", async () => {
+  const text = Deno.readTextFileSync(new URL("../../../shared/wire/lz4.wat", import.meta.url));
+  const { buffer } = (await wabt()).parseWat("lz4.wat", text, { simd: true }).toBinary({});
+  assert.equal(BINARY.toString("base64"), Buffer.from(buffer).toString("base64"));
+});
+
+Deno.test("what a library compresses comes back, whatever it is", () => {
+  const piece = fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 40 }), fc.nat({ max: 300 }));
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
+      const content = Buffer.concat(
+        pieces.flatMap(([bytes, times]) => Array.from({ length: times }, () => bytes)),
+      );
+      const back = lz4Decompress(compress(content));
+      assert.equal(Buffer.compare(content, back), 0, `${content.length} bytes`);
+    }),
+  );
+});
+
+Deno.test("blocks may be stored, reach back into others, and overlap what they make", () => {
+  assert.equal(textOf(lz4Decompress(frame({ bytes: bytesOf("plain"), stored: true }))), "plain");
+  const linked = frame(
+    { bytes: bytesOf("abcdefgh"), stored: true },
+    // No literals and 4 bytes from 8 back; then the literal "!".
+    { bytes: [0x00, 8, 0, 0x10, 33] },
+  );
+  assert.equal(textOf(lz4Decompress(linked)), "abcdefghabcd!");
+  // The literal "x", 19 + 5 bytes from 1 back, and no more.
+  const run = frame({ bytes: [0x1f, 120, 1, 0, 5, 0x00] });
+  assert.equal(textOf(lz4Decompress(run)), "x".repeat(25));
+});
+
+Deno.test("a large frame leaves no large memory behind, and a small one comes after it", () => {
+  const large = Buffer.alloc(30 << 20, "list-sync ");
+  assert.equal(lz4Decompress(compress(large)).length, large.length);
+  assert.equal(textOf(lz4Decompress(compress(Buffer.from("small")))), "small");
+});
+
+Deno.test("a frame that is damaged ends in an error or in bytes", () => {
+  const content = Buffer.from("some change of some row; ".repeat(40));
+  const whole = compress(content);
+  fc.assert(
+    fc.property(fc.nat(), fc.nat(255), fc.nat(), (at, byte, length) => {
+      const damaged = new Uint8Array(whole).subarray(0, length % (whole.length + 1));
+      if (damaged.length > 0) damaged[at % damaged.length] = byte;
+      try {
+        lz4Decompress(damaged);
+      } catch (error) {
+        assert.ok(error instanceof RangeError, `threw ${error}`);
+        assert.match(error.message, /^Cannot decompress lz4: /);
+      }
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+Deno.test("what is no frame is refused with the reason", () => {
+  const refused = (bytes: number[], reason: RegExp) =>
+    assert.throws(() => lz4Decompress(new Uint8Array(bytes)), reason);
+  refused([], /do not begin as a frame/);
+  refused([1, 2, 3, 4, 5, 6, 7, 8], /do not begin as a frame/);
+  refused([...HEAD.slice(0, 4), 0x61, ...HEAD.slice(5), ...END], /flags are 0x61/);
+  refused([...HEAD, 9, 0, 0, 0, 1], /cut off at byte 12/);
+  refused([...frame({ bytes: [0x00, 1, 0, 0x00] })], /block at byte 7 is malformed/);
+  refused([...frame({ bytes: [0x1f, 120, 0, 0, 5, 0x00] })], /block at byte 7 is malformed/);
+});
