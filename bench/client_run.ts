@@ -1,91 +1,66 @@
 /** One client library at one work: `deno run -A bench/client_run.ts RUN`, RUN being JSON. */
 import { type clients, openKafka } from "../shared/kafka/mod.ts";
 import { kafkaOptions } from "../shared/kafka/options.ts";
-import type { InBatch, KafkaClient, OutBatch, OutRecord } from "../shared/kafka/port.ts";
+import type { KafkaClient, OutBatch } from "../shared/kafka/port.ts";
+import { PackedRecords, RecordArena } from "../shared/wire/packed_records.ts";
 import { SILENT } from "../tests/scenario.ts";
 
-export type ClientWork = "produce" | "consume" | "consume + JSON.parse";
-
-/** What to do. Consuming reads what producing wrote under the same topic. */
+/** What to do with a topic that is there. */
 export interface ClientRun {
   readonly client: keyof typeof clients;
-  readonly work: ClientWork;
+  readonly work: "produce" | "consume";
   readonly topic: string;
+  readonly partitions: number;
   readonly records: number;
   readonly brokers: readonly string[];
+  /** Lines of this file are the values to produce. */
+  readonly payloads: string;
 }
-
-/** What it took; printed as JSON. */
-export interface Measured {
-  readonly seconds: number;
-  /** VmHWM. */
-  readonly peak_bytes: number;
-}
-
-const PARTITIONS = 3;
 
 /** Records of one send; of the usual size they are what `kafka.send_bytes` allows. */
 const SEND_RECORDS = 8_000;
 
-/** A change as captures write it, about 500 bytes. */
-function record(id: number): OutRecord {
-  const after = {
-    id,
-    category: "news",
-    domain: `site-${id % 1000}.example.org`,
-    timestamp: "2026-11-21T10:00:00.123456",
-  };
-  const source = {
-    connector: "mysql",
-    name: "orders",
-    version: "0.1.0",
-    ts_us: 1795255200123456,
-    snapshot: "false",
-    ts_ms: 1795255200123,
-    db: "shop",
-    schema: null,
-    table: "list",
-    position: `6923a1f0-0000000000000003-${id.toString(16).padStart(16, "0")}-00000000`,
-    schema_id: "9f1c2b3a",
-    gtid: `3e11fa47-71ca-11e1-9e33-c80aa9429562:${id}`,
-    file: "binlog.000003",
-    pos: id,
-    row: 0,
-  };
-  const transaction = { id: `${id}`, total_order: 1 };
-  const value = { before: null, after, source, op: "c", ts_ms: 1795255200130, transaction };
-  return { key: `{"id":${id}}`, value: JSON.stringify(value), timestamp_ms: 1795255200123 };
-}
-
-async function produce(kafka: KafkaClient, { topic, records }: ClientRun): Promise<number> {
-  const admin = await kafka.admin();
-  const config = { "min.insync.replicas": "2" };
-  await admin.create_topics([
-    { name: topic, partitions: PARTITIONS, replication_factor: 3, config },
-  ]);
-  await admin.close();
+/**
+ * Writes the values, without a key as Java's producer-perf does, in turn to each partition. As in a
+ * capture, records are packed while the send before is in flight.
+ */
+async function produce(kafka: KafkaClient, run: ClientRun): Promise<void> {
+  const { topic, records, payloads } = run;
+  const text = await Deno.readTextFile(payloads);
+  const values = text.trim().split("\n").map((line) => new TextEncoder().encode(line));
   const fence = { partitions: [], ids: [] };
   const producer = await kafka.producer({ transactional_id: topic, fence });
-  const began = performance.now();
-  for (let id = 0; id < records;) {
-    const end = Math.min(records, id + SEND_RECORDS);
-    const batches = Array.from(
-      { length: PARTITIONS },
-      (_, partition) => ({ topic, partition, records: [] as OutRecord[] }),
-    );
-    for (; id < end; id++) batches[id % PARTITIONS]!.records.push(record(id));
-    await producer.send(batches satisfies OutBatch[]);
+  let [arena, other] = [new RecordArena(), new RecordArena()];
+  let sending: Promise<unknown> = Promise.resolve();
+  for (let first = 0; first < records; first += SEND_RECORDS) {
+    const end = Math.min(records, first + SEND_RECORDS);
+    const batches = packed(arena, values, { ...run, first, end });
+    await sending;
+    sending = producer.send(batches);
+    [arena, other] = [other, arena];
   }
-  const seconds = (performance.now() - began) / 1000;
+  await sending;
   await producer.close();
-  return seconds;
 }
 
-async function consume(
-  kafka: KafkaClient,
-  { topic, records }: ClientRun,
-  each: (batch: InBatch) => void,
-): Promise<number> {
+/** The records from `first` to `end` (exclusive), by partition. */
+function packed(
+  arena: RecordArena,
+  values: readonly Uint8Array[],
+  { topic, partitions, first, end }: ClientRun & { first: number; end: number },
+): OutBatch[] {
+  arena.reset();
+  const timestamp_ms = Date.now();
+  const parts = Array.from({ length: partitions }, () => new PackedRecords());
+  for (let at = first; at < end; at++) {
+    arena.add({ key: null, value: values[at % values.length]!, timestamp_ms });
+    parts[at % partitions]!.push(arena, timestamp_ms);
+  }
+  return parts.map((records, partition) => ({ topic, partition, records }));
+}
+
+/** Reads all records; answers seconds since the partitions came. */
+async function consume(kafka: KafkaClient, { topic, records }: ClientRun): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let [seen, began] = [0, 0];
   const consumer = await kafka.consumer({
@@ -103,7 +78,6 @@ async function consume(
       failed: reject,
       out_of_range: (at) => Promise.reject(new Error(`${topic}/${at.partition} is cut`)),
       batch(batch) {
-        each(batch);
         seen += batch.records.length;
         if (seen >= records) resolve((performance.now() - began) / 1000);
         return Promise.resolve();
@@ -115,19 +89,9 @@ async function consume(
   return seconds;
 }
 
-const text = new TextDecoder();
-
-function parse({ records }: InBatch): void {
-  for (const { value } of records) JSON.parse(text.decode(value!));
-}
-
 const run: ClientRun = JSON.parse(Deno.args[0]!);
 const options = kafkaOptions.parse({ brokers: run.brokers, client: run.client });
-const kafka = await openKafka(options, "consume", SILENT);
-const seconds = run.work === "produce"
-  ? await produce(kafka, run)
-  : await consume(kafka, run, run.work === "consume" ? () => {} : parse);
-const peak = /^VmHWM:\s+(\d+) kB$/m.exec(Deno.readTextFileSync("/proc/self/status"))!;
-const measured: Measured = { seconds, peak_bytes: Number(peak[1]) * 1024 };
-console.log(JSON.stringify(measured));
+const kafka = await openKafka(options, run.work, SILENT);
+if (run.work === "produce") await produce(kafka, run);
+else console.log(JSON.stringify({ seconds: await consume(kafka, run) }));
 Deno.exit(0); // kafkajs keeps timers

@@ -76,11 +76,23 @@ export async function startDetached(
 
 /** Start time of a process in clock ticks since boot, or undefined when there is none or only its zombie. */
 export function startTicks(pid: number): number | undefined {
+  const ticks = statFields(pid)?.[19];
+  return ticks === undefined ? undefined : Number(ticks);
+}
+
+/** The process that started this one, or undefined when there is none or only its zombie. */
+export function parentOf(pid: number): number | undefined {
+  const parent = statFields(pid)?.[1];
+  return parent === undefined ? undefined : Number(parent);
+}
+
+/** The fields of /proc/PID/stat from the third on (proc(5)); undefined for a zombie and for nobody. */
+function statFields(pid: number): string[] | undefined {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     // The command name stands in parentheses and may itself hold spaces and parentheses.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? undefined : Number(fields[19]);
+    return fields[0] === "Z" ? undefined : fields;
   } catch {
     return undefined;
   }

@@ -1,44 +1,52 @@
-/** `deno task bench NAME`: measures on a stack of its own and prints a table. */
+/** `deno task bench`: measures us and our peers in turn on a stack of its own. */
+import { fileURLToPath } from "node:url";
+import { parentOf } from "../../compose/native/processes.ts";
 import { freePortOffset } from "../../compose/native/ports.ts";
-import { down, STACK_PORTS, up } from "../../compose/native/stack.ts";
+import { down, STACK_PORTS, type StackInfo, up } from "../../compose/native/stack.ts";
 import { statePath } from "../../compose/native/state.ts";
-import type { Bench, BenchRow } from "../../bench/bench.ts";
+import type { Results, RowResult } from "../../bench/results.ts";
+import { type RowName, rows } from "../../bench/rows/mod.ts";
 import { ConfigError } from "../../shared/errors.ts";
-import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
-import { EXIT_DONE, run } from "../cli/main.ts";
-import { count } from "../cli/figures.ts";
+import { nearest } from "../../shared/jobs/nearest.ts";
+import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
+import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { table } from "../cli/table.ts";
 
-const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
-  clients: () => import("../../bench/clients.ts"),
-  pipeline: () => import("../../bench/pipeline.ts"),
-  snapshot: () => import("../../bench/snapshot.ts"),
-};
-
-const NAMES = Object.keys(BENCHES).join(", ");
+const NAMES = Object.keys(rows) as RowName[];
 
 const SPEC: CommandSpec = {
   name: "bench",
-  summary: "Measures the workers on real servers: rates, peak memory (VmHWM), latency.",
-  usage: "deno task bench [options] NAME",
-  example: "deno task bench pipeline --changes 100000",
+  summary:
+    "Measures list-sync beside its peers on real servers: rates, peak memory, latency. See bench/README.md.",
+  usage: "deno task bench [options]",
+  example: "deno task bench --only capture-mysql,csv --changes 100000 --rounds 1",
   options: {
-    changes: {
+    "only": { type: "string", value: "ROW[,ROW…]", help: "These rows; without it all of them." },
+    "list": { type: "boolean", help: "Print all rows with what each compares, and end." },
+    "rounds": { type: "number", help: "How often each row runs.", default: 3 },
+    "changes": {
       type: "number",
-      value: "N",
-      help: "Changes of each backlog, rows of each snapshot.",
+      help: "Changes, rows or records of each backlog.",
       default: 1_000_000,
     },
-    "latency-seconds": {
-      type: "number",
-      value: "N",
-      help: "How long each latency is measured.",
-      default: 20,
+    "latency-seconds": { type: "number", help: "How long a latency is measured.", default: 10 },
+    "json": { type: "boolean", help: "Print one JSON object on stdout." },
+    "save": {
+      type: "boolean",
+      help: "Write the rows into bench/results.json, the README's tables and the chart.",
     },
-    json: { type: "boolean", help: "Print one JSON object on stdout." },
+    "render": {
+      type: "boolean",
+      help: "Write the README's tables and the chart from bench/results.json, and end.",
+    },
+    "quick": {
+      type: "boolean",
+      help: "A minute: our rates alone, as shares of a reference measured beside them.",
+    },
   },
-  positionals: { name: "NAME", help: `What to measure: ${NAMES}.`, min: 1, max: 1 },
 };
+
+type Options = Readonly<Record<string, OptionValue>>;
 
 async function main(): Promise<number> {
   if (Deno.args[0] === "consumers") {
@@ -46,43 +54,124 @@ async function main(): Promise<number> {
   }
   const parsed = parseCommand(SPEC, Deno.args);
   if (parsed === "help") return EXIT_DONE;
-  const { options, positionals: [name] } = parsed;
-  if (!Object.hasOwn(BENCHES, name!)) {
-    throw new ConfigError(`There is no benchmark ${name}`, { cure: `one of ${NAMES}` });
-  }
-  const stack = { name: `bench-${Deno.pid}`, port_offset: freePortOffset(STACK_PORTS) };
-  await up(stack);
-  const rows: BenchRow[] = [];
-  try {
-    Deno.env.set("LIST_SYNC_STACK", statePath(stack.name));
-    const { bench } = await BENCHES[name!]!();
-    await bench({
-      changes: Number(options.changes),
-      latency_seconds: Number(options["latency-seconds"]),
-      tell(row) {
-        rows.push(row);
-        console.error(Object.values(row).join("  "));
-      },
+  const { options } = parsed;
+  if (options["list"]) return printList();
+  if (options["render"]) return render(readResults());
+  if (options["quick"]) return await withStack(() => printQuick(options));
+  const names = options["only"] === undefined ? NAMES : chosen(String(options["only"]));
+  return await withStack((stack) => compare(names, options, stack));
+}
+
+/** Does `work` on a stack of its own, which is gone afterwards, also when a signal ends us early. */
+async function withStack(work: (stack: StackInfo) => Promise<number>): Promise<number> {
+  const name = `bench-${Deno.pid}`;
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    Deno.addSignalListener(signal, async () => {
+      killChildren();
+      await down({ name, wipe: true });
+      Deno.exit(code);
     });
-  } finally {
-    await down({ name: stack.name, wipe: true });
   }
-  console.log(options.json ? JSON.stringify({ bench: name, rows }) : text(rows));
+  const stack = await up({ name, port_offset: freePortOffset(STACK_PORTS) });
+  try {
+    Deno.env.set("LIST_SYNC_STACK", statePath(name));
+    return await work(stack);
+  } finally {
+    await down({ name, wipe: true });
+  }
+}
+
+/** Ends the workers and peers that this process has started: without servers they would wait for ever. */
+function killChildren(): void {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const pid = Number(name);
+    if (Number.isInteger(pid) && parentOf(pid) === Deno.pid) Deno.kill(pid, "SIGKILL");
+  }
+}
+
+/** Runs the rows and tells what came out; after each round it is saved, where that is asked for. */
+async function compare(
+  names: readonly RowName[],
+  options: Options,
+  stack: StackInfo,
+): Promise<number> {
+  const { runRows } = await import("../../bench/run.ts");
+  const { terminalTable } = await import("../../bench/report.ts");
+  const { results, failed } = await runRows({
+    names,
+    rounds: Number(options["rounds"]),
+    changes: Number(options["changes"]),
+    latency_seconds: Number(options["latency-seconds"]),
+    tell: (line) => console.error(line),
+    told: async (rows) => {
+      if (options["save"]) await save(rows, stack);
+    },
+  });
+  console.log(options["json"] ? JSON.stringify({ rows: results, failed }) : terminalTable(results));
+  return failed.length === 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+const BENCH = fileURLToPath(new URL("../../bench/", import.meta.url));
+
+/** Puts the rows into what is kept, and renders it. */
+async function save(found: readonly RowResult[], stack: StackInfo): Promise<void> {
+  const { merged } = await import("../../bench/results.ts");
+  const { thisMachine } = await import("../../bench/machine.ts");
+  const { peerVersions } = await import("../../bench/peers/versions.ts");
+  const day = new Date().toISOString().slice(0, 10);
+  const versions = { deno: Deno.version.deno, ...stack.versions, ...peerVersions };
+  const results = merged(
+    readResults(),
+    { day, machine: thisMachine(), versions, rows: found },
+    NAMES,
+  );
+  Deno.writeTextFileSync(`${BENCH}results.json`, `${JSON.stringify(results, null, 2)}\n`);
+  await render(results);
+}
+
+async function render(results: Results): Promise<number> {
+  const { markdown, withResults } = await import("../../bench/report.ts");
+  const { chart } = await import("../../bench/chart.ts");
+  const readme = Deno.readTextFileSync(`${BENCH}README.md`);
+  Deno.writeTextFileSync(`${BENCH}README.md`, withResults(readme, markdown(results)));
+  Deno.writeTextFileSync(`${BENCH}chart.svg`, chart(results.rows));
   return EXIT_DONE;
 }
 
-/** The rows as a table; a column for every name that a row has. */
-function text(rows: readonly BenchRow[]): string {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  return table(
-    columns.map((column) => column.replaceAll("_", " ")),
-    rows.map((row) => columns.map((column) => cell(row[column]))),
-  );
+function readResults(): Results {
+  return JSON.parse(Deno.readTextFileSync(`${BENCH}results.json`));
 }
 
-function cell(value: string | number | undefined): string {
-  if (typeof value !== "number") return value ?? "";
-  return value < 1000 ? value.toFixed(1) : count(Math.round(value));
+async function printQuick(options: Options): Promise<number> {
+  const { quick } = await import("../../bench/quick.ts");
+  const results = await quick((line) => console.error(line));
+  if (options["json"]) console.log(JSON.stringify({ rows: results }));
+  else {
+    console.log(table(
+      ["row", "rate as a share of JSON.stringify + lz4 on one processor"],
+      results.map(({ row, of_reference }) => [row, of_reference.toFixed(2)]),
+    ));
+  }
+  return EXIT_DONE;
+}
+
+function printList(): number {
+  const all = Object.entries(rows).map(([name, { work, peer, aim }]) => [name, work, peer, aim]);
+  console.log(table(["row", "work", "beside", "aim"], all));
+  return EXIT_DONE;
+}
+
+/** The rows that `--only` names. Throws ConfigError for one that is not there. */
+function chosen(only: string): RowName[] {
+  return only.split(",").map((word) => {
+    const name = NAMES.find((known) => known === word.trim());
+    if (name !== undefined) return name;
+    const near = nearest(word.trim(), NAMES);
+    throw new ConfigError(
+      `There is no row ${word.trim()}${near === undefined ? "" : `; nearest is ${near}`}`,
+      { cure: `choose among ${NAMES.join(", ")}` },
+    );
+  });
 }
 
 if (import.meta.main) await run(main);
