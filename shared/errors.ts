@@ -54,10 +54,12 @@ const PASSING_SERVER_CODES = new Set([
   "57P01", // admin_shutdown: the server is being restarted
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now: starting up or in recovery
+  "57P05", // idle_session_timeout: this side was suspended for longer than the server waits
   "08006", // connection_failure
   "53300", // too_many_connections
   "55006", // object_in_use: the slot is still held by a walsender whose client has gone
   "PROTOCOL_CONNECTION_LOST",
+  "ER_CLIENT_INTERACTION_TIMEOUT", // this side was suspended for longer than the server waits
   "ER_CON_COUNT_ERROR",
   "ER_SERVER_SHUTDOWN",
 ]);

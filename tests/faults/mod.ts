@@ -5,6 +5,7 @@ export const faults = {
   database_killed: () => import("./database_killed.ts"),
   connection_reset: () => import("./connection_reset.ts"),
   connection_silent: () => import("./connection_silent.ts"),
+  capture_frozen: () => import("./capture_frozen.ts"),
   broker_killed: () => import("./broker_killed.ts"),
   two_brokers_killed: () => import("./two_brokers_killed.ts"),
   all_brokers_killed: () => import("./all_brokers_killed.ts"),

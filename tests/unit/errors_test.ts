@@ -8,7 +8,11 @@ import {
 } from "../../shared/errors.ts";
 
 Deno.test("network faults and servers that restart are worth another attempt", () => {
-  for (const code of ["ECONNRESET", "ECONNREFUSED", "57P01", "PROTOCOL_CONNECTION_LOST"]) {
+  const codes = [
+    ...["ECONNRESET", "ECONNREFUSED", "57P01", "57P05"],
+    ...["PROTOCOL_CONNECTION_LOST", "ER_CLIENT_INTERACTION_TIMEOUT"],
+  ];
+  for (const code of codes) {
     assert.equal(classify(Object.assign(new Error("x"), { code })), "retry", code);
   }
   assert.equal(classify(new RetryableError("x")), "retry");

@@ -25,7 +25,9 @@ export class MysqlSession {
 
   private constructor(connection: Connection) {
     this.#connection = connection;
-    connection.on("error", (error: Error) => this.error ??= error);
+    connection.on("error", (cause: Error) => {
+      this.error ??= new RetryableError("The connection to the server was lost", { cause });
+    });
   }
 
   /** Connects as `program`; throws the library's error (its `code` says what happened). */
