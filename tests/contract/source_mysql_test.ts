@@ -598,8 +598,8 @@ Deno.test("the end is reached without waiting where it stands at the start of a 
 Deno.test("check finds what is as it should be, and what is not with a cure", async () => {
   const connection = await client();
   await connection.run("DROP TABLE IF EXISTS no_key");
-  await connection.run("CREATE TABLE no_key (a INT, t VARCHAR(9) CHARACTER SET ujis)");
-  await connection.run("INSERT INTO no_key VALUES (1, 'x')");
+  await connection.run("CREATE TABLE no_key (a INT)");
+  await connection.run("INSERT INTO no_key VALUES (1)");
   connection.destroy();
   const source = newSource({ tables: [`${DB}.no_key`, `${DB}.missing`] });
   const findings = await source.inspect();
@@ -610,7 +610,6 @@ Deno.test("check finds what is as it should be, and what is not with a cure", as
       ["error", `tables ${DB}.missing`],
       ["warning", `table ${DB}.no_key`],
       ["warning", `table ${DB}.no_key`],
-      ["error", `column ${DB}.no_key.t`],
     ],
   );
   assert.ok(bad.every(({ cure }) => cure), JSON.stringify(bad));
