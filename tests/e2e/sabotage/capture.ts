@@ -34,7 +34,7 @@ function hasty(producer: Producer): Producer {
   return {
     async send(batches) {
       // Once a send is acknowledged its bytes are used again: who sends later needs a copy.
-      const data = structuredClone(batches.filter(({ topic }) => !isOwn(topic)));
+      const data = batches.filter(({ topic }) => !isOwn(topic)).map(copyOf);
       const own = batches.filter(({ topic }) => isOwn(topic));
       if (data.length > 0) setTimeout(() => inTurn(data), LATE_MS);
       if (own.length > 0) await inTurn(own);
@@ -43,6 +43,14 @@ function hasty(producer: Producer): Producer {
     },
     close: () => producer.close(),
   };
+}
+
+function copyOf({ topic, partition, records }: OutBatch): OutBatch {
+  const copies = Array.from({ length: records.length }, (_, index) => {
+    const { key, value, timestamp_ms, headers } = records.at(index)!;
+    return structuredClone({ key, value, timestamp_ms, headers });
+  });
+  return { topic, partition, records: copies };
 }
 
 /** Finds nothing behind the stored end offsets. */
