@@ -1,7 +1,5 @@
 /** Many consumers of one topic beside each other: time, rate, processor time and memory against their number. */
-import { freePortOffset } from "../compose/native/ports.ts";
-import { down, STACK_PORTS, up } from "../compose/native/stack.ts";
-import { readState, statePath } from "../compose/native/state.ts";
+import { readState } from "../compose/native/state.ts";
 import { ConfigError } from "../shared/errors.ts";
 import type { ConsumeSummary } from "../shared/pipeline/consume.ts";
 import { testStack } from "../tests/stack.ts";
@@ -12,6 +10,7 @@ import { table } from "../workers/cli/table.ts";
 import { Backlog, type Made } from "./consumers/backlog.ts";
 import { type FleetResult, runFleet, type Way } from "./consumers/fleet.ts";
 import { cpuSeconds } from "./consumers/processes.ts";
+import { onOwnStack } from "./own_stack.ts";
 
 const WAYS: readonly Way[] = ["processes", "threads"];
 const SINKS = ["none", "csv"] as const;
@@ -101,21 +100,12 @@ export async function main(args: readonly string[]): Promise<number> {
     changes: Number(options.changes),
     shared,
   };
-  const runs = Deno.env.has("LIST_SYNC_STACK") ? await measure(plan) : await onOwnStack(plan);
+  const brokers = { "group.initial.rebalance.delay.ms": String(GATHERING_MS) };
+  const runs = Deno.env.has("LIST_SYNC_STACK")
+    ? await measure(plan)
+    : await onOwnStack(shared ? { brokers } : {}, () => measure(plan));
   console.log(options.json === true ? JSON.stringify({ bench: "consumers", runs }) : text(runs));
   return EXIT_DONE;
-}
-
-async function onOwnStack(plan: Plan): Promise<Run[]> {
-  const stack = { name: `bench-${Deno.pid}`, port_offset: freePortOffset(STACK_PORTS) };
-  const brokers = { "group.initial.rebalance.delay.ms": String(GATHERING_MS) };
-  await up({ ...stack, only: ["kafka", "mysql", "pg"], ...plan.shared ? { brokers } : {} });
-  try {
-    Deno.env.set("LIST_SYNC_STACK", statePath(stack.name));
-    return await measure(plan);
-  } finally {
-    await down({ name: stack.name, wipe: true });
-  }
 }
 
 async function measure(plan: Plan): Promise<Run[]> {

@@ -1,9 +1,7 @@
 /** `deno task bench`: measures us and our peers in turn on a stack of its own. */
 import { fileURLToPath } from "node:url";
-import { parentOf } from "../../compose/native/processes.ts";
-import { freePortOffset } from "../../compose/native/ports.ts";
-import { down, STACK_PORTS, type StackInfo, up } from "../../compose/native/stack.ts";
-import { statePath } from "../../compose/native/state.ts";
+import { onOwnStack } from "../../bench/own_stack.ts";
+import type { StackInfo } from "../../compose/native/stack.ts";
 import type { Results, RowResult } from "../../bench/results.ts";
 import { type RowName, rows } from "../../bench/rows/mod.ts";
 import { ConfigError } from "../../shared/errors.ts";
@@ -57,36 +55,9 @@ async function main(): Promise<number> {
   const { options } = parsed;
   if (options["list"]) return printList();
   if (options["render"]) return render(readResults());
-  if (options["quick"]) return await withStack(() => printQuick(options));
+  if (options["quick"]) return await onOwnStack({}, () => printQuick(options));
   const names = options["only"] === undefined ? NAMES : chosen(String(options["only"]));
-  return await withStack((stack) => compare(names, options, stack));
-}
-
-/** Does `work` on a stack of its own, which is gone afterwards, also when a signal ends us early. */
-async function withStack(work: (stack: StackInfo) => Promise<number>): Promise<number> {
-  const name = `bench-${Deno.pid}`;
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    Deno.addSignalListener(signal, async () => {
-      killChildren();
-      await down({ name, wipe: true });
-      Deno.exit(code);
-    });
-  }
-  const stack = await up({ name, port_offset: freePortOffset(STACK_PORTS) });
-  try {
-    Deno.env.set("LIST_SYNC_STACK", statePath(name));
-    return await work(stack);
-  } finally {
-    await down({ name, wipe: true });
-  }
-}
-
-/** Ends the workers and peers that this process has started: without servers they would wait for ever. */
-function killChildren(): void {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    const pid = Number(name);
-    if (Number.isInteger(pid) && parentOf(pid) === Deno.pid) Deno.kill(pid, "SIGKILL");
-  }
+  return await onOwnStack({}, (stack) => compare(names, options, stack));
 }
 
 /** Runs the rows and tells what came out; after each round it is saved, where that is asked for. */
