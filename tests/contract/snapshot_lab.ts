@@ -214,13 +214,15 @@ export class SnapshotLab implements AsyncDisposable {
     return { connector: this.source(SILENT).connector, name: this.name };
   }
 
-  /** As `deno task remove` does. */
+  /** As `deno task remove` does: nothing remembers the generation then, and the next is of its second. */
   async forget(): Promise<void> {
+    const generation = (await readPosition(this.admin, this.#identity))?.generation ?? 0;
     await this.source(SILENT).remove();
     const fence = { partitions: [], ids: [] };
     const producer = await this.#kafka.producer({ transactional_id: `${this.name}.forget`, fence });
     await producer.send([positionBatch(this.#identity, null, Date.now())]);
     await producer.close();
+    await until("a second behind the generation", () => Date.now() / 1000 >= generation + 1);
   }
 
   /** All changes of a topic, partition by partition in order. */
