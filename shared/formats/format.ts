@@ -43,7 +43,7 @@ export interface Format {
    */
   glance?(record: InRecord, schemas: SchemaLookup, told: Glance): boolean;
   /** Source and position of a record; undefined for records without a value. Throws RecordError. */
-  stamp(record: Pick<InRecord, "offset" | "value">): Stamp | undefined;
+  stamp(record: InRecord): Stamp | undefined;
 }
 
 /** Key of a truncate's record: no row has an empty key. */

@@ -214,7 +214,7 @@ function decodeAny(record: InRecord, schemas: SchemaLookup): Change {
   return change;
 }
 
-function stamp(record: Pick<InRecord, "offset" | "value">) {
+function stamp(record: InRecord) {
   if (record.value === null) return undefined;
   const source = sourceIn(record.value) ?? parse(record).source;
   return { source: sourceId(source), position: source.position };
@@ -267,13 +267,13 @@ function snapshotOf(mark: SnapshotMark | "false" | undefined): Pick<Change, "sna
 /** A third of the time that a Buffer's toString takes here. */
 const utf8 = new TextDecoder();
 
-function bytesOf(record: Pick<InRecord, "offset" | "value">): Uint8Array {
+function bytesOf(record: InRecord): Uint8Array {
   const { value } = record;
   if (value === null) throw refusal(record, "it has no value");
   return value;
 }
 
-function parse(record: Pick<InRecord, "offset" | "value">): Envelope {
+function parse(record: InRecord): Envelope {
   let envelope: Envelope | null;
   try {
     envelope = JSON.parse(utf8.decode(bytesOf(record)));
@@ -293,7 +293,7 @@ function parse(record: Pick<InRecord, "offset" | "value">): Envelope {
 const OPS = new Set<Op>(["c", "u", "d", "r", "t"]);
 const OP_OF_BYTE = Object.fromEntries([...OPS].map((op) => [op.charCodeAt(0), op]));
 
-function refusal(record: Pick<InRecord, "offset">, why: string, cause?: unknown): RecordError {
+function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
   return new RecordError(
     `Cannot read the record at offset ${record.offset} as a change in format json: ${why}`,
     { cure: FORMAT_CURE, cause },

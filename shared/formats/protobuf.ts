@@ -195,7 +195,7 @@ function decode(record: InRecord, schemas: SchemaLookup): Change {
   };
 }
 
-function stamp(record: Pick<InRecord, "offset" | "value">) {
+function stamp(record: InRecord) {
   if (record.value === null) return undefined;
   const { source } = read(record, false);
   return { source: sourceId(source), position: source.position };
@@ -228,7 +228,7 @@ interface Message {
   collection_order: number;
 }
 
-function read(record: Pick<InRecord, "offset" | "value">, rows: boolean): Message {
+function read(record: InRecord, rows: boolean): Message {
   if (record.value === null) throw refusal(record, "it has no value");
   let message: Message;
   try {
@@ -243,7 +243,7 @@ function read(record: Pick<InRecord, "offset" | "value">, rows: boolean): Messag
   return message;
 }
 
-function refusal(record: Pick<InRecord, "offset">, why: string, cause?: unknown): RecordError {
+function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
   return new RecordError(
     `Cannot read the record at offset ${record.offset} as a change in format protobuf: ${why}`,
     { cure: "set the job's `format` to the one that the topic was written with", cause },
