@@ -28,6 +28,7 @@ import { Notes, noteStamp, noteTopicNames, noteTopics } from "./notes.ts";
 import { Oversize, type OversizeJob } from "./oversize.ts";
 import { Outbox } from "./outbox.ts";
 import {
+  lastGeneration,
   minInsync,
   nextGeneration,
   positionBatch,
@@ -207,7 +208,7 @@ export class CaptureSession {
     this.#refuseOtherRouting(known);
     const isAnew = this.#totals.lost !== undefined || known?.reset === true;
     const generation = isAnew || known === undefined
-      ? nextGeneration(known?.generation, now())
+      ? nextGeneration(await lastGeneration(admin, this.#identity), now())
       : known.generation;
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);

@@ -8,7 +8,7 @@
  * must not leave its partition while older changes of it are there.
  */
 import { RetryableError } from "../errors.ts";
-import type { Connector, TableSchema } from "../change.ts";
+import type { TableSchema } from "../change.ts";
 import { sourceId } from "../formats/format.ts";
 import type { Admin, KafkaClient } from "../kafka/port.ts";
 import { formatPosition } from "../position.ts";
@@ -18,17 +18,12 @@ import {
   positionBatch,
   POSITIONS_TOPIC,
   readPosition,
+  type SourceName,
   type StoredPosition,
   transactionalId,
 } from "./positions.ts";
 import { topicOf } from "./routing.ts";
 import { SchemaReader } from "./schemas.ts";
-
-/** A capture, as its positions are filed. */
-interface SourceName {
-  readonly connector: Connector;
-  readonly name: string;
-}
 
 /** `stored`, going on from `resume` in a generation of its own. */
 export function movedTo(
@@ -77,6 +72,24 @@ export async function replacePosition(
     await producer.send([positionBatch(source, after, now_ms)]);
   } finally {
     await admin.close();
+    await producer.close();
+  }
+}
+
+/** Leaves of a source only the generation, which what it captures after a comeback must exceed. */
+export async function removePosition(
+  kafka: KafkaClient,
+  source: SourceName,
+  generation: number,
+  now_ms: number,
+): Promise<void> {
+  const producer = await kafka.producer({
+    transactional_id: `list-sync-remove-${source.connector}-${source.name}`,
+    fence: { partitions: [], ids: [] },
+  });
+  try {
+    await producer.send([positionBatch(source, { version: 1, removed: true, generation }, now_ms)]);
+  } finally {
     await producer.close();
   }
 }

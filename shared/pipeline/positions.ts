@@ -10,6 +10,12 @@ import type { ResumePoint } from "../sources/source.ts";
 /** Name of the topic. */
 export const POSITIONS_TOPIC = "list-sync.positions";
 
+/** A source, as its positions are filed. */
+export interface SourceName {
+  readonly connector: Connector;
+  readonly name: string;
+}
+
 /** One partition when the record was written. */
 export interface StoredPartition {
   /** Offset behind the last acknowledged record of this source. */
@@ -40,6 +46,13 @@ export interface StoredPosition {
   reset?: true;
 }
 
+/** What stays of a source that was removed: should it come back, its generation must be a greater one. */
+export interface RemovedPosition {
+  version: 1;
+  removed: true;
+  generation: number;
+}
+
 /** What stands in the topic for one source, and when it was written. */
 export interface PositionRecord {
   readonly stored: StoredPosition;
@@ -47,7 +60,7 @@ export interface PositionRecord {
   readonly stored_ms: number;
 }
 
-/** The generation that follows `known`; it is greater even where nobody remembers that one. */
+/** The generation that follows `known`; the time is greater even where the topic itself was lost. */
 export function nextGeneration(known: number | undefined, now_ms: number): number {
   return Math.max((known ?? 0) + 1, Math.floor(now_ms / 1000));
 }
@@ -75,28 +88,27 @@ export function minInsync(replication_factor: number): string {
 }
 
 /** Names the producer of a source across restarts. */
-export function transactionalId(source: { connector: Connector; name: string }): string {
+export function transactionalId(source: SourceName): string {
   return `list-sync.${source.connector}.${source.name}`;
 }
 
-/** The record that stores `stored` for a source; null forgets the source. */
+/** The record that stores `stored` for a source. */
 export function positionBatch(
-  source: { connector: Connector; name: string },
-  stored: StoredPosition | null,
+  source: SourceName,
+  stored: StoredPosition | RemovedPosition,
   now_ms: number,
 ): OutBatch {
-  const value = stored === null ? null : JSON.stringify(stored);
   return {
     topic: POSITIONS_TOPIC,
     partition: 0,
-    records: [{ key: keyOf(source), value, timestamp_ms: now_ms }],
+    records: [{ key: keyOf(source), value: JSON.stringify(stored), timestamp_ms: now_ms }],
   };
 }
 
 /** Reads what the topic holds for a source; undefined: nothing. */
 export async function readPosition(
   admin: Admin,
-  source: { connector: Connector; name: string },
+  source: SourceName,
 ): Promise<StoredPosition | undefined> {
   return (await readPositionRecord(admin, source))?.stored;
 }
@@ -104,8 +116,27 @@ export async function readPosition(
 /** The same, with the time at which it was written. */
 export async function readPositionRecord(
   admin: Admin,
-  source: { connector: Connector; name: string },
+  source: SourceName,
 ): Promise<PositionRecord | undefined> {
+  const last = await readLast(admin, source);
+  if (last === undefined || "removed" in last.value) return undefined;
+  return { stored: last.value, stored_ms: last.timestamp_ms };
+}
+
+/** The latest generation that the topic knows of a source, be it removed; undefined: it knows none. */
+export async function lastGeneration(
+  admin: Admin,
+  source: SourceName,
+): Promise<number | undefined> {
+  return (await readLast(admin, source))?.value.generation;
+}
+
+interface LastRecord {
+  readonly value: StoredPosition | RemovedPosition;
+  readonly timestamp_ms: number;
+}
+
+async function readLast(admin: Admin, source: SourceName): Promise<LastRecord | undefined> {
   if ((await admin.topics((name) => name === POSITIONS_TOPIC)).length === 0) return undefined;
   const [partition] = await admin.offsets(POSITIONS_TOPIC);
   const key = keyOf(source);
@@ -118,17 +149,17 @@ export async function readPositionRecord(
     }
   }
   if (last === undefined || last.value === null) return undefined;
-  const stored = JSON.parse(text.decode(last.value)) as StoredPosition;
-  if (stored.version !== 1) {
+  const value = JSON.parse(text.decode(last.value)) as LastRecord["value"];
+  if (value.version !== 1) {
     throw new ConfigError(
-      `Topic ${POSITIONS_TOPIC} holds version ${stored.version} for ${key}; this program reads 1`,
+      `Topic ${POSITIONS_TOPIC} holds version ${value.version} for ${key}; this program reads 1`,
       { cure: "run the version of list-sync that wrote it, or a later one" },
     );
   }
-  return { stored, stored_ms: last.timestamp_ms };
+  return { value, timestamp_ms: last.timestamp_ms };
 }
 
-function keyOf(source: { connector: Connector; name: string }): string {
+function keyOf(source: SourceName): string {
   return JSON.stringify([source.connector, source.name]);
 }
 

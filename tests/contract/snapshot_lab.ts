@@ -8,7 +8,8 @@ import { openKafka } from "../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../shared/kafka/options.ts";
 import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts";
+import { removePosition } from "../../shared/pipeline/moves.ts";
+import { readPosition } from "../../shared/pipeline/positions.ts";
 import { SchemaReader, SCHEMAS_TOPIC } from "../../shared/pipeline/schemas.ts";
 import { Random } from "../../shared/seed/random.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
@@ -214,15 +215,11 @@ export class SnapshotLab implements AsyncDisposable {
     return { connector: this.source(SILENT).connector, name: this.name };
   }
 
-  /** As `deno task remove` does: nothing remembers the generation then, and the next is of its second. */
-  async forget(): Promise<void> {
-    const generation = (await readPosition(this.admin, this.#identity))?.generation ?? 0;
+  /** As `deno task remove` does. @param generation that of the capture; default: as it is stored */
+  async forget(generation?: number): Promise<void> {
+    const last = generation ?? (await this.stored())!.generation;
     await this.source(SILENT).remove();
-    const fence = { partitions: [], ids: [] };
-    const producer = await this.#kafka.producer({ transactional_id: `${this.name}.forget`, fence });
-    await producer.send([positionBatch(this.#identity, null, Date.now())]);
-    await producer.close();
-    await until("a second behind the generation", () => Date.now() / 1000 >= generation + 1);
+    await removePosition(this.#kafka, this.#identity, last, Date.now());
   }
 
   /** All changes of a topic, partition by partition in order. */

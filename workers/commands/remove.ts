@@ -1,8 +1,9 @@
 /** `deno task remove JOB`: drops what a capture made, so that a forgotten slot fills no disk. */
 import { ConfigError } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
-import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
-import { positionBatch, readPosition } from "../../shared/pipeline/positions.ts";
+import type { Admin } from "../../shared/kafka/port.ts";
+import { removePosition } from "../../shared/pipeline/moves.ts";
+import { readPosition } from "../../shared/pipeline/positions.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
@@ -55,7 +56,7 @@ export async function main(): Promise<number> {
     }
     for (const sentence of await source.remove()) tell(sentence);
     if (stored) {
-      await forget(client, identity);
+      await removePosition(client, identity, stored.generation, Date.now());
       tell(`Forgot the position of ${source.connector}/${job.name}.`);
     }
     if (topics.length > 0) {
@@ -74,22 +75,6 @@ export async function main(): Promise<number> {
 async function existing(admin: Admin, names: readonly string[]): Promise<string[]> {
   const found = await admin.topics((name) => names.includes(name));
   return found.map(({ name }) => name).sort();
-}
-
-/** Writes the tombstone behind which the source is unknown. */
-async function forget(
-  client: KafkaClient,
-  identity: Parameters<typeof positionBatch>[0],
-): Promise<void> {
-  const producer = await client.producer({
-    transactional_id: `list-sync-remove-${identity.connector}-${identity.name}`,
-    fence: { partitions: [], ids: [] },
-  });
-  try {
-    await producer.send([positionBatch(identity, null, Date.now())]);
-  } finally {
-    await producer.close();
-  }
 }
 
 if (import.meta.main) await run(main);

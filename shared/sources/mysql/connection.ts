@@ -23,17 +23,20 @@ export class MysqlSession {
   /** Set once the connection is lost. */
   error: Error | undefined;
 
-  private constructor(connection: Connection) {
+  readonly #place: string;
+
+  private constructor(connection: Connection, { host, port }: MysqlOptions) {
     this.#connection = connection;
+    this.#place = `${host}:${port}`;
     connection.on("error", (cause: Error) => {
-      this.error ??= new RetryableError("The connection to the server was lost", { cause });
+      this.error ??= new RetryableError(`The connection to ${this.#place} was lost`, { cause });
     });
   }
 
   /** Connects as `program`; throws the library's error (its `code` says what happened). */
   static async connect(options: MysqlOptions, program: string): Promise<MysqlSession> {
     const connection = await openMysql(options, "source", settings(program));
-    const session = new MysqlSession(connection.promise());
+    const session = new MysqlSession(connection.promise(), options);
     try {
       // What the catalogue says of tables' sizes is a day old by default; MariaDB knows no such thing.
       await session.query(
@@ -81,7 +84,9 @@ export class MysqlSession {
         [busy, waited_ms] = [true, 0];
         this.query("DO 0").catch((error) => this.error ??= error).finally(() => busy = false);
       } else if ((waited_ms += interval_ms) >= silence_ms) {
-        this.error ??= new RetryableError(`The server did not answer for ${silence_ms} ms`);
+        this.error ??= new RetryableError(
+          `The server at ${this.#place} did not answer for ${silence_ms} ms`,
+        );
       }
     }, interval_ms);
   }

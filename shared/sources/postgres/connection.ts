@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type pg from "pg";
 import { openPostgres, placeOf } from "../../connect/postgres.ts";
-import { ConfigError, RetryableError } from "../../errors.ts";
+import { classify, ConfigError, RetryableError } from "../../errors.ts";
 import { type PostgresOptions, silenceMs } from "./options.ts";
 
 /** A row as the server's own text, in the order of the query. */
@@ -47,11 +47,16 @@ export async function connect(
   }
 }
 
-/** An error of `pg` as one that `classify` understands: what it says itself of a break has no code. */
+/**
+ * An error of `pg` as one that `classify` understands and that names the server: what it says itself of
+ * a break has no code, and what the socket says no place.
+ */
 export function explain(error: unknown, options: PostgresOptions): unknown {
-  const { code, message } = error as ServerError;
-  const broken = error instanceof Error && code === undefined &&
-    /Connection terminated|timeout expired|not queryable/i.test(message);
+  if (!(error instanceof Error)) return error;
+  const { code, syscall, message } = error as ServerError & { readonly syscall?: string };
+  const broken = code === undefined
+    ? /Connection terminated|timeout expired|not queryable/i.test(message)
+    : syscall !== undefined && classify(error) === "retry";
   if (!broken) return error;
   return new RetryableError(`The connection to ${placeOf(options)} broke: ${message}`, {
     cause: error,
