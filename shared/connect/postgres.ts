@@ -7,6 +7,7 @@ import { ConfigError } from "../errors.ts";
 import { identityFault, type TlsOptions, tlsSettings } from "../jobs/tls.ts";
 import { sessionOptions } from "../wire/postgres_session.ts";
 import { certificateFault } from "./certificate.ts";
+import { ReusedReads } from "./reused_reads.ts";
 
 /** Where to connect, and as whom. */
 export interface PostgresServer {
@@ -48,6 +49,8 @@ export async function openPostgres(
     options: sessionOptions(purpose.settings),
     types: { getTypeParser: () => (text: string) => text },
     ...purpose.replication ? { replication: "database" } : {},
+    // Streams bring much; what TLS decrypts it puts into memory of its own.
+    ...purpose.replication && server.tls === false ? { stream: () => new ReusedReads() } : {},
   } as pg.ClientConfig);
   // A break between two queries is told by the next one; without a listener it would end the process.
   client.on("error", () => {});

@@ -2,8 +2,7 @@
 import { isIP } from "node:net";
 import {
   type API,
-  Connection,
-  type ConnectionOptions,
+  type Connection,
   findCoordinatorV3,
   listOffsetsV7,
   metadataV12,
@@ -17,6 +16,7 @@ import { brokerFault } from "../faults.ts";
 import { contactFault } from "../listener.ts";
 import type { Settings } from "../options.ts";
 import { partitionId, type TopicPartition } from "../port.ts";
+import { BrokerConnection } from "./connection.ts";
 
 /**
  * Connections are kept apart by use: a broker answers one connection's requests in their order, and
@@ -50,8 +50,8 @@ export function check(code: number, what: string): void {
 export class Cluster {
   readonly settings: Settings;
   readonly log: Log;
-  readonly #connection: ConnectionOptions;
-  readonly #links = new Map<string, Link>();
+  readonly #tls: TlsSettings | undefined;
+  readonly #links = new Map<string, BrokerConnection>();
   readonly #nodes = new Map<number, string>();
   readonly #topics = new Map<string, TopicPlace>();
   /** Why a topic that is not in the map was last not told. */
@@ -59,27 +59,15 @@ export class Cluster {
   readonly #stop = new AbortController();
   #answered: string | undefined;
 
-  private constructor(settings: Settings, connection: ConnectionOptions, log: Log) {
+  private constructor(settings: Settings, log: Log) {
     this.settings = settings;
-    this.#connection = connection;
+    this.#tls = tlsSettings(settings.tls);
     this.log = log;
   }
 
   /** Asks the first broker that answers for the others. */
   static async open(settings: Settings, log: Log): Promise<Cluster> {
-    const { sasl } = settings;
-    const tls = tlsSettings(settings.tls);
-    const cluster = new Cluster(settings, {
-      connectTimeout: settings.connect_timeout_ms,
-      ...tls === undefined ? {} : { tls },
-      ...sasl === undefined ? {} : {
-        sasl: {
-          mechanism: mechanisms[sasl.mechanism],
-          username: sasl.username,
-          password: sasl.password,
-        },
-      },
-    }, log);
+    const cluster = new Cluster(settings, log);
     try {
       await cluster.refresh([]);
     } catch (error) {
@@ -233,7 +221,7 @@ export class Cluster {
   /** Ends all connections; work under way fails with the reason. */
   async close(reason?: Error): Promise<void> {
     if (!this.#stop.signal.aborted) this.#stop.abort(reason);
-    for (const [key, link] of this.#links) this.#drop(key, link);
+    for (const link of this.#links.values()) link.destroy();
   }
 
   #place(topic: Metadata["topics"][number]): void {
@@ -292,12 +280,12 @@ export class Cluster {
     const link = this.#links.get(key) ?? this.#connect(lane, key, address);
     try {
       await link.ready;
-      return await api.async(link.connection, ...args);
+      return await api.async(link as unknown as Connection, ...args);
     } catch (error) {
       // Refusals are thrown by the library with the whole response: callers look at its codes.
       const { response } = error as { response?: Response };
       if (response !== undefined) return response;
-      this.#drop(key, link);
+      link.destroy();
       this.signal.throwIfAborted();
       throw await contactFault(error, address, this.settings, this.#answered === undefined);
     }
@@ -310,40 +298,18 @@ export class Cluster {
     return 0;
   }
 
-  #connect(lane: Lane, key: string, address: string): Link {
+  #connect(lane: Lane, key: string, address: string): BrokerConnection {
     const colon = address.lastIndexOf(":");
     const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
-    const { tls } = this.#connection;
-    const name = (tls as TlsSettings | undefined)?.servername ??
-      (isIP(host) === 0 ? host : undefined);
-    const connection = new Connection(this.settings.client_id, {
-      ...this.#connection,
-      ...tls === undefined || name === undefined ? {} : { tlsServerName: name },
-      requestTimeout: this.settings.request_timeout_ms + this.#heldBackMs(lane),
+    const { client_id, connect_timeout_ms, request_timeout_ms, sasl } = this.settings;
+    const servername = this.#tls?.servername ?? (isIP(host) === 0 ? host : undefined);
+    const tls = this.#tls && { ...this.#tls, ...servername === undefined ? {} : { servername } };
+    const answer_timeout_ms = request_timeout_ms + this.#heldBackMs(lane);
+    const settings = { client_id, connect_timeout_ms, answer_timeout_ms, tls, sasl };
+    const link = new BrokerConnection(host, Number(address.slice(colon + 1)), settings, () => {
+      if (this.#links.get(key) === link) this.#links.delete(key);
     });
-    // An event without a listener would end the process; the request's own error tells the fault.
-    connection.on("error", () => {});
-    const ready = connection.connect(host, Number(address.slice(colon + 1))) as Promise<void>;
-    const link = { connection, ready };
-    connection.on("close", () => this.#drop(key, link));
     this.#links.set(key, link);
     return link;
   }
-
-  /** Ends a connection without waiting for a peer that may be gone. */
-  #drop(key: string, link: Link): void {
-    if (this.#links.get(key) === link) this.#links.delete(key);
-    (link.connection.socket as { destroy(): void } | undefined)?.destroy();
-  }
 }
-
-interface Link {
-  readonly connection: Connection;
-  readonly ready: Promise<void>;
-}
-
-const mechanisms = {
-  "plain": "PLAIN",
-  "scram-sha-256": "SCRAM-SHA-256",
-  "scram-sha-512": "SCRAM-SHA-512",
-} as const;

@@ -19,11 +19,10 @@ function settings(program: string): ConnectionOptions {
 /** An ordinary connection for questions. */
 export class MysqlSession {
   readonly #connection: Connection;
+  readonly #place: string;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   /** Set once the connection is lost. */
   error: Error | undefined;
-
-  readonly #place: string;
 
   private constructor(connection: Connection, { host, port }: MysqlOptions) {
     this.#connection = connection;

@@ -40,8 +40,8 @@ export const mysqlOptions = z.strictObject({
     .describe(
       "Bytes of events held in memory before the server is made to wait. A snapshot's connections share as much again.",
     ),
-  // Decoded changes are held so long only; sends gather several batches.
-  batch_changes: z.int().min(1).max(1_000_000).default(1_000)
+  // Few enough to be encoded before they outlive the young generation; sends gather many batches.
+  batch_changes: z.int().min(1).max(1_000_000).default(250)
     .describe("Most changes in a batch; one event more may be in it."),
   // Keeps batches of wide rows small.
   batch_bytes: z.int().min(1_024).max(1 << 30).default(4 << 20)

@@ -10,6 +10,7 @@
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type pg from "pg";
+import { ReusedReads } from "../../connect/reused_reads.ts";
 import { WireReader } from "../../wire/postgres_reader.ts";
 import type { Inside } from "./connection.ts";
 
@@ -41,6 +42,7 @@ export class MessageSocket {
     this.#bytes = Buffer.alloc(ROOM * queue_bytes);
     this.#socket = (client as unknown as Inside).connection.stream;
     this.#socket.removeAllListeners("data");
+    if (this.#socket instanceof ReusedReads) this.#socket.reuse();
     this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on("error", (error) => this.fail(explained(error)));
     this.#socket.on("close", () => this.fail(explained(undefined)));

@@ -67,8 +67,8 @@ export const postgresOptions = z.strictObject({
     .describe(
       "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again.",
     ),
-  // Decoded changes are held so long only; sends gather several batches.
-  batch_changes: z.int().min(1).default(1_000).describe("Changes in a batch at most."),
+  // Few enough to be encoded before they outlive the young generation; sends gather many batches.
+  batch_changes: z.int().min(1).default(250).describe("Changes in a batch at most."),
   // Wide rows: decoded they take several times their bytes in the log.
   batch_bytes: z.int().min(1).default(2 * 1024 * 1024)
     .describe("Bytes of log in a batch at most; one change may be larger."),
