@@ -195,7 +195,7 @@ export class BrokerConnection {
     this.#answer = undefined;
     const requests = [...this.#requests.values()];
     this.#requests.clear();
-    this.#retired();
+    if (!this.#retiring) this.#retired();
     for (const { done, timer } of requests) {
       clearTimeout(timer);
       done(error);

@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import "../../../shared/kafka/platformatic/lazy_schemas.ts";
+import { type Connection, createAPI, type Reader, Writer } from "@platformatic/kafka";
+import {
+  BrokerConnection,
+  type ConnectionSettings,
+} from "../../../shared/kafka/platformatic/connection.ts";
+import { until } from "../../until.ts";
+
+const SETTINGS: ConnectionSettings = {
+  client_id: "tester",
+  connect_timeout_ms: 5_000,
+  answer_timeout_ms: 5_000,
+  tls: undefined,
+  sasl: undefined,
+};
+
+/** A request whose body is a text, answered by a text. */
+const echoApi = createAPI<[text: string], string>(
+  7,
+  3,
+  (text: string) => Writer.create().append(Buffer.from(text)),
+  (_correlation: number, _key: number, _version: number, reader: Reader) =>
+    reader.buffer.slice(reader.position).toString(),
+  true,
+  false,
+);
+
+/** A request as it came: its header (version 2) and its body. */
+interface Came {
+  readonly key: number;
+  readonly version: number;
+  readonly correlation: number;
+  readonly client_id: string;
+  readonly body: Buffer;
+}
+
+/** A server that does with each request what `answer` says, and what is connected to it. */
+class Peer implements AsyncDisposable {
+  readonly came: Came[] = [];
+  readonly #server = createServer((socket) => this.#serve(socket));
+  readonly #answer: (came: Came, socket: Socket) => void;
+
+  constructor(answer: (came: Came, socket: Socket) => void) {
+    this.#answer = answer;
+  }
+
+  async connect(changes: Partial<ConnectionSettings> = {}, retired = () => {}) {
+    if (!this.#server.listening) {
+      await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    }
+    const { port } = this.#server.address() as AddressInfo;
+    return new BrokerConnection("127.0.0.1", port, { ...SETTINGS, ...changes }, retired);
+  }
+
+  #serve(socket: Socket): void {
+    let held = Buffer.alloc(0);
+    socket.on("error", () => {});
+    socket.on("data", (chunk: Buffer) => {
+      held = Buffer.concat([held, chunk]);
+      while (held.length >= 4 && held.length >= 4 + held.readInt32BE(0)) {
+        const request = held.subarray(4, 4 + held.readInt32BE(0));
+        held = held.subarray(4 + request.length);
+        const name_end = 10 + request.readInt16BE(8);
+        const came = {
+          key: request.readInt16BE(0),
+          version: request.readInt16BE(2),
+          correlation: request.readInt32BE(4),
+          client_id: request.toString("utf8", 10, name_end),
+          body: Buffer.from(request.subarray(name_end)),
+        };
+        this.came.push(came);
+        this.#answer(came, socket);
+      }
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+const echo = (connection: BrokerConnection, text: string) =>
+  echoApi.async(connection as unknown as Connection, text);
+
+/** An answer as it goes over the wire. */
+function answerOf(correlation: number, body: Uint8Array): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeInt32BE(4 + body.length, 0);
+  head.writeInt32BE(correlation, 4);
+  return Buffer.concat([head, body]);
+}
+
+/** The text behind the tagged fields. */
+const textOf = ({ body }: Came) => body.subarray(1);
+
+Deno.test("a request has its header and whole body, large pieces too, and the answer finds who asked", async () => {
+  await using peer = new Peer((came, socket) =>
+    socket.write(answerOf(came.correlation, textOf(came)))
+  );
+  const connection = await peer.connect();
+  await connection.ready;
+  const texts = ["a", "b".repeat(100_000), "ü"];
+  assert.deepEqual(await Promise.all(texts.map((text) => echo(connection, text))), texts);
+  const { key, version, client_id, body } = peer.came[0]!;
+  assert.deepEqual({ key, version, client_id }, { key: 7, version: 3, client_id: "tester" });
+  assert.equal(body[0], 0, "no tagged fields");
+  connection.destroy();
+});
+
+Deno.test("answers are put together from any pieces, and several come in one", async () => {
+  const held: Came[] = [];
+  await using peer = new Peer(async (came, socket) => {
+    held.push(came);
+    if (held.length < 3) return;
+    const all = Buffer.concat(held.map((one) => answerOf(one.correlation, textOf(one))));
+    socket.setNoDelay(true);
+    for (const [from, to] of [[0, 2], [2, 5], [5, 31], [31, all.length]] as const) {
+      socket.write(all.subarray(from, to));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+  const connection = await peer.connect();
+  await connection.ready;
+  const texts = ["first of three", "x".repeat(200_000), "last"];
+  assert.deepEqual(await Promise.all(texts.map((text) => echo(connection, text))), texts);
+  connection.destroy();
+});
+
+for (
+  const [what, bytes, message] of [
+    ["TLS", Buffer.from([0x15, 3, 3, 0, 2, 2, 40]), /requires TLS/],
+    ["a web server's page", Buffer.from("HTTP/1.1 400 Bad Request"), /answer of 1213486160 bytes/],
+    ["too few bytes", Buffer.from([0, 0, 0, 1, 0]), /answer of 1 bytes/],
+    ["an answer to nothing", answerOf(99, Buffer.from("?")), /Nobody has asked what answer 99/],
+  ] as const
+) {
+  Deno.test(`${what} in the place of an answer ends the connection with the reason`, async () => {
+    await using peer = new Peer((_, socket) => socket.write(bytes));
+    let retired = 0;
+    const connection = await peer.connect({}, () => retired++);
+    await connection.ready;
+    await assert.rejects(echo(connection, "a"), message);
+    await assert.rejects(echo(connection, "b"), message);
+    assert.equal(retired, 1);
+  });
+}
+
+Deno.test("an answer that never comes ends the connection after its time, with all that wait", async () => {
+  await using peer = new Peer(() => {});
+  const connection = await peer.connect({ answer_timeout_ms: 50 });
+  await connection.ready;
+  const both = await Promise.allSettled([echo(connection, "a"), echo(connection, "b")]);
+  for (const one of both) {
+    assert.equal(one.status, "rejected");
+    assert.match(String((one as PromiseRejectedResult).reason), /Request timed out/);
+  }
+});
+
+Deno.test("a server that hangs up fails what waits, and what is asked later", async () => {
+  await using peer = new Peer((_, socket) => socket.destroy());
+  const connection = await peer.connect();
+  await connection.ready;
+  await assert.rejects(echo(connection, "a"), /Connection (closed|to .* failed)/);
+  await assert.rejects(echo(connection, "b"), /Connection (closed|to .* failed)/);
+});
+
+Deno.test("a login that ends soon: what was asked is answered, then the connection ends and another is told to follow", async () => {
+  const SASL_HANDSHAKE = 17;
+  const LIFETIME_MS = 100n;
+  await using peer = new Peer(({ key, correlation, body }, socket) => {
+    if (key === 7) {
+      setTimeout(() => socket.write(answerOf(correlation, body.subarray(1))), 300);
+    } else if (key === SASL_HANDSHAKE) {
+      socket.write(answerOf(correlation, Buffer.from("\0\0\0\0\0\x01\0\x05PLAIN", "latin1")));
+    } else {
+      const told = Buffer.alloc(2 + 2 + 4 + 8);
+      told.writeInt16BE(-1, 2); // no message
+      told.writeBigInt64BE(LIFETIME_MS, 8); // behind no bytes
+      socket.write(answerOf(correlation, told));
+    }
+  });
+  let retired = 0;
+  const sasl = { mechanism: "plain", username: "u", password: "p" } as const;
+  const connection = await peer.connect({ sasl }, () => retired++);
+  await connection.ready;
+  assert.equal(peer.came[1]!.body.subarray(4).toString(), "\0u\0p");
+  const asked = echo(connection, "still here");
+  await until("the end of the login to be told", () => retired > 0);
+  assert.equal(await asked, "still here");
+  await assert.rejects(echo(connection, "too late"), /Connection closed/);
+  assert.equal(retired, 1);
+});
