@@ -1,5 +1,9 @@
 /** Many consumers of one topic beside each other: time, rate, processor time and memory against their number. */
+import { linkBrokers } from "../compose/native/netem.ts";
+import { type StackInfo, stackWays } from "../compose/native/stack.ts";
 import { readState } from "../compose/native/state.ts";
+import { linksOf, loadScenario, type Scenario } from "../netem/scenario.ts";
+import { ToxiproxyBackend } from "../netem/toxiproxy.ts";
 import { ConfigError } from "../shared/errors.ts";
 import type { ConsumeSummary } from "../shared/pipeline/consume.ts";
 import { testStack } from "../tests/stack.ts";
@@ -57,6 +61,11 @@ const SPEC: CommandSpec = {
       type: "boolean",
       help: "They are one group that shares the partitions, instead of each taking all.",
     },
+    scenario: {
+      type: "string",
+      value: "NAME",
+      help: "Every consumer behind links of this scenario: deno task netem list.",
+    },
     json: { type: "boolean", help: "Print one JSON object on stdout." },
   },
 };
@@ -68,6 +77,8 @@ interface Plan {
   readonly sinks: readonly SinkName[];
   readonly changes: number;
   readonly shared: boolean;
+  /** Undefined: nothing slows the links. */
+  readonly scenario: Scenario | undefined;
 }
 
 /** A run of some consumers. */
@@ -99,16 +110,43 @@ export async function main(args: readonly string[]): Promise<number> {
     sinks: names("sink", String(options.sink), SINKS),
     changes: Number(options.changes),
     shared,
+    scenario: options.scenario === undefined ? undefined : steady(String(options.scenario)),
   };
   const brokers = { "group.initial.rebalance.delay.ms": String(GATHERING_MS) };
+  const netem = plan.scenario !== undefined;
+  if (netem && Deno.env.has("LIST_SYNC_STACK")) {
+    throw new ConfigError("--scenario needs servers behind proxies, which the bench brings up.", {
+      cure: "unset LIST_SYNC_STACK",
+    });
+  }
   const runs = Deno.env.has("LIST_SYNC_STACK")
-    ? await measure(plan)
-    : await onOwnStack(shared ? { brokers } : {}, () => measure(plan));
+    ? await measure(plan, testStack().kafka.brokers)
+    : await onOwnStack({ ...shared ? { brokers } : {}, netem }, async (stack) => {
+      return await measure(plan, await reached(stack, plan));
+    });
   console.log(options.json === true ? JSON.stringify({ bench: "consumers", runs }) : text(runs));
   return EXIT_DONE;
 }
 
-async function measure(plan: Plan): Promise<Run[]> {
+/** The scenario of this name. Throws ConfigError for one that cuts links, which no rate stands. */
+function steady(name: string): Scenario {
+  const scenario = loadScenario(name);
+  const cut = linksOf(scenario).find(([, { cuts }]) => cuts !== undefined);
+  if (cut === undefined) return scenario;
+  throw new ConfigError(`--scenario: ${scenario.file} cuts ${cut[0]} for a while.`, {
+    cure: "give one without cuts; deno task netem test runs the others",
+  });
+}
+
+/** Makes the links of the plan; answers where consumers find the brokers. */
+async function reached(stack: StackInfo, { scenario }: Plan): Promise<readonly string[]> {
+  if (scenario === undefined) return stack.kafka!.brokers;
+  await new ToxiproxyBackend(stack).apply(scenario, new Set());
+  return linkBrokers(stackWays(stack.port_offset), "consumer_to_brokers");
+}
+
+/** @param brokers where consumers find them. */
+async function measure(plan: Plan, brokers: readonly string[]): Promise<Run[]> {
   const { counts, ways, sinks, changes, shared } = plan;
   const partitions = shared ? Math.max(SHARED_PARTITIONS, ...counts) : PARTITIONS;
   const backlog = await Backlog.make(changes, partitions);
@@ -116,7 +154,7 @@ async function measure(plan: Plan): Promise<Run[]> {
   for (const sink of sinks) {
     for (const as of ways) {
       for (const consumers of counts) {
-        const run = await measured(backlog, { as, sink, shared, consumers });
+        const run = await measured(backlog, { as, sink, shared, consumers, brokers });
         runs.push(run);
         console.error(cells(run).join("  "));
       }
@@ -128,11 +166,12 @@ async function measure(plan: Plan): Promise<Run[]> {
 /** One row of the table, all counts compared. */
 async function measured(
   backlog: Backlog,
-  { as, sink, shared, consumers }: {
+  { as, sink, shared, consumers, brokers }: {
     readonly as: Way;
     readonly sink: SinkName;
     readonly shared: boolean;
     readonly consumers: number;
+    readonly brokers: readonly string[];
   },
 ): Promise<Run> {
   const ids = Array.from({ length: consumers }, (_, index) => index + 1);
@@ -145,7 +184,7 @@ async function measured(
       name: `${run}-${id}`,
       group_id: shared ? run : `${run}-${id}`,
       consumer_id: String(id),
-      kafka: { brokers: testStack().kafka.brokers },
+      kafka: { brokers },
       topics: [backlog.topic],
       mode: "batch",
       sink: sink === "none" ? sink : { output: output(id) },

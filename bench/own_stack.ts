@@ -1,7 +1,14 @@
 /** Servers that a benchmark brings up for itself. */
 import { parentOf } from "../compose/native/processes.ts";
 import { freePortOffset } from "../compose/native/ports.ts";
-import { down, STACK_PORTS, type StackInfo, up, type UpOptions } from "../compose/native/stack.ts";
+import {
+  down,
+  NETEM_STACK_PORTS,
+  STACK_PORTS,
+  type StackInfo,
+  up,
+  type UpOptions,
+} from "../compose/native/stack.ts";
 import { statePath } from "../compose/native/state.ts";
 import { EXIT_STOPPED, host } from "../workers/cli/host.ts";
 
@@ -10,7 +17,7 @@ import { EXIT_STOPPED, host } from "../workers/cli/host.ts";
  * when a signal ends this process early.
  */
 export async function onOwnStack<T>(
-  more: Pick<UpOptions, "only" | "brokers">,
+  more: Pick<UpOptions, "only" | "brokers" | "netem">,
   work: (stack: StackInfo) => Promise<T>,
 ): Promise<T> {
   const name = `bench-${Deno.pid}`;
@@ -19,7 +26,8 @@ export async function onOwnStack<T>(
     await down({ name, wipe: true });
     host().exit(EXIT_STOPPED[signal]);
   });
-  const stack = await up({ ...more, name, port_offset: freePortOffset(STACK_PORTS) });
+  const port_offset = freePortOffset(more.netem ? NETEM_STACK_PORTS : STACK_PORTS);
+  const stack = await up({ ...more, name, port_offset });
   try {
     Deno.env.set("LIST_SYNC_STACK", statePath(name));
     return await work(stack);

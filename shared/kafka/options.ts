@@ -63,7 +63,10 @@ export const produceOptions = z.strictObject({
 export const fetchOptions = z.strictObject({
   // Compressed it is some 5,000 changes: less costs requests, more costs memory and gains little.
   fetch_bytes: z.int().min(1_024).max(64 << 20).default(256 << 10)
-    .describe("Bytes that one fetch brings of a partition; a larger batch still comes whole."),
+    .describe(
+      "Bytes that one fetch brings of a partition, for each 100 ms of a round trip to the brokers, up to" +
+        " eight times as many; a larger batch still comes whole.",
+    ),
   // Kafka's own fetch.max.wait.ms.
   fetch_wait_ms: z.int().min(1).max(30_000).default(500)
     .describe("How long a broker holds a fetch that finds nothing, in milliseconds."),

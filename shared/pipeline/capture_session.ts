@@ -112,6 +112,8 @@ export class CaptureSession {
   readonly #topics = new Map<string, readonly Target[]>();
   readonly #note_topics: ReturnType<typeof noteTopics>;
   #notes: Notes | undefined;
+  /** Note topics that are known to be gone. */
+  readonly #notes_lost = new Set<string>();
   /** Stops pulling from the source: the capture ends, or a send failed. */
   readonly #stop = new AbortController();
   readonly #outbox = new Outbox((error) => this.#stop.abort(error));
@@ -290,7 +292,8 @@ export class CaptureSession {
     for (const name of names) {
       const id = found.find((topic) => topic.name === name)?.id;
       if (Object.hasOwn(stored.topics, name) && stored.topics[name]!.id !== id) {
-        this.#deps.log.warn("notes_lost", { topic: name });
+        if (!this.#notes_lost.has(name)) this.#deps.log.warn("notes_lost", { topic: name });
+        this.#notes_lost.add(name);
         delete stored.topics[name];
       }
     }

@@ -154,9 +154,7 @@ export class PlatformaticAdmin implements Admin {
     return await this.#retrying(`ask for the offsets of ${topic}`, async () => {
       await this.#cluster.refresh([topic]);
       const partitions = all(topic, (await this.#cluster.topic(topic)).leaders.length);
-      const first = await this.#cluster.offsets(partitions, "first");
-      const end = await this.#cluster.offsets(partitions, "end");
-      return partitions.map((_, index) => ({ first: first[index]!, end: end[index]! }));
+      return await this.#cluster.ranges(partitions);
     });
   }
 
@@ -208,8 +206,7 @@ export class PlatformaticAdmin implements Admin {
     );
     const { error_code } = fetched!;
     if (errorName(error_code) === "OFFSET_OUT_OF_RANGE") {
-      const [first] = await this.#cluster.offsets([at], "first");
-      const [end] = await this.#cluster.offsets([at], "end");
+      const { first, end } = await this.#cluster.range(at);
       throw new HistoryLostError(
         `Offset ${offset} of ${partitionId(at)} is gone: it holds ${first} to ${end}`,
       );

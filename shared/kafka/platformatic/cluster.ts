@@ -58,6 +58,7 @@ export class Cluster {
   readonly #refusals = new Map<string, string>();
   readonly #stop = new AbortController();
   #answered: string | undefined;
+  #round_trip_ms = Infinity;
 
   private constructor(settings: Settings, log: Log) {
     this.settings = settings;
@@ -80,6 +81,11 @@ export class Cluster {
   /** Aborted by `close`. */
   get signal(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  /** How long the fastest answer took, in milliseconds: what no request takes less than. */
+  get round_trip_ms(): number {
+    return Number.isFinite(this.#round_trip_ms) ? this.#round_trip_ms : 0;
   }
 
   /**
@@ -192,11 +198,27 @@ export class Cluster {
     return found.nodeId;
   }
 
+  /** First and end offset of a partition: it holds what lies between. */
+  async range(at: TopicPartition): Promise<{ readonly first: number; readonly end: number }> {
+    return (await this.ranges([at]))[0]!;
+  }
+
+  /** The same of several, in the order asked. */
+  async ranges(
+    all: readonly TopicPartition[],
+  ): Promise<{ readonly first: number; readonly end: number }[]> {
+    const [first, end] = await Promise.all([
+      this.offsets(all, "first"),
+      this.offsets(all, "end"),
+    ]);
+    return all.map((_, index) => ({ first: first[index]!, end: end[index]! }));
+  }
+
   /** First or end offset of partitions, from their leaders, in the order asked. */
   async offsets(all: readonly TopicPartition[], which: "first" | "end"): Promise<number[]> {
     const timestamp = which === "first" ? -2n : -1n;
     const found = new Map<string, number>();
-    for (const [leader, group] of await this.byLeader(all)) {
+    const ask = async (leader: number, group: readonly TopicPartition[]) => {
       const topics = [...Map.groupBy(group, ({ topic }) => topic)].map(([name, partitions]) => ({
         name,
         partitions: partitions.map(({ partition }) => ({
@@ -214,7 +236,8 @@ export class Cluster {
           found.set(partitionId(at), Number(offset));
         }
       }
-    }
+    };
+    await Promise.all([...await this.byLeader(all)].map(([leader, group]) => ask(leader, group)));
     return all.map((at) => found.get(partitionId(at))!);
   }
 
@@ -280,7 +303,12 @@ export class Cluster {
     const link = this.#links.get(key) ?? this.#connect(lane, key, address);
     try {
       await link.ready;
-      return await api.async(link as unknown as Connection, ...args);
+      const asked = performance.now();
+      const response = await api.async(link as unknown as Connection, ...args);
+      if (lane === "main") {
+        this.#round_trip_ms = Math.min(this.#round_trip_ms, performance.now() - asked);
+      }
+      return response;
     } catch (error) {
       // Refusals are thrown by the library with the whole response: callers look at its codes.
       const { response } = error as { response?: Response };

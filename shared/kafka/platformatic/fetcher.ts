@@ -1,7 +1,7 @@
 /** Fetches the assigned partitions and hands their batches over, one at a time for each partition. */
 import { RetryableError } from "../../errors.ts";
 import { brokerFault, isPassing } from "../faults.ts";
-import { type Fetched, giveBack, takeBatch } from "../fetch.ts";
+import { fetchBytes, type Fetched, giveBack, takeBatch } from "../fetch.ts";
 import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
 import { nextOffset } from "../../wire/record_batch.ts";
 import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
@@ -159,7 +159,8 @@ export class Fetcher {
     // cut off: who was served longest ago goes first, or news of others would hold it back for ever.
     const slots = ready.toSorted((a, b) => a.served - b.served);
     const versions = slots.map(({ version }) => version);
-    const wanted = slots.map(({ at, offset }) => ({ ...at, offset, max_bytes: this.#fetch_bytes }));
+    const max_bytes = fetchBytes(this.#fetch_bytes, this.#cluster.round_trip_ms);
+    const wanted = slots.map(({ at, offset }) => ({ ...at, offset, max_bytes }));
     slots.forEach((slot) => slot.leader = leader);
     const others = [...this.#slots.values()].some((slot) =>
       slot.leader === leader && slot.held !== undefined && !slot.paused
@@ -169,7 +170,7 @@ export class Fetcher {
         wait_ms: others
           ? Math.min(BUSY_WAIT_MS, this.#cluster.settings.fetch_wait_ms)
           : this.#cluster.settings.fetch_wait_ms,
-        max_bytes: Math.min(RESPONSE_BYTES, this.#fetch_bytes * slots.length),
+        max_bytes: Math.min(RESPONSE_BYTES, max_bytes * slots.length),
       });
       slots.forEach((slot) => slot.asked = false);
       this.#busy.delete(leader);
@@ -243,10 +244,9 @@ export class Fetcher {
         signal: AbortSignal.any([this.#stop.signal, this.#cluster.signal]),
       }, async () => {
         this.#cluster.forget(slot.at.topic);
-        const [first] = await this.#cluster.offsets([slot.at], "first");
-        const [end] = await this.#cluster.offsets([slot.at], "end");
+        const { first, end } = await this.#cluster.range(slot.at);
         const { id } = await this.#cluster.topic(slot.at.topic);
-        return { first: first!, end: end!, topic_id: id };
+        return { first, end, topic_id: id };
       });
       const asked = slot.held?.from ?? slot.offset;
       const same = topic_id === slot.topic_id;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { giveBack } from "../../../shared/kafka/fetch.ts";
+import { fetchBytes, giveBack } from "../../../shared/kafka/fetch.ts";
 
 Deno.test("Memory given back is gone, and memory that others share stays", () => {
   const own = new Uint8Array(100);
@@ -9,4 +9,9 @@ Deno.test("Memory given back is gone, and memory that others share stays", () =>
   giveBack([own, part]);
   assert.deepEqual([own.length, value.length], [0, 0]);
   assert.deepEqual([shared.length, part.length], [100, 10]);
+});
+
+Deno.test("far from the brokers a fetch asks for more, within a bound", () => {
+  const asked = [0, 1, 99, 149, 150, 400, 800, 30_000].map((ms) => fetchBytes(1_000, ms));
+  assert.deepEqual(asked, [1_000, 1_000, 1_000, 1_000, 2_000, 4_000, 8_000, 8_000]);
 });
