@@ -21,6 +21,8 @@ const READ_UNCOMMITTED = 0;
 export interface Wanted extends TopicPartition {
   readonly offset: number;
   readonly max_bytes: number;
+  /** As the client knows it: a leader of another epoch refuses. @default -1, any */
+  readonly leader_epoch?: number;
 }
 
 /** What a fetch brought of one partition. */
@@ -67,10 +69,10 @@ export function encodeFetch(wanted: readonly Wanted[], limits: FetchLimits): Buf
   parts.push(head);
   for (const [topic, partitions] of topics) {
     parts.push(text(topic), int32(partitions.length));
-    for (const { partition, offset, max_bytes } of partitions) {
+    for (const { partition, offset, max_bytes, leader_epoch = -1 } of partitions) {
       const entry = Buffer.alloc(28);
       entry.writeInt32BE(partition, 0);
-      entry.writeInt32BE(-1, 4); // leader epoch: any
+      entry.writeInt32BE(leader_epoch, 4);
       entry.writeBigInt64BE(BigInt(offset), 8);
       entry.writeBigInt64BE(-1n, 16); // log start offset: followers only
       entry.writeInt32BE(max_bytes, 24);

@@ -3,11 +3,12 @@ import type { Fault } from "./fault.ts";
 import { BROKERS } from "./run/servers.ts";
 
 export const fault: Fault = {
-  does: "One broker is frozen with SIGSTOP for longer than a request may take, and goes on.",
+  does:
+    "The broker that clients ask first is frozen with SIGSTOP for longer than a request may take, and goes on; captures are killed.",
   holds:
-    "Changes flow through the other two while it is frozen; what it still held is not doubled.",
+    "Changes flow through the other two while it is frozen; what it still held is not doubled, and nobody believes what it still takes for the end of its partitions.",
   async strike(run) {
-    const name = run.random.pick(BROKERS);
+    const name = BROKERS[0]!;
     await run.servers.freeze(name);
     const thaw_at = performance.now() + run.options.freeze_ms;
     try {
@@ -17,5 +18,6 @@ export const fault: Fault = {
     } finally {
       await run.servers.thaw(name);
     }
+    await run.each((pipeline) => run.killCapture(pipeline));
   },
 };

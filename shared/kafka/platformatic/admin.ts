@@ -25,7 +25,7 @@ import { DeniedError } from "../faults.ts";
 import { operationsOf } from "../operations.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, type Retry, retrying } from "../retry.ts";
-import { check, type Cluster, errorName } from "./cluster.ts";
+import { check, type Cluster, errorName, type OffsetRange } from "./cluster.ts";
 import { fetchFrom } from "./reader.ts";
 
 /** The admin of the `platformatic` client; owns its cluster. */
@@ -150,12 +150,9 @@ export class PlatformaticAdmin implements Admin {
     });
   }
 
-  async offsets(topic: string): Promise<{ readonly first: number; readonly end: number }[]> {
-    return await this.#retrying(`ask for the offsets of ${topic}`, async () => {
-      await this.#cluster.refresh([topic]);
-      const partitions = all(topic, (await this.#cluster.topic(topic)).leaders.length);
-      return await this.#cluster.ranges(partitions);
-    });
+  async offsets(topic: string): Promise<OffsetRange[]> {
+    const what = `ask for the offsets of ${topic}`;
+    return await this.#retrying(what, () => this.#cluster.ranges(topic));
   }
 
   async committed(group_id: string, topic: string): Promise<(number | undefined)[]> {
@@ -198,10 +195,11 @@ export class PlatformaticAdmin implements Admin {
   async #readOnce(at: TopicPartition, offset: number): Promise<Fetched> {
     const { fetch_bytes, fetch_wait_ms } = this.#cluster.settings;
     const leader = await this.#cluster.leader(at);
+    const leader_epoch = await this.#cluster.leaderEpoch(at);
     const [fetched] = await fetchFrom(
       this.#cluster,
       leader,
-      [{ ...at, offset, max_bytes: fetch_bytes }],
+      [{ ...at, offset, max_bytes: fetch_bytes, leader_epoch }],
       { wait_ms: fetch_wait_ms, max_bytes: fetch_bytes },
     );
     const { error_code } = fetched!;

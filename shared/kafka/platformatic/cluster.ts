@@ -30,6 +30,14 @@ export interface TopicPlace {
   readonly replication_factor: number;
   /** Leader's node id per partition; −1 while there is none. */
   readonly leaders: readonly number[];
+  /** Per partition a number that grows with every change of its leader. */
+  readonly leader_epochs: readonly number[];
+}
+
+/** What a partition holds: from `first` to the one before `end`. */
+export interface OffsetRange {
+  readonly first: number;
+  readonly end: number;
 }
 
 type Metadata = ReturnType<typeof metadataV12.parseResponse>;
@@ -54,6 +62,8 @@ export class Cluster {
   readonly #links = new Map<string, BrokerConnection>();
   readonly #nodes = new Map<number, string>();
   readonly #topics = new Map<string, TopicPlace>();
+  /** Those of them that may have moved. */
+  readonly #doubted = new Set<string>();
   /** Why a topic that is not in the map was last not told. */
   readonly #refusals = new Map<string, string>();
   readonly #stop = new AbortController();
@@ -124,6 +134,17 @@ export class Cluster {
     return metadata;
   }
 
+  /**
+   * Learns the topics' leaders from most of the brokers. One that was frozen for a while still takes
+   * itself for the leader of partitions that another leads by now, and tells ends from before.
+   */
+  async agree(topics: readonly string[]): Promise<void> {
+    await most([...this.#nodes.keys()].map(async (node) => {
+      const metadata = await this.call("main", node, metadataV12.api, [...topics], false, false);
+      for (const topic of metadata.topics) this.#place(topic);
+    }));
+  }
+
   /** Ids of the topics as each broker that answers tells them. */
   async topicIds(topics: readonly string[]): Promise<TopicIds[]> {
     const { brokers } = await this.refresh([]);
@@ -149,7 +170,7 @@ export class Cluster {
 
   /** What is known of a topic; asks the brokers the first time. Throws RetryableError for an unknown one. */
   async topic(name: string): Promise<TopicPlace> {
-    if (!this.#topics.has(name)) await this.refresh([name]);
+    if (!this.#topics.has(name) || this.#doubted.has(name)) await this.refresh([name]);
     const place = this.#topics.get(name);
     if (place !== undefined) return place;
     throw brokerFault(this.#refusals.get(name) ?? "UNKNOWN_TOPIC_OR_PARTITION", `Topic ${name}`);
@@ -166,9 +187,14 @@ export class Cluster {
     );
   }
 
+  /** What a broker that is asked as the partition's leader must know of its epoch. */
+  async leaderEpoch({ topic, partition }: TopicPartition): Promise<number> {
+    return (await this.topic(topic)).leader_epochs[partition] ?? -1;
+  }
+
   /** The next question about the topic asks the brokers. */
   forget(topic: string): void {
-    this.#topics.delete(topic);
+    this.#doubted.add(topic);
   }
 
   /** Groups partitions by their leader's node id. */
@@ -198,15 +224,20 @@ export class Cluster {
     return found.nodeId;
   }
 
-  /** First and end offset of a partition: it holds what lies between. */
-  async range(at: TopicPartition): Promise<{ readonly first: number; readonly end: number }> {
-    return (await this.ranges([at]))[0]!;
+  /** What each partition of a topic holds, as most brokers know their leaders. */
+  async ranges(topic: string): Promise<OffsetRange[]> {
+    await this.agree([topic]);
+    const { leaders } = await this.topic(topic);
+    return await this.#ranges(leaders.map((_, partition) => ({ topic, partition })));
   }
 
-  /** The same of several, in the order asked. */
-  async ranges(
-    all: readonly TopicPartition[],
-  ): Promise<{ readonly first: number; readonly end: number }[]> {
+  /** The same of one partition. */
+  async range(at: TopicPartition): Promise<OffsetRange> {
+    await this.agree([at.topic]);
+    return (await this.#ranges([at]))[0]!;
+  }
+
+  async #ranges(all: readonly TopicPartition[]): Promise<OffsetRange[]> {
     const [first, end] = await Promise.all([
       this.offsets(all, "first"),
       this.offsets(all, "end"),
@@ -219,14 +250,12 @@ export class Cluster {
     const timestamp = which === "first" ? -2n : -1n;
     const found = new Map<string, number>();
     const ask = async (leader: number, group: readonly TopicPartition[]) => {
-      const topics = [...Map.groupBy(group, ({ topic }) => topic)].map(([name, partitions]) => ({
-        name,
-        partitions: partitions.map(({ partition }) => ({
-          partitionIndex: partition,
-          currentLeaderEpoch: -1,
-          timestamp,
-        })),
+      const epochs = await Promise.all(group.map((at) => this.leaderEpoch(at)));
+      const entries = group.map(({ topic, partition }, index) => ({
+        ...{ topic, partitionIndex: partition, currentLeaderEpoch: epochs[index]!, timestamp },
       }));
+      const topics = [...Map.groupBy(entries, ({ topic }) => topic)]
+        .map(([name, partitions]) => ({ name, partitions }));
       const response = await this.call("main", leader, listOffsetsV7.api, -1, 0, topics);
       for (const { name, partitions } of response.topics) {
         for (const { partitionIndex, errorCode, offset } of partitions) {
@@ -248,19 +277,26 @@ export class Cluster {
   }
 
   #place(topic: Metadata["topics"][number]): void {
-    if (topic.name == null) return;
-    if (topic.errorCode !== 0) {
-      this.#topics.delete(topic.name);
-      this.#refusals.set(topic.name, errorName(topic.errorCode));
+    const { name, errorCode, topicId } = topic;
+    if (name == null) return;
+    this.#doubted.delete(name);
+    if (errorCode !== 0) {
+      this.#topics.delete(name);
+      this.#refusals.set(name, errorName(errorCode));
       return;
     }
+    const id = topicId === NO_UUID ? "" : topicId;
+    const known = this.#topics.get(name);
+    const before = id !== "" && known?.id === id ? known : undefined;
     const leaders: number[] = [];
-    for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId;
-    this.#topics.set(topic.name, {
-      id: topic.topicId === NO_UUID ? "" : topic.topicId,
-      replication_factor: topic.partitions[0]?.replicaNodes.length ?? 0,
-      leaders,
-    });
+    const leader_epochs: number[] = [];
+    for (const { partitionIndex: at, leaderId, leaderEpoch } of topic.partitions) {
+      const isOld = leaderEpoch < (before?.leader_epochs[at] ?? -1);
+      leaders[at] = isOld ? before!.leaders[at]! : leaderId;
+      leader_epochs[at] = isOld ? before!.leader_epochs[at]! : leaderEpoch;
+    }
+    const replication_factor = topic.partitions[0]?.replicaNodes.length ?? 0;
+    this.#topics.set(name, { id, replication_factor, leaders, leader_epochs });
   }
 
   async #callAny<Arguments extends unknown[], Response>(
@@ -340,4 +376,23 @@ export class Cluster {
     this.#links.set(key, link);
     return link;
   }
+}
+
+/** Resolves when more than half have, or all that will; throws as the first when none does. */
+function most(all: readonly Promise<void>[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let [done, failed] = [0, 0];
+    let first: unknown;
+    const look = () => {
+      const isOver = done + failed === all.length;
+      if (done * 2 > all.length || (isOver && done > 0)) resolve();
+      else if (isOver) reject(first);
+    };
+    for (const one of all) {
+      one.then(() => done++, (error) => {
+        failed++;
+        first ??= error;
+      }).then(look);
+    }
+  });
 }

@@ -158,14 +158,17 @@ export class Fetcher {
     // A batch larger than `fetch_bytes` comes whole only for the first partition that has any, else
     // cut off: who was served longest ago goes first, or news of others would hold it back for ever.
     const slots = ready.toSorted((a, b) => a.served - b.served);
-    const versions = slots.map(({ version }) => version);
     const max_bytes = fetchBytes(this.#fetch_bytes, this.#cluster.round_trip_ms);
-    const wanted = slots.map(({ at, offset }) => ({ ...at, offset, max_bytes }));
-    slots.forEach((slot) => slot.leader = leader);
-    const others = [...this.#slots.values()].some((slot) =>
-      slot.leader === leader && slot.held !== undefined && !slot.paused
-    );
     try {
+      const epochs = await Promise.all(slots.map(({ at }) => this.#cluster.leaderEpoch(at)));
+      const versions = slots.map(({ version }) => version);
+      const wanted = slots.map(({ at, offset }, index) => ({
+        ...{ ...at, offset, max_bytes, leader_epoch: epochs[index]! },
+      }));
+      slots.forEach((slot) => slot.leader = leader);
+      const others = [...this.#slots.values()].some((slot) =>
+        slot.leader === leader && slot.held !== undefined && !slot.paused
+      );
       const fetched = await fetchFrom(this.#cluster, leader, wanted, {
         wait_ms: others
           ? Math.min(BUSY_WAIT_MS, this.#cluster.settings.fetch_wait_ms)
