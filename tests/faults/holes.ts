@@ -59,6 +59,11 @@ export const holes = {
     "contract/source_mysql_history",
     "a MySQL source where the server's settings",
   ),
+  broker_thawed: hole(
+    "A frozen broker goes on and still takes itself for a leader: nobody is told ends from before.",
+    "contract/frozen_broker",
+    "still takes itself for a leader",
+  ),
   first_of_two_refused: hole(
     "Two batches are ready and the first is refused: nothing overtakes it.",
     "contract/stream",

@@ -156,7 +156,7 @@ Deno.test("any bytes as a heartbeat are a place or a RecordError", () => {
       fc.uint8Array({ maxLength: 40 }),
       (bytes) => valueOrRecordError(() => readHeartbeatV2(new BinlogReader(bytes)), hex(bytes)),
     ),
-    { numRuns: RUNS / 10 },
+    { numRuns: RUNS },
   );
 });
 
