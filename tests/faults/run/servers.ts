@@ -57,7 +57,9 @@ export class Servers implements AsyncDisposable {
       throw new Error(`${names.join(", ")} do not die of SIGKILL`);
     }
     // Where nobody asks for its exit code a dead process keeps its pid, and the next refuses to start.
-    if (names.includes("postgres")) removeLocks(`${this.stack.dir}/postgres/data`);
+    for (const name of names) {
+      if (!name.startsWith("kafka")) removeLocks(`${this.stack.dir}/${name}/data`);
+    }
   }
 
   /** Starts what does not run of these parts; resolves when it does real work. */
@@ -90,7 +92,7 @@ export class Servers implements AsyncDisposable {
   }
 }
 
-/** Removes what a killed PostgreSQL leaves to say that it runs. */
+/** Removes what a killed database leaves to say that it runs. */
 function removeLocks(data: string): void {
   for (const { name } of Deno.readDirSync(data)) {
     if (name === "postmaster.pid" || name.endsWith(".lock")) Deno.removeSync(`${data}/${name}`);
