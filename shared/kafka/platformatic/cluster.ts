@@ -139,6 +139,7 @@ export class Cluster {
    * itself for the leader of partitions that another leads by now, and tells ends from before.
    */
   async agree(topics: readonly string[]): Promise<void> {
+    if (this.#nodes.size === 0) await this.refresh(topics); // a broker that starts may know of none yet
     await most([...this.#nodes.keys()].map(async (node) => {
       const metadata = await this.call("main", node, metadataV12.api, [...topics], false, false);
       for (const topic of metadata.topics) this.#place(topic);
@@ -288,8 +289,9 @@ export class Cluster {
     const id = topicId === NO_UUID ? "" : topicId;
     const known = this.#topics.get(name);
     const before = id !== "" && known?.id === id ? known : undefined;
-    const leaders: number[] = [];
-    const leader_epochs: number[] = [];
+    // Who does not know of a new leader may not know of added partitions either.
+    const leaders = [...before?.leaders ?? []];
+    const leader_epochs = [...before?.leader_epochs ?? []];
     for (const { partitionIndex: at, leaderId, leaderEpoch } of topic.partitions) {
       const isOld = leaderEpoch < (before?.leader_epochs[at] ?? -1);
       leaders[at] = isOld ? before!.leaders[at]! : leaderId;
@@ -380,6 +382,7 @@ export class Cluster {
 
 /** Resolves when more than half have, or all that will; throws as the first when none does. */
 function most(all: readonly Promise<void>[]): Promise<void> {
+  if (all.length === 0) return Promise.resolve();
   return new Promise((resolve, reject) => {
     let [done, failed] = [0, 0];
     let first: unknown;
