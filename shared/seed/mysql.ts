@@ -101,6 +101,10 @@ class MysqlWriter implements SeedWriter {
     await this.#connection.query("COMMIT");
   }
 
+  async rollback(): Promise<void> {
+    await this.#connection.query("ROLLBACK");
+  }
+
   close(): Promise<void> {
     return this.#connection.end();
   }

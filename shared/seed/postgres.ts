@@ -119,6 +119,10 @@ class PostgresWriter implements SeedWriter {
     await this.#query("COMMIT");
   }
 
+  async rollback(): Promise<void> {
+    await this.#query("ROLLBACK");
+  }
+
   close(): Promise<void> {
     return this.#client.end();
   }

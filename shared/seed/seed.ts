@@ -110,20 +110,37 @@ class Seeding {
     if (wait_ms > 0) await pause(wait_ms, this.context.signal);
   }
 
-  /** Inserts come first, so that rows may be changed again in the transaction that made them. */
+  /** Another one where two connections waited for each other's locks and the server gave up this one. */
   async #transaction(writer: SeedWriter, counts: Counts): Promise<void> {
+    for (let attempt = 1;; attempt++) {
+      const held: number[] = [];
+      try {
+        return await this.#attempt(writer, counts, held);
+      } catch (error) {
+        if (!isDeadlock(error) || attempt === MOST_ATTEMPTS) throw error;
+        await writer.rollback();
+        this.#pool.add(held);
+      }
+    }
+  }
+
+  /**
+   * Inserts come first, so that rows may be changed again in the transaction that made them. `held`
+   * gets the ids that it takes from the pool.
+   */
+  async #attempt(writer: SeedWriter, counts: Counts, held: number[]): Promise<void> {
     const own = new IdPool(this.plan.ids_limit);
     await writer.begin();
     if (counts.inserts > 0) {
       const rows = Array.from({ length: counts.inserts }, () => listRow(this.#random));
       own.add(await writer.insert(rows));
     }
-    await this.#inStatements(counts.updates, own, async (ids) => {
+    await this.#inStatements(counts.updates, { own, held }, async (ids) => {
       const changed = await writer.update(ids.map((id) => listUpdate(this.#random, id)));
       own.add(ids);
       return changed;
     });
-    await this.#inStatements(counts.deletes, own, (ids) => writer.delete(ids));
+    await this.#inStatements(counts.deletes, { own, held }, (ids) => writer.delete(ids));
     await writer.commit();
 
     this.#pool.add(own.drain());
@@ -136,11 +153,11 @@ class Seeding {
   /** Changes `count` rows; in several statements only where there are fewer rows than that. */
   async #inStatements(
     count: number,
-    own: IdPool,
+    from: IdSources,
     statement: (ids: number[]) => Promise<number>,
   ): Promise<void> {
     while (count > 0) {
-      const ids = await this.#take(count, own);
+      const ids = await this.#take(count, from);
       const changed = await statement(ids);
       if (changed !== ids.length) {
         throw new RetryableError(
@@ -156,12 +173,14 @@ class Seeding {
    * Different ids over the whole table: those of this transaction and those that none holds. In
    * ascending order, in which the server finds them fastest.
    */
-  async #take(count: number, own: IdPool): Promise<number[]> {
+  async #take(count: number, { own, held }: IdSources): Promise<number[]> {
     while (own.size + this.#pool.size === 0) await this.#otherTransaction();
     const wanted = Math.min(count, own.size + this.#pool.size);
     const share = Math.round(wanted * own.size / (own.size + this.#pool.size));
     const ids = own.take(Math.max(share, wanted - this.#pool.size), this.#random);
-    return ids.concat(this.#pool.take(wanted - ids.length, this.#random)).sort((a, b) => a - b);
+    const others = this.#pool.take(wanted - ids.length, this.#random);
+    for (const id of others) held.push(id);
+    return ids.concat(others).sort((a, b) => a - b);
   }
 
   /** Whoever waits here holds no id, so that the holders can always finish. */
@@ -173,6 +192,23 @@ class Seeding {
     }
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
+}
+
+/** Where a transaction takes ids from. */
+interface IdSources {
+  /** Its own. */
+  readonly own: IdPool;
+  /** Gets those that come from the pool of all. */
+  readonly held: number[];
+}
+
+/** Far more than connections that seed one table meet in a row. */
+const MOST_ATTEMPTS = 10;
+
+/** Whether the server has rolled a transaction back so that another could go on. */
+function isDeadlock(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === "ER_LOCK_DEADLOCK" || code === "40P01";
 }
 
 /** Rows of a transaction: with a rate, a hundredth of a second's worth keeps the flow even. */

@@ -15,5 +15,7 @@ export interface SeedWriter {
   /** Ids differ from each other; answers how many rows are gone. */
   delete(ids: readonly number[]): Promise<number>;
   commit(): Promise<void>;
+  /** Ends a transaction as if it had never begun. */
+  rollback(): Promise<void>;
   close(): Promise<void>;
 }
