@@ -106,6 +106,12 @@ export interface InBatch extends TopicPartition {
   readonly end_offset: number;
 }
 
+/** What a partition holds: from offset `first` to the one before `end`. */
+export interface OffsetRange {
+  readonly first: number;
+  readonly end: number;
+}
+
 /** What a consumer tells its owner; the calls for one partition never overlap. */
 export interface ConsumerHandlers {
   /**
@@ -192,7 +198,7 @@ export interface Admin {
    */
   rights(resource: Resource, name: string): Promise<ReadonlySet<Operation> | undefined>;
   /** Per partition (by index) the first offset that can be read and the end offset (high watermark). */
-  offsets(topic: string): Promise<{ readonly first: number; readonly end: number }[]>;
+  offsets(topic: string): Promise<OffsetRange[]>;
   /** Offsets committed by a group, per partition; undefined where it has none. */
   committed(group_id: string, topic: string): Promise<(number | undefined)[]>;
   delete_groups(group_ids: readonly string[]): Promise<void>;

@@ -210,7 +210,7 @@ export class CaptureSession {
     this.#refuseOtherRouting(known);
     const isAnew = this.#totals.lost !== undefined || known?.reset === true;
     const generation = isAnew || known === undefined
-      ? nextGeneration(await lastGeneration(admin, this.#identity), now())
+      ? nextGeneration(known?.generation ?? await lastGeneration(admin, this.#identity), now())
       : known.generation;
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);

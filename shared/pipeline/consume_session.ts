@@ -5,6 +5,7 @@ import {
   type Consumer,
   type InBatch,
   type KafkaClient,
+  type OffsetRange,
   partitionId,
   type TopicPartition,
 } from "../kafka/port.ts";
@@ -276,7 +277,7 @@ export class ConsumeSession {
   }
 
   /** What the partition holds. A broker learns of added partitions later than the group may deal them. */
-  async #range(at: TopicPartition): Promise<{ readonly first: number; readonly end: number }> {
+  async #range(at: TopicPartition): Promise<OffsetRange> {
     const range = (await this.#admin.offsets(at.topic))[at.partition];
     if (range !== undefined) return range;
     throw new RetryableError(`${partitionId(at)} is not known to the broker that was asked yet`);

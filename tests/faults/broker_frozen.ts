@@ -8,7 +8,7 @@ export const fault: Fault = {
   holds:
     "Changes flow through the other two while it is frozen; what it still held is not doubled, and nobody believes what it still takes for the end of its partitions.",
   async strike(run) {
-    const name = BROKERS[0]!;
+    const [name] = BROKERS;
     await run.servers.freeze(name);
     const thaw_at = performance.now() + run.options.freeze_ms;
     try {

@@ -9,6 +9,7 @@ import {
   type Admin,
   type InBatch,
   type NewTopic,
+  type OffsetRange,
   type Operation,
   partitionId,
   type Resource,
@@ -172,7 +173,7 @@ export class KafkajsAdmin implements Admin {
     });
   }
 
-  async offsets(topic: string): Promise<{ readonly first: number; readonly end: number }[]> {
+  async offsets(topic: string): Promise<OffsetRange[]> {
     return await this.#retrying(`Asking for the offsets of ${topic}`, async () => {
       const found = (await this.#requests.topics()).find(({ name }) => name === topic);
       const { leaders } = leaderful(found, topic);

@@ -15,6 +15,7 @@ import {
   type Admin,
   type InBatch,
   type NewTopic,
+  type OffsetRange,
   type Operation,
   partitionId,
   type Resource,
@@ -25,7 +26,7 @@ import { DeniedError } from "../faults.ts";
 import { operationsOf } from "../operations.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, type Retry, retrying } from "../retry.ts";
-import { check, type Cluster, errorName, type OffsetRange } from "./cluster.ts";
+import { check, type Cluster, errorName } from "./cluster.ts";
 import { fetchFrom } from "./reader.ts";
 
 /** The admin of the `platformatic` client; owns its cluster. */
@@ -195,11 +196,10 @@ export class PlatformaticAdmin implements Admin {
   async #readOnce(at: TopicPartition, offset: number): Promise<Fetched> {
     const { fetch_bytes, fetch_wait_ms } = this.#cluster.settings;
     const leader = await this.#cluster.leader(at);
-    const leader_epoch = await this.#cluster.leaderEpoch(at);
     const [fetched] = await fetchFrom(
       this.#cluster,
       leader,
-      [{ ...at, offset, max_bytes: fetch_bytes, leader_epoch }],
+      [{ ...at, offset, max_bytes: fetch_bytes }],
       { wait_ms: fetch_wait_ms, max_bytes: fetch_bytes },
     );
     const { error_code } = fetched!;

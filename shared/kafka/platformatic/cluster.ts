@@ -15,7 +15,7 @@ import type { TopicIds } from "../agreement.ts";
 import { brokerFault } from "../faults.ts";
 import { contactFault } from "../listener.ts";
 import type { Settings } from "../options.ts";
-import { partitionId, type TopicPartition } from "../port.ts";
+import { type OffsetRange, partitionId, type TopicPartition } from "../port.ts";
 import { BrokerConnection } from "./connection.ts";
 
 /**
@@ -32,12 +32,6 @@ export interface TopicPlace {
   readonly leaders: readonly number[];
   /** Per partition a number that grows with every change of its leader. */
   readonly leader_epochs: readonly number[];
-}
-
-/** What a partition holds: from `first` to the one before `end`. */
-export interface OffsetRange {
-  readonly first: number;
-  readonly end: number;
 }
 
 type Metadata = ReturnType<typeof metadataV12.parseResponse>;
@@ -95,7 +89,7 @@ export class Cluster {
 
   /** How long the fastest answer took, in milliseconds: what no request takes less than. */
   get round_trip_ms(): number {
-    return Number.isFinite(this.#round_trip_ms) ? this.#round_trip_ms : 0;
+    return this.#round_trip_ms; // `open` has asked
   }
 
   /**

@@ -54,6 +54,7 @@ const LARGEST_ANSWER = 1 << 30;
 /** Of the time after which the broker wants another login. */
 const LOGIN_SHARE = 0.8;
 
+/** A connection from its opening to its first failure, its end, or the end of its login. */
 export class BrokerConnection {
   readonly #at: { readonly host: string; readonly port: number };
   readonly #settings: ConnectionSettings;

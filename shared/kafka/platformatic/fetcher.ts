@@ -160,11 +160,8 @@ export class Fetcher {
     const slots = ready.toSorted((a, b) => a.served - b.served);
     const max_bytes = fetchBytes(this.#fetch_bytes, this.#cluster.round_trip_ms);
     try {
-      const epochs = await Promise.all(slots.map(({ at }) => this.#cluster.leaderEpoch(at)));
       const versions = slots.map(({ version }) => version);
-      const wanted = slots.map(({ at, offset }, index) => ({
-        ...{ ...at, offset, max_bytes, leader_epoch: epochs[index]! },
-      }));
+      const wanted = slots.map(({ at, offset }) => ({ ...at, offset, max_bytes }));
       slots.forEach((slot) => slot.leader = leader);
       const others = [...this.#slots.values()].some((slot) =>
         slot.leader === leader && slot.held !== undefined && !slot.paused
@@ -246,10 +243,8 @@ export class Fetcher {
         what: `find the offsets of ${slot.id}`,
         signal: AbortSignal.any([this.#stop.signal, this.#cluster.signal]),
       }, async () => {
-        this.#cluster.forget(slot.at.topic);
-        const { first, end } = await this.#cluster.range(slot.at);
-        const { id } = await this.#cluster.topic(slot.at.topic);
-        return { first, end, topic_id: id };
+        const range = await this.#cluster.range(slot.at);
+        return { ...range, topic_id: (await this.#cluster.topic(slot.at.topic)).id };
       });
       const asked = slot.held?.from ?? slot.offset;
       const same = topic_id === slot.topic_id;

@@ -27,14 +27,16 @@ const fetchApi = createAPI<
   false,
 );
 
-/** Fetches from one broker what it leads. Throws as `Cluster.call` does, and for a refusal of the whole request. */
+/** Fetches from one broker what it leads, and nothing where another leads by now. Throws as `Cluster.call` does, and for a refusal of the whole request. */
 export async function fetchFrom(
   cluster: Cluster,
   leader: number,
-  wanted: readonly Wanted[],
+  wanted: readonly Omit<Wanted, "leader_epoch">[],
   limits: FetchLimits,
 ): Promise<Fetched[]> {
-  const { error_code, partitions } = await cluster.call("fetch", leader, fetchApi, wanted, limits);
+  const epochs = await Promise.all(wanted.map((at) => cluster.leaderEpoch(at)));
+  const led = wanted.map((one, index) => ({ ...one, leader_epoch: epochs[index]! }));
+  const { error_code, partitions } = await cluster.call("fetch", leader, fetchApi, led, limits);
   check(error_code, `Fetching from broker ${leader}`);
   return partitions;
 }
