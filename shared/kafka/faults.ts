@@ -155,14 +155,13 @@ export function connectionFault(error: unknown, at: string): ConfigError | Retry
   });
 }
 
-/** Codes of sockets and of the libraries for a connection that broke or was silent. */
-const NETWORK_CODES = new Set(["ECONNRESET", "EPIPE", "PLT_KFK_TIMEOUT"]);
+/** Codes of sockets for a connection that broke. */
+const NETWORK_CODES = new Set(["ECONNRESET", "EPIPE"]);
 /** The same in words: kafkajs puts them behind its own of a login that failed. */
 const NETWORK_WORDS = /connection (closed|timeout|error: .*ECONN)|closed connection|timed out/i;
 
-function isLoginFault({ name, code, message }: Cause): boolean {
-  return name.includes("SASL") || code === "PLT_KFK_AUTHENTICATION" ||
-    message.includes("SASL authentication failed");
+function isLoginFault({ name, message }: Cause): boolean {
+  return name.includes("SASL") || message.includes("SASL authentication failed");
 }
 
 /** What is looked at of an error. */

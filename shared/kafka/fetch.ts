@@ -1,21 +1,8 @@
-/**
- * Reading with the fetch request (key 1, version 11), bytes in and out, for both libraries: their
- * own fetches build objects that cost more than the network, and hide control records' offsets.
- * Format: https://kafka.apache.org/protocol#The_Messages_Fetch
- */
-import { Buffer } from "node:buffer";
+/** Fetched records, bytes in and batches out, for both clients. */
 import { BytePool } from "../wire/byte_pool.ts";
 import { readRecordBatches } from "../wire/record_batch.ts";
 import { decompress } from "./codecs.ts";
 import type { InBatch, TopicPartition } from "./port.ts";
-
-/** Number of the request. */
-export const FETCH_KEY = 1;
-/** The last version before compact encoding; brokers from 2.3 to 4.x answer it. */
-export const FETCH_VERSION = 11;
-
-/** Reads past open transactions: all that list-sync writes is outside of them. */
-const READ_UNCOMMITTED = 0;
 
 /** One partition to fetch. */
 export interface Wanted extends TopicPartition {
@@ -51,72 +38,6 @@ const MOST_TIMES = 8;
  */
 export function fetchBytes(fetch_bytes: number, round_trip_ms: number): number {
   return fetch_bytes * Math.min(MOST_TIMES, Math.max(1, Math.round(round_trip_ms / FAR_MS)));
-}
-
-/** The body of the request. */
-export function encodeFetch(wanted: readonly Wanted[], limits: FetchLimits): Buffer {
-  const topics = Map.groupBy(wanted, ({ topic }) => topic);
-  const parts: Buffer[] = [];
-  const head = Buffer.alloc(29);
-  head.writeInt32BE(-1, 0); // replica id: a client
-  head.writeInt32BE(limits.wait_ms, 4);
-  head.writeInt32BE(1, 8); // min bytes
-  head.writeInt32BE(limits.max_bytes, 12);
-  head.writeInt8(READ_UNCOMMITTED, 16);
-  head.writeInt32BE(0, 17); // session id
-  head.writeInt32BE(-1, 21); // session epoch: none
-  head.writeInt32BE(topics.size, 25);
-  parts.push(head);
-  for (const [topic, partitions] of topics) {
-    parts.push(text(topic), int32(partitions.length));
-    for (const { partition, offset, max_bytes, leader_epoch = -1 } of partitions) {
-      const entry = Buffer.alloc(28);
-      entry.writeInt32BE(partition, 0);
-      entry.writeInt32BE(leader_epoch, 4);
-      entry.writeBigInt64BE(BigInt(offset), 8);
-      entry.writeBigInt64BE(-1n, 16); // log start offset: followers only
-      entry.writeInt32BE(max_bytes, 24);
-      parts.push(entry);
-    }
-  }
-  parts.push(int32(0), text("")); // forgotten topics, rack
-  return Buffer.concat(parts);
-}
-
-/** Reads the body of the response; the records stay views into `body`. */
-export function decodeFetch(body: Buffer): { error_code: number; partitions: Fetched[] } {
-  const error_code = body.readInt16BE(4);
-  const partitions: Fetched[] = [];
-  let at = 10; // throttle time, error code, session id
-  const int = () => {
-    at += 4;
-    return body.readInt32BE(at - 4);
-  };
-  const topics = int();
-  for (let i = 0; i < topics; i++) {
-    const length = body.readInt16BE(at);
-    const topic = body.toString("utf8", at + 2, at + 2 + length);
-    at += 2 + length;
-    const count = int();
-    for (let j = 0; j < count; j++) {
-      const partition = int();
-      const partition_error = body.readInt16BE(at);
-      const end_offset = Number(body.readBigInt64BE(at + 2));
-      at += 26; // error code, high watermark, last stable offset, log start offset
-      const aborted = Math.max(0, int());
-      at += aborted * 16 + 4; // aborted transactions, preferred read replica
-      const size = Math.max(0, int());
-      partitions.push({
-        topic,
-        partition,
-        error_code: partition_error,
-        end_offset,
-        bytes: body.subarray(at, at + size),
-      });
-      at += size;
-    }
-  }
-  return { error_code, partitions };
 }
 
 /** Decompressed bytes after which a batch is handed over: some thousand row changes. */
@@ -183,17 +104,4 @@ function below(batch: InBatch, to: number): InBatch {
     records: batch.records.filter(({ offset }) => offset < to),
     next_offset: to,
   };
-}
-
-function int32(value: number): Buffer {
-  const buffer = Buffer.alloc(4);
-  buffer.writeInt32BE(value);
-  return buffer;
-}
-
-function text(value: string): Buffer {
-  const bytes = Buffer.from(value);
-  const length = Buffer.alloc(2);
-  length.writeInt16BE(bytes.length);
-  return Buffer.concat([length, bytes]);
 }

@@ -25,7 +25,7 @@ export const kafkaOptions = z.strictObject({
   client_id: z.string().min(1).default("list-sync")
     .describe("Name under which the brokers log and meter this worker."),
   // Absent: the better one for the direction, measured (see mod.ts).
-  client: z.enum(["kafkajs", "platformatic"]).optional()
+  client: z.enum(["builtin", "kafkajs"]).optional()
     .describe("Client library; without it, the faster one for producing or consuming."),
   tls: tlsOptions,
   sasl: saslOptions.optional().describe("Login to the brokers."),

@@ -510,12 +510,12 @@ for (const client of names) {
   test("a control record at the end of a partition moves the next offset past it", () =>
     withTopic(client, 1, async (admin, topic, kafka) => {
       const at = { topic, partition: 0 };
-      const platformatic = await open("platformatic");
+      const builtin = await open("builtin");
       await withProducer(kafka, async (producer) => {
         await producer.send([{ ...at, records: numbered(2) }]);
       });
       const marker = { partitions: [at], ids: [] };
-      const fencing = await platformatic.producer({
+      const fencing = await builtin.producer({
         transactional_id: fresh("fence"),
         fence: marker,
       });

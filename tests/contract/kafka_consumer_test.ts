@@ -174,7 +174,7 @@ for (const client of names) {
           partition,
           records: Array.from({ length: 20 }, () => record(noise(5_000))),
         }));
-        await send(await open("platformatic"), [...busy, ...large]);
+        await send(await open("builtin"), [...busy, ...large]);
         const witness = await new Witness().open(kafka, [topic], fresh("group"));
         await until("all records", () => witness.values(topic).length === 360);
         await witness.consumer.close();
@@ -228,7 +228,7 @@ for (const client of names) {
       await admin.delete_topics([topic]);
       await create(admin, topic, 3);
       const news = [0, 1, 2].map((partition) => ({ topic, partition, records: [record("new")] }));
-      await send(await open("platformatic"), news);
+      await send(await open("builtin"), news);
       await until("the new records", () => witness.values(topic).length === 3);
       await witness.consumer.close();
       deepEqual(witness.wrong, []);

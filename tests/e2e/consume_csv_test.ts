@@ -33,7 +33,7 @@ function partFiles(folder: string, topic: string): string[] {
     .filter((name) => name.endsWith(".part"));
 }
 
-for (const client of ["kafkajs", "platformatic"]) {
+for (const client of ["kafkajs", "builtin"]) {
   Deno.test(
     `${client}: a batch ends at the ends of its start, drops repetitions and goes on where it stood`,
     withFeed(`batch-${client}`, async (feed, folder) => {
@@ -160,7 +160,7 @@ Deno.test(
   }),
 );
 
-for (const client of ["kafkajs", "platformatic"]) {
+for (const client of ["kafkajs", "builtin"]) {
   Deno.test(
     `${client}: a partition that a frozen process holds waits alone, and goes on where its files end`,
     withFeed(`held-${client}`, async (feed, folder) => {

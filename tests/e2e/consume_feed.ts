@@ -109,7 +109,7 @@ export class Feed {
 
   /** Ends every partition with the markers that a restarted capture leaves: nobody delivers those. */
   async fence(): Promise<void> {
-    const kafka = await openKafka({ ...connection(), client: "platformatic" }, "produce", silent);
+    const kafka = await openKafka({ ...connection(), client: "builtin" }, "produce", silent);
     const partitions = Array.from({ length: this.#partitions }, (_, partition) => ({
       topic: this.topic,
       partition,

@@ -106,7 +106,7 @@ async function consumed(feed: Feed, worker: WorkerProcess): Promise<void> {
   });
 }
 
-for (const client of ["kafkajs", "platformatic"]) {
+for (const client of ["kafkajs", "builtin"]) {
   Deno.test(
     `${client}: poison in the middle of a stream becomes dead letters, and is replayed after the fix`,
     () =>

@@ -250,8 +250,8 @@ const BOTH = ["pg", "mysql"] as const;
 // The work -------------------------------------------------------------------------------------------
 
 Deno.test("all workers do their work on secured servers with the least rights, by both Kafka clients", async () => {
-  const clients = { pg: "platformatic", mysql: "kafkajs" };
-  const others = { pg: "kafkajs", mysql: "platformatic" };
+  const clients = { pg: "builtin", mysql: "kafkajs" };
+  const others = { pg: "kafkajs", mysql: "builtin" };
   const captures = BOTH.map((of) => captureJob(of, {}, { client: clients[of] }));
   for (const { changes } of await Promise.all(captures.map(done))) {
     assert.equal(
@@ -567,7 +567,7 @@ function brokerFaults(
 
 Deno.test("brokers: wrong authority, name and login, plain TCP, and TLS to a plain port, are refused with the cure", async () => {
   await refused([
-    ...brokerFaults("capture", "platformatic", (part) => captureJob("pg", {}, part)),
+    ...brokerFaults("capture", "builtin", (part) => captureJob("pg", {}, part)),
     ...brokerFaults("consume", "kafkajs", (part) => consumeJob("pg", part)),
   ]);
 });
@@ -587,7 +587,7 @@ Deno.test("brokers: an expired certificate is refused with its dates", async () 
       },
       {
         what: "expired",
-        job: consumeJob("pg", { ...expired, client: "platformatic" }),
+        job: consumeJob("pg", { ...expired, client: "builtin" }),
         says: EXPIRY,
         cure,
       },
@@ -610,7 +610,7 @@ Deno.test("brokers: a missing ACL is refused with the command that gives it", as
   const elsewhere = `other_${RUN}`; // the stack's ACLs are for names that begin otherwise
   const topic = `${elsewhere}.public.${RUN}`;
   await refused([
-    ...["platformatic", "kafkajs"].map((client): Fault => ({
+    ...["builtin", "kafkajs"].map((client): Fault => ({
       what: `no right to write, ${client}`,
       job: {
         ...captureJob("pg", { publication: `list_sync_${RUN}_pg` }, { client }),
@@ -622,7 +622,7 @@ Deno.test("brokers: a missing ACL is refused with the command that gives it", as
         `User:capture --operation Create .*--operation Write .*--topic ${elsewhere}`,
       ),
     })),
-    ...["platformatic", "kafkajs"].map((client): Fault => ({
+    ...["builtin", "kafkajs"].map((client): Fault => ({
       what: `no right to read, ${client}`,
       job: { ...consumeJob("pg", { client }), topics: [topic] },
       says: /consume has no right to it/,
@@ -719,7 +719,7 @@ Deno.test("dead letters are set aside, read and replayed with just the rights th
   const topic = `${RUN}_poison`;
   await using poison = await poisonedTopic(topic);
   const consumer = (group_id: string, more: object = {}): Job => ({
-    ...consumeJob("pg", { client: "platformatic" }),
+    ...consumeJob("pg", { client: "builtin" }),
     ...{ name: topic, group_id, topics: [topic], on_error: "dead_letter" },
     sink: { output: `${FOLDER}/${group_id}` },
     ...more,

@@ -39,8 +39,7 @@ const SPEC: CommandSpec = {
     client: {
       type: "string",
       value: "NAME",
-      help:
-        "Kafka client of the workers: kafkajs or platformatic; without it the better one for each.",
+      help: "Kafka client of the workers: builtin or kafkajs; without it the better one for each.",
     },
     seed: { type: "number", value: "N", help: "Repeats random choices.", default: 1 },
     json: { type: "boolean", help: "Print one JSON object on stdout." },

@@ -16,6 +16,7 @@ import {
   type TopicInfo,
   type TopicPartition,
 } from "../port.ts";
+import { errorName } from "../error_names.ts";
 import { operationsOf } from "../operations.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, retrying } from "../retry.ts";
@@ -24,22 +25,7 @@ import { Requests, type TopicMetadata } from "./requests.ts";
 
 /** kafkajs's number of the resource kind. */
 const TOPIC = 2;
-const OFFSET_OUT_OF_RANGE = 1;
-const UNKNOWN_TOPIC_OR_PARTITION = 3;
-/** TOPIC_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED. */
-const REFUSED = new Set([29, 30]);
-/** Leaders' errors that tell of an election: the leader is looked up again. */
-const MOVED: Readonly<Record<number, string>> = {
-  3: "UNKNOWN_TOPIC_OR_PARTITION",
-  5: "LEADER_NOT_AVAILABLE",
-  6: "NOT_LEADER_OR_FOLLOWER",
-  9: "REPLICA_NOT_AVAILABLE",
-  56: "KAFKA_STORAGE_ERROR",
-  74: "FENCED_LEADER_EPOCH",
-  75: "UNKNOWN_LEADER_EPOCH",
-  78: "OFFSET_NOT_AVAILABLE",
-};
-
+const REFUSED = new Set(["TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"]);
 /** The admin of the `kafkajs` client. */
 export class KafkajsAdmin implements Admin {
   readonly #admin: LibraryAdmin;
@@ -142,9 +128,10 @@ export class KafkajsAdmin implements Admin {
         const { error_code, operations } = resource === "topic"
           ? await this.#requests.topicOperations(name)
           : await this.#requests.groupOperations(name);
-        if (error_code === UNKNOWN_TOPIC_OR_PARTITION) return undefined;
-        if (REFUSED.has(error_code)) return new Set<Operation>();
-        if (error_code !== 0) throw brokerFault(MOVED[error_code] ?? `error ${error_code}`, what);
+        const refusal = errorName(error_code);
+        if (refusal === "UNKNOWN_TOPIC_OR_PARTITION") return undefined;
+        if (REFUSED.has(refusal)) return new Set<Operation>();
+        if (error_code !== 0) throw brokerFault(refusal, what);
         return operationsOf(operations);
       } catch (error) {
         // The search for a group's coordinator is refused by the library's own error.
@@ -232,7 +219,7 @@ export class KafkajsAdmin implements Admin {
       for (const { partition, error_code, offset } of answers) {
         if (error_code !== 0) {
           const what = `Asking for the ${which} offset of ${partitionId({ topic, partition })}`;
-          throw brokerFault(MOVED[error_code] ?? `error ${error_code}`, what);
+          throw brokerFault(errorName(error_code), what);
         }
         offsets[partition] = offset;
       }
@@ -248,14 +235,14 @@ export class KafkajsAdmin implements Admin {
     try {
       const [fetched] = await this.#requests.fetch(leader, wanted, limits);
       const { error_code } = fetched!;
-      if (error_code === OFFSET_OUT_OF_RANGE) {
+      if (errorName(error_code) === "OFFSET_OUT_OF_RANGE") {
         const range = (await this.offsets(at.topic))[at.partition]!;
         throw new HistoryLostError(
           `Offset ${offset} of ${partitionId(at)} is gone: it holds ${range.first} to ${range.end}`,
         );
       }
       if (error_code !== 0) {
-        throw brokerFault(MOVED[error_code] ?? `error ${error_code}`, `Reading ${partitionId(at)}`);
+        throw brokerFault(errorName(error_code), `Reading ${partitionId(at)}`);
       }
       return fetched!;
     } catch (error) {

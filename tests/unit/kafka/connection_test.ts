@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import "../../../shared/kafka/platformatic/lazy_schemas.ts";
-import { type Connection, createAPI, type Reader, Writer } from "@platformatic/kafka";
 import {
   BrokerConnection,
   type ConnectionSettings,
-} from "../../../shared/kafka/platformatic/connection.ts";
+} from "../../../shared/kafka/builtin/connection.ts";
+import type { Request } from "../../../shared/kafka/requests.ts";
+import { MalformedMessageError } from "../../../shared/wire/kafka_message.ts";
 import { until } from "../../until.ts";
 
 const SETTINGS: ConnectionSettings = {
@@ -18,15 +18,11 @@ const SETTINGS: ConnectionSettings = {
 };
 
 /** A request whose body is a text, answered by a text. */
-const echoApi = createAPI<[text: string], string>(
-  7,
-  3,
-  (text: string) => Writer.create().append(Buffer.from(text)),
-  (_correlation: number, _key: number, _version: number, reader: Reader) =>
-    reader.buffer.slice(reader.position).toString(),
-  true,
-  false,
-);
+const echoRequest: Request<string, string> = {
+  ...{ name: "Echo", key: 7, version: 3, flexible: true },
+  encode: (text) => [Buffer.from(text)],
+  decode: (body) => body.toString(),
+};
 
 /** A request as it came: its header (version 2) and its body. */
 interface Came {
@@ -82,16 +78,22 @@ class Peer implements AsyncDisposable {
   }
 }
 
-const echo = (connection: BrokerConnection, text: string) =>
-  echoApi.async(connection as unknown as Connection, text);
+const echo = (connection: BrokerConnection, text: string) => connection.ask(echoRequest, text);
 
 /** An answer as it goes over the wire. */
-function answerOf(correlation: number, body: Uint8Array): Buffer {
+function answerOf(correlation: number, body: Uint8Array, tagged: Uint8Array = NONE): Buffer {
   const head = Buffer.alloc(8);
-  head.writeInt32BE(4 + body.length, 0);
+  head.writeInt32BE(4 + tagged.length + body.length, 0);
   head.writeInt32BE(correlation, 4);
-  return Buffer.concat([head, body]);
+  return Buffer.concat([head, tagged, body]);
 }
+
+/** No tagged fields. */
+const NONE = new Uint8Array(1);
+/** A tagged field of two bytes, which nobody here knows. */
+const ONE = new Uint8Array([1, 5, 2, 0xff, 0xff]);
+/** The head of an answer to a request that is not flexible. */
+const PLAIN = new Uint8Array();
 
 /** The text behind the tagged fields. */
 const textOf = ({ body }: Came) => body.subarray(1);
@@ -107,6 +109,27 @@ Deno.test("a request has its header and whole body, large pieces too, and the an
   const { key, version, client_id, body } = peer.came[0]!;
   assert.deepEqual({ key, version, client_id }, { key: 7, version: 3, client_id: "tester" });
   assert.equal(body[0], 0, "no tagged fields");
+  connection.destroy();
+});
+
+Deno.test("tagged fields in the head of an answer are passed over", async () => {
+  await using peer = new Peer((came, socket) =>
+    socket.write(answerOf(came.correlation, textOf(came), ONE))
+  );
+  const connection = await peer.connect();
+  await connection.ready;
+  assert.equal(await echo(connection, "text"), "text");
+  connection.destroy();
+});
+
+Deno.test("an answer that cannot be read fails who asked, and no other", async () => {
+  await using peer = new Peer((came, socket) =>
+    socket.write(answerOf(came.correlation, textOf(came), new Uint8Array([1, 5, 0x7f])))
+  );
+  const connection = await peer.connect();
+  await connection.ready;
+  await assert.rejects(echo(connection, "a"), MalformedMessageError);
+  await assert.rejects(echo(connection, "b"), MalformedMessageError);
   connection.destroy();
 });
 
@@ -174,12 +197,13 @@ Deno.test("a login that ends soon: what was asked is answered, then the connecti
     if (key === 7) {
       setTimeout(() => socket.write(answerOf(correlation, body.subarray(1))), 300);
     } else if (key === SASL_HANDSHAKE) {
-      socket.write(answerOf(correlation, Buffer.from("\0\0\0\0\0\x01\0\x05PLAIN", "latin1")));
+      const told = Buffer.from("\0\0\0\0\0\x01\0\x05PLAIN", "latin1");
+      socket.write(answerOf(correlation, told, PLAIN));
     } else {
       const told = Buffer.alloc(2 + 2 + 4 + 8);
       told.writeInt16BE(-1, 2); // no message
       told.writeBigInt64BE(LIFETIME_MS, 8); // behind no bytes
-      socket.write(answerOf(correlation, told));
+      socket.write(answerOf(correlation, told, PLAIN));
     }
   });
   let retired = 0;

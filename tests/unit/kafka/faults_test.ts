@@ -1,5 +1,6 @@
 import { equal, ok } from "node:assert/strict";
 import { classify, describe } from "../../../shared/errors.ts";
+import { LoginError } from "../../../shared/kafka/builtin/login.ts";
 import { brokerFault, connectionFault } from "../../../shared/kafka/faults.ts";
 
 const refusals: readonly (readonly [name: string, error: string, verdict: string])[] = [
@@ -43,9 +44,7 @@ Deno.test("a missing net permission names the address and the job's line", () =>
 });
 
 Deno.test("a refused login and a wrong certificate are for a person to mend", () => {
-  const login = Object.assign(new Error("SASL authentication failed."), {
-    code: "PLT_KFK_AUTHENTICATION",
-  });
+  const login = new LoginError("Authentication failed: Invalid username or password");
   ok(/kafka\.sasl/.test(describe(connectionFault(failed(login), "b:1"))));
   const tls = Object.assign(new Error("self-signed certificate"), {
     code: "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -55,10 +54,7 @@ Deno.test("a refused login and a wrong certificate are for a person to mend", ()
 });
 
 Deno.test("a connection that breaks while it logs in or agrees on TLS is passing: the broker may be stopping", () => {
-  const login = Object.assign(new Error("SASL authentication failed."), {
-    code: "PLT_KFK_AUTHENTICATION",
-    cause: new Error("Connection closed"),
-  });
+  const login = new LoginError("no answer", { cause: new Error("Connection closed") });
   const tls = new Error("TLS handshake failed. Please verify the broker supports TLS.", {
     cause: Object.assign(new Error("socket disconnected before"), { code: "ECONNRESET" }),
   });

@@ -1,38 +1,40 @@
 /** A member of a group, on brokers whose answers come when the test says so. */
 import assert from "node:assert/strict";
-import {
-  encodeConsumerProtocolSubscription,
-  joinGroupV7,
-  offsetCommitV8,
-  syncGroupV5,
-} from "@platformatic/kafka";
 import { RetryableError } from "../../../shared/errors.ts";
-import type { Cluster } from "../../../shared/kafka/platformatic/cluster.ts";
-import { Membership } from "../../../shared/kafka/platformatic/membership.ts";
+import type { Cluster } from "../../../shared/kafka/builtin/cluster.ts";
+import { Membership } from "../../../shared/kafka/builtin/membership.ts";
+import {
+  assignment,
+  joinGroup,
+  offsetCommit,
+  subscription,
+  syncGroup,
+} from "../../../shared/kafka/requests.ts";
 
 const UNKNOWN_MEMBER_ID = 25;
-const NO_PARTITIONS = new Uint8Array([0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+const NO_PARTITIONS = assignment.encode({ version: 0, topics: [], user_data: null });
 
 /** Brokers that know one topic with three partitions, and tell of it when they are let. */
 function brokers() {
   let told = Promise.withResolvers<void>();
   told.resolve();
-  const metadata = encodeConsumerProtocolSubscription({ version: 0, topics: ["orders"] });
+  const metadata = subscription.encode({ version: 0, topics: ["orders"], user_data: null });
   const answers = new Map<unknown, unknown>([
-    [joinGroupV7.api, {
-      errorCode: 0,
-      generationId: 1,
+    [joinGroup, {
+      error_code: 0,
+      generation_id: 1,
       leader: "me",
-      memberId: "me",
-      members: [{ memberId: "me", metadata }],
+      member_id: "me",
+      members: [{ member_id: "me", metadata }],
     }],
-    [syncGroupV5.api, { errorCode: 0, assignment: Buffer.from(NO_PARTITIONS) }],
-    [offsetCommitV8.api, { topics: [{ partitions: [{ errorCode: UNKNOWN_MEMBER_ID }] }] }],
+    [syncGroup, { error_code: 0, assignment: NO_PARTITIONS }],
+    [offsetCommit, { topics: [{ partitions: [{ error_code: UNKNOWN_MEMBER_ID }] }] }],
   ]);
   const cluster = {
     settings: { rebalance_timeout_ms: 60_000 },
     coordinator: () => Promise.resolve(1),
-    call: (_lane: unknown, _broker: number, api: unknown) => Promise.resolve(answers.get(api)),
+    call: (_lane: unknown, _broker: number, request: unknown) =>
+      Promise.resolve(answers.get(request)),
     refresh: async () => {
       await told.promise;
       return { topics: [{ name: "orders", partitions: [0, 1, 2] }] };

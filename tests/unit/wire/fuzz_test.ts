@@ -32,6 +32,7 @@ import {
   readTableId,
   readTableMap,
 } from "../../../shared/wire/binlog_table_map.ts";
+import * as requests from "../../../shared/kafka/requests.ts";
 import { CsvError, CsvReader } from "../../../shared/wire/csv.ts";
 import { GtidSet } from "../../../shared/wire/gtid_set.ts";
 import { GtidPosition } from "../../../shared/wire/mariadb_gtid.ts";
@@ -48,6 +49,7 @@ import { parseLsn } from "../../../shared/wire/postgres_lsn.ts";
 import { WireReader } from "../../../shared/wire/postgres_reader.ts";
 import { conversionOf, OID } from "../../../shared/wire/postgres_value.ts";
 import { MalformedBatchError, readRecordBatches } from "../../../shared/wire/record_batch.ts";
+import { MalformedMessageError } from "../../../shared/wire/kafka_message.ts";
 import { Wal2jsonDecoder } from "../../../shared/wire/wal2json.ts";
 
 import { byte, bytes, survives } from "../fuzzing.ts";
@@ -272,6 +274,13 @@ Deno.test("Kafka record batches survive any bytes behind any header", () => {
     return readRecordBatches(whole, 0, (_, payload) => payload);
   }, MalformedBatchError);
 });
+
+for (const [name, request] of Object.entries(requests)) {
+  if (typeof request !== "object" || !("decode" in request)) continue;
+  Deno.test(`Kafka's answers to ${name} survive any bytes`, () => {
+    survives(bytes, (body) => request.decode(Buffer.from(body)), MalformedMessageError);
+  });
+}
 
 Deno.test("CSV survives any text in any pieces", () => {
   const text = fc.string({ unit: fc.constantFrom(...'a,"\r\n '), maxLength: 60 });

@@ -1,14 +1,4 @@
 /** Topics, offsets and groups, and reading without a group. */
-import {
-  ConfigResourceTypes,
-  createTopicsV7,
-  deleteGroupsV2,
-  deleteTopicsV6,
-  describeConfigsV4,
-  describeGroupsV5,
-  metadataV12,
-  offsetFetchV8,
-} from "@platformatic/kafka";
 import { ConfigError, HistoryLostError } from "../../errors.ts";
 import { batchesOf, type Fetched } from "../fetch.ts";
 import {
@@ -26,11 +16,26 @@ import { DeniedError } from "../faults.ts";
 import { operationsOf } from "../operations.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, type Retry, retrying } from "../retry.ts";
-import { check, type Cluster, errorName } from "./cluster.ts";
+import { check, type Cluster } from "./cluster.ts";
+import { errorName } from "../error_names.ts";
 import { fetchFrom } from "./reader.ts";
+import {
+  aboutTopics,
+  createTopics,
+  deleteGroups,
+  deleteTopics,
+  describeConfigs,
+  describeGroups,
+  metadata,
+  NO_UUID,
+  offsetFetch,
+} from "../requests.ts";
 
-/** The admin of the `platformatic` client; owns its cluster. */
-export class PlatformaticAdmin implements Admin {
+/** The resource type of topics in a question about configurations. */
+const TOPIC = 2;
+
+/** The admin of the `builtin` client; owns its cluster. */
+export class BuiltinAdmin implements Admin {
   readonly #cluster: Cluster;
 
   constructor(cluster: Cluster) {
@@ -46,28 +51,25 @@ export class PlatformaticAdmin implements Admin {
 
   async topics(match: (name: string) => boolean): Promise<TopicInfo[]> {
     return await this.#retrying("list the topics", async () => {
-      const metadata = await this.#cluster.refresh(null);
-      const names = metadata.topics.filter(({ errorCode, name }) =>
-        errorCode === 0 && name != null && match(name)
-      ).map(({ name }) => name!);
+      const { topics } = await this.#cluster.refresh(null);
+      const names = topics.flatMap(({ error_code, name }) =>
+        error_code === 0 && name !== null && match(name) ? [name] : []
+      );
       return await Promise.all(names.map((name) => this.#info(name)));
     });
   }
 
   async topic_config(topic: string): Promise<ReadonlyMap<string, string>> {
     return await this.#retrying(`describe topic ${topic}`, async () => {
-      const { results } = await this.#cluster.call(
-        "main",
-        undefined,
-        describeConfigsV4.api,
-        [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic, configurationKeys: null }],
-        false,
-        false,
-      );
-      const { errorCode, configs } = results[0]!;
-      check(errorCode, `Describing topic ${topic}`);
+      const { results } = await this.#cluster.call("main", undefined, describeConfigs, {
+        resources: [{ resource_type: TOPIC, resource_name: topic, configuration_keys: null }],
+        include_synonyms: false,
+        include_documentation: false,
+      });
+      const { error_code, configs } = results[0]!;
+      check(error_code, `Describing topic ${topic}`);
       return new Map(
-        configs.filter(({ value }) => value != null).map(({ name, value }) => [name, value!]),
+        configs.filter(({ value }) => value !== null).map(({ name, value }) => [name, value!]),
       );
     });
   }
@@ -112,16 +114,13 @@ export class PlatformaticAdmin implements Admin {
       try {
         const node = await this.#cluster.coordinator(kind, name);
         if (kind === "transaction") return new Set<Operation>(["Describe"]);
-        const { groups } = await this.#cluster.call(
-          "main",
-          node,
-          describeGroupsV5.api,
-          [name],
-          true,
-        );
-        const { errorCode, authorizedOperations } = groups[0]!;
-        check(errorCode, `Describing group ${name}`);
-        return operationsOf(authorizedOperations);
+        const { groups } = await this.#cluster.call("main", node, describeGroups, {
+          groups: [name],
+          include_authorized_operations: true,
+        });
+        const { error_code, authorized_operations } = groups[0]!;
+        check(error_code, `Describing group ${name}`);
+        return operationsOf(authorized_operations);
       } catch (error) {
         if (error instanceof DeniedError) return new Set<Operation>();
         throw error;
@@ -132,18 +131,16 @@ export class PlatformaticAdmin implements Admin {
   async delete_topics(names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
     await this.#retrying("delete topics", async () => {
-      const { responses } = await this.#cluster.call(
-        "main",
-        (await this.#cluster.refresh([])).controllerId,
-        deleteTopicsV6.api,
-        names.map((name) => ({ name })),
-        this.#cluster.settings.request_timeout_ms,
-      );
-      for (const { name, errorCode } of responses) {
-        if (name != null) this.#cluster.forget(name);
+      const { controller_id } = await this.#cluster.refresh([]);
+      const { responses } = await this.#cluster.call("main", controller_id, deleteTopics, {
+        topics: names.map((name) => ({ name, topic_id: NO_UUID })),
+        timeout_ms: this.#cluster.settings.request_timeout_ms,
+      });
+      for (const { name, error_code } of responses) {
+        if (name !== null) this.#cluster.forget(name);
         // Gone is what was asked for: an attempt before this one may have done it.
-        if (errorName(errorCode) === "UNKNOWN_TOPIC_OR_PARTITION") continue;
-        check(errorCode, `Deleting topic ${name}`);
+        if (errorName(error_code) === "UNKNOWN_TOPIC_OR_PARTITION") continue;
+        check(error_code, `Deleting topic ${name}`);
       }
     });
     await this.#retrying("wait until deleted topics are gone", async () => {
@@ -168,10 +165,11 @@ export class PlatformaticAdmin implements Admin {
     for (const group_id of group_ids) {
       await this.#retrying(`delete group ${group_id}`, async () => {
         const node = await this.#cluster.coordinator("group", group_id);
-        const { results } = await this.#cluster.call("main", node, deleteGroupsV2.api, [group_id]);
-        const { errorCode } = results[0]!;
-        if (errorName(errorCode) === "GROUP_ID_NOT_FOUND") return;
-        check(errorCode, `Deleting group ${group_id}`);
+        const groups_names = [group_id];
+        const { results } = await this.#cluster.call("main", node, deleteGroups, { groups_names });
+        const { error_code } = results[0]!;
+        if (errorName(error_code) === "GROUP_ID_NOT_FOUND") return;
+        check(error_code, `Deleting group ${group_id}`);
       });
     }
   }
@@ -215,47 +213,40 @@ export class PlatformaticAdmin implements Admin {
   }
 
   async #topicRights(name: string): Promise<ReadonlySet<Operation> | undefined> {
-    const { topics } = await this.#cluster.call(
-      "main",
-      undefined,
-      metadataV12.api,
-      [name],
-      false,
-      true,
-    );
-    const { errorCode, topicAuthorizedOperations } = topics[0]!;
-    if (errorName(errorCode) === "UNKNOWN_TOPIC_OR_PARTITION") return undefined;
-    if (errorName(errorCode) === "TOPIC_AUTHORIZATION_FAILED") return new Set();
-    check(errorCode, `Asking for topic ${name}`);
-    return operationsOf(topicAuthorizedOperations);
+    const { topics } = await this.#cluster.call("main", undefined, metadata, {
+      ...aboutTopics([name]),
+      include_topic_authorized_operations: true,
+    });
+    const { error_code, topic_authorized_operations } = topics[0]!;
+    if (errorName(error_code) === "UNKNOWN_TOPIC_OR_PARTITION") return undefined;
+    if (errorName(error_code) === "TOPIC_AUTHORIZATION_FAILED") return new Set();
+    check(error_code, `Asking for topic ${name}`);
+    return operationsOf(topic_authorized_operations);
   }
 
   async #create(topics: readonly NewTopic[], validate_only = false): Promise<void> {
     const { settings } = this.#cluster;
-    const { controllerId } = await this.#cluster.refresh([]);
-    const response = await this.#cluster.call(
-      "main",
-      controllerId,
-      createTopicsV7.api,
-      topics.map(({ name, partitions, replication_factor, config }) => ({
+    const { controller_id } = await this.#cluster.refresh([]);
+    const answer = await this.#cluster.call("main", controller_id, createTopics, {
+      topics: topics.map(({ name, partitions, replication_factor, config }) => ({
         name,
-        numPartitions: partitions,
-        replicationFactor: replication_factor,
+        num_partitions: partitions,
+        replication_factor,
         assignments: [],
         configs: Object.entries(config).map(([name, value]) => ({ name, value })),
       })),
-      settings.request_timeout_ms,
+      timeout_ms: settings.request_timeout_ms,
       validate_only,
-    );
-    for (const { name, errorCode, errorMessage } of response.topics) {
+    });
+    for (const { name, error_code, error_message } of answer.topics) {
       // Another process, or an attempt before this one, was faster.
-      if (errorName(errorCode) === "TOPIC_ALREADY_EXISTS") continue;
-      if (errorCode !== 0 && errorMessage) {
-        const what = `Creating topic ${name} (${errorMessage})`;
-        if (REFUSED.has(errorName(errorCode))) throw refusedTopic(name, errorMessage);
-        check(errorCode, what);
+      if (errorName(error_code) === "TOPIC_ALREADY_EXISTS") continue;
+      if (error_code !== 0 && error_message) {
+        const what = `Creating topic ${name} (${error_message})`;
+        if (REFUSED.has(errorName(error_code))) throw refusedTopic(name, error_message);
+        check(error_code, what);
       }
-      check(errorCode, `Creating topic ${name}`);
+      check(error_code, `Creating topic ${name}`);
     }
   }
 
@@ -302,23 +293,20 @@ export async function committedOffsets(
   const node = await cluster.coordinator("group", group_id);
   const topics = [...Map.groupBy(partitions, ({ topic }) => topic)].map(([name, all]) => ({
     name,
-    partitionIndexes: all.map(({ partition }) => partition),
+    partition_indexes: all.map(({ partition }) => partition),
   }));
-  const { groups } = await cluster.call(
-    "group",
-    node,
-    offsetFetchV8.api,
-    [{ groupId: group_id, memberId: null, memberEpoch: -1, topics }],
-    true,
-  );
+  const { groups } = await cluster.call("group", node, offsetFetch, {
+    groups: [{ group_id, topics }],
+    require_stable: true,
+  });
   const group = groups[0]!;
-  check(group.errorCode, `Asking for the offsets of group ${group_id}`);
+  check(group.error_code, `Asking for the offsets of group ${group_id}`);
   const found = new Map<string, number>();
   for (const { name, partitions } of group.topics) {
-    for (const { partitionIndex, committedOffset, errorCode } of partitions) {
-      const id = partitionId({ topic: name, partition: partitionIndex });
-      check(errorCode, `Asking for the offset of group ${group_id} in ${id}`);
-      if (committedOffset >= 0n) found.set(id, Number(committedOffset));
+    for (const { partition_index, committed_offset, error_code } of partitions) {
+      const id = partitionId({ topic: name, partition: partition_index });
+      check(error_code, `Asking for the offset of group ${group_id} in ${id}`);
+      if (committed_offset >= 0) found.set(id, committed_offset);
     }
   }
   return partitions.map((at) => found.get(partitionId(at)));

@@ -1,7 +1,6 @@
 /**
- * A consumer in a group, on the library's requests. The library's own consumer joins the next
- * generation while its streams still hold records; here a rebalance waits for the handlers, so that
- * no two members ever own one partition while both are alive.
+ * A consumer in a group. A rebalance waits for the handlers, so that no two members ever own one
+ * partition while both are alive.
  */
 import { classify, RetryableError } from "../../errors.ts";
 import { type Consumer, type ConsumerOptions, partitionId, type TopicPartition } from "../port.ts";
@@ -23,8 +22,8 @@ const LEAVE_MS = 2_000;
 /** Why an ownership ends. */
 type Interruption = "rebalance" | "lost" | "closed";
 
-/** The consumer of the `platformatic` client; owns its cluster. */
-export class PlatformaticConsumer implements Consumer {
+/** The consumer of the `builtin` client; owns its cluster. */
+export class BuiltinConsumer implements Consumer {
   readonly #cluster: Cluster;
   readonly #options: ConsumerOptions;
   readonly #membership: Membership;

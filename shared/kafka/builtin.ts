@@ -1,11 +1,10 @@
-/** The client on `@platformatic/kafka`: its connections and requests, with our own batches and group. */
-import "./platformatic/lazy_schemas.ts"; // before all that imports the library
+/** The client that speaks to brokers itself, in just the requests that list-sync needs. */
 import type { Log } from "../observe/log.ts";
 import { type ClientOptions, type Settings, settings } from "./options.ts";
-import { PlatformaticAdmin } from "./platformatic/admin.ts";
-import { Cluster } from "./platformatic/cluster.ts";
-import { PlatformaticConsumer } from "./platformatic/consumer.ts";
-import { PlatformaticProducer } from "./platformatic/producer.ts";
+import { BuiltinAdmin } from "./builtin/admin.ts";
+import { Cluster } from "./builtin/cluster.ts";
+import { BuiltinConsumer } from "./builtin/consumer.ts";
+import { BuiltinProducer } from "./builtin/producer.ts";
 import type {
   Admin,
   Capabilities,
@@ -17,7 +16,7 @@ import type {
 } from "./port.ts";
 
 /** Opens admins, producers and consumers, each with connections of its own. */
-export class PlatformaticClient implements KafkaClient {
+export class BuiltinClient implements KafkaClient {
   readonly capabilities: Capabilities = { fences: true, fair_fetches: true };
   readonly #settings: Settings;
   readonly #log: Log;
@@ -28,13 +27,13 @@ export class PlatformaticClient implements KafkaClient {
   }
 
   async admin(): Promise<Admin> {
-    return new PlatformaticAdmin(await Cluster.open(this.#settings, this.#log));
+    return new BuiltinAdmin(await Cluster.open(this.#settings, this.#log));
   }
 
   async producer(options: ProducerOptions): Promise<Producer> {
     const cluster = await Cluster.open(this.#settings, this.#log);
     try {
-      return await PlatformaticProducer.open(cluster, options);
+      return await BuiltinProducer.open(cluster, options);
     } catch (error) {
       await cluster.close();
       throw error;
@@ -43,7 +42,7 @@ export class PlatformaticClient implements KafkaClient {
 
   async consumer(options: ConsumerOptions): Promise<Consumer> {
     const cluster = await Cluster.open(this.#settings, this.#log);
-    const consumer = new PlatformaticConsumer(cluster, options);
+    const consumer = new BuiltinConsumer(cluster, options);
     consumer.start();
     return consumer;
   }
@@ -51,5 +50,5 @@ export class PlatformaticClient implements KafkaClient {
 
 /** Opens the client; connections are made by what it opens. */
 export function open(options: ClientOptions, log: Log): KafkaClient {
-  return new PlatformaticClient(options, log);
+  return new BuiltinClient(options, log);
 }

@@ -1,13 +1,5 @@
-/** The brokers as one: connections, metadata and coordinators, on the requests of `@platformatic/kafka`. */
+/** The brokers as one: connections, metadata and coordinators. */
 import { isIP } from "node:net";
-import {
-  type API,
-  type Connection,
-  findCoordinatorV3,
-  listOffsetsV7,
-  metadataV12,
-  protocolErrorsCodesById,
-} from "@platformatic/kafka";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { type TlsSettings, tlsSettings } from "../../jobs/tls.ts";
 import type { Log } from "../../observe/log.ts";
@@ -17,6 +9,20 @@ import { contactFault } from "../listener.ts";
 import type { Settings } from "../options.ts";
 import { type OffsetRange, partitionId, type TopicPartition } from "../port.ts";
 import { BrokerConnection } from "./connection.ts";
+import { errorName } from "../error_names.ts";
+import {
+  aboutTopics,
+  type AnswerTo,
+  CLIENT,
+  END,
+  findCoordinator,
+  FIRST,
+  listOffsets,
+  metadata,
+  NO_UUID,
+  READ_UNCOMMITTED,
+  type Request,
+} from "../requests.ts";
 
 /**
  * Connections are kept apart by use: a broker answers one connection's requests in their order, and
@@ -34,14 +40,7 @@ export interface TopicPlace {
   readonly leader_epochs: readonly number[];
 }
 
-type Metadata = ReturnType<typeof metadataV12.parseResponse>;
-
-const NO_UUID = "00000000-0000-0000-0000-000000000000";
-
-/** Kafka's name of a broker's error code. */
-export function errorName(code: number): string {
-  return (protocolErrorsCodesById as Record<number, string>)[code] ?? `error ${code}`;
-}
+type Metadata = AnswerTo<typeof metadata>;
 
 /** Throws the error that a broker's `code` stands for; 0 is none. */
 export function check(code: number, what: string): void {
@@ -97,35 +96,28 @@ export class Cluster {
    * thrown as ConfigError or RetryableError naming the broker.
    * @param node_id undefined: any broker.
    */
-  async call<Arguments extends unknown[], Response>(
+  async call<Question, Answer>(
     lane: Lane,
     node_id: number | undefined,
-    api: API<Arguments, Response>,
-    ...args: Arguments
-  ): Promise<Response> {
-    if (node_id === undefined) return await this.#callAny(lane, api, args);
+    request: Request<Question, Answer>,
+    question: Question,
+  ): Promise<Answer> {
+    if (node_id === undefined) return await this.#callAny(lane, request, question);
     const address = this.#nodes.get(node_id);
     if (address === undefined) {
       throw new RetryableError(`Broker ${node_id} is not in the cluster's metadata`);
     }
-    return await this.#callAt(lane, address, api, args);
+    return await this.#callAt(lane, address, request, question);
   }
 
   /** Learns brokers and, for the topics named (null: all), leaders and ids. */
   async refresh(topics: readonly string[] | null): Promise<Metadata> {
-    const metadata = await this.call(
-      "main",
-      undefined,
-      metadataV12.api,
-      topics === null ? null : [...topics],
-      false,
-      false,
-    );
-    for (const { nodeId, host, port } of metadata.brokers) {
-      this.#nodes.set(nodeId, `${host}:${port}`);
+    const answer = await this.call("main", undefined, metadata, aboutTopics(topics));
+    for (const { node_id, host, port } of answer.brokers) {
+      this.#nodes.set(node_id, `${host}:${port}`);
     }
-    for (const topic of metadata.topics) this.#place(topic);
-    return metadata;
+    for (const topic of answer.topics) this.#place(topic);
+    return answer;
   }
 
   /**
@@ -135,8 +127,8 @@ export class Cluster {
   async agree(topics: readonly string[]): Promise<void> {
     if (this.#nodes.size === 0) await this.refresh(topics); // a broker that starts may know of none yet
     await most([...this.#nodes.keys()].map(async (node) => {
-      const metadata = await this.call("main", node, metadataV12.api, [...topics], false, false);
-      for (const topic of metadata.topics) this.#place(topic);
+      const answer = await this.call("main", node, metadata, aboutTopics(topics));
+      for (const topic of answer.topics) this.#place(topic);
     }));
   }
 
@@ -144,15 +136,13 @@ export class Cluster {
   async topicIds(topics: readonly string[]): Promise<TopicIds[]> {
     const { brokers } = await this.refresh([]);
     const answers = await Promise.allSettled(
-      brokers.map(({ nodeId }) =>
-        this.call("main", nodeId, metadataV12.api, [...topics], false, false)
-      ),
+      brokers.map(({ node_id }) => this.call("main", node_id, metadata, aboutTopics(topics))),
     );
     return answers.flatMap((answer) => answer.status === "fulfilled" ? [answer.value] : [])
-      .map((metadata) =>
+      .map(({ topics }) =>
         new Map(
-          metadata.topics.flatMap(({ errorCode, name, topicId }) =>
-            errorCode === 0 && name != null ? [[name, topicId]] : []
+          topics.flatMap(({ error_code, name, topic_id }) =>
+            error_code === 0 && name !== null ? [[name, topic_id]] : []
           ),
         )
       );
@@ -206,17 +196,11 @@ export class Cluster {
 
   /** Node id of the broker that coordinates a group or a transactional id. */
   async coordinator(kind: "group" | "transaction", key: string): Promise<number> {
-    const response = await this.call(
-      "main",
-      undefined,
-      findCoordinatorV3.api,
-      kind === "group" ? 0 : 1,
-      [key],
-    );
-    const found = response.coordinators[0]!;
-    check(found.errorCode, `Finding the coordinator of ${kind} ${key}`);
-    this.#nodes.set(found.nodeId, `${found.host}:${found.port}`);
-    return found.nodeId;
+    const key_type = kind === "group" ? 0 : 1;
+    const found = await this.call("main", undefined, findCoordinator, { key, key_type });
+    check(found.error_code, `Finding the coordinator of ${kind} ${key}`);
+    this.#nodes.set(found.node_id, `${found.host}:${found.port}`);
+    return found.node_id;
   }
 
   /** What each partition of a topic holds, as most brokers know their leaders. */
@@ -242,22 +226,24 @@ export class Cluster {
 
   /** First or end offset of partitions, from their leaders, in the order asked. */
   async offsets(all: readonly TopicPartition[], which: "first" | "end"): Promise<number[]> {
-    const timestamp = which === "first" ? -2n : -1n;
+    const timestamp = which === "first" ? FIRST : END;
     const found = new Map<string, number>();
     const ask = async (leader: number, group: readonly TopicPartition[]) => {
       const epochs = await Promise.all(group.map((at) => this.leaderEpoch(at)));
       const entries = group.map(({ topic, partition }, index) => ({
-        ...{ topic, partitionIndex: partition, currentLeaderEpoch: epochs[index]!, timestamp },
+        ...{ topic, partition_index: partition, current_leader_epoch: epochs[index]!, timestamp },
       }));
       const topics = [...Map.groupBy(entries, ({ topic }) => topic)]
         .map(([name, partitions]) => ({ name, partitions }));
-      const response = await this.call("main", leader, listOffsetsV7.api, -1, 0, topics);
-      for (const { name, partitions } of response.topics) {
-        for (const { partitionIndex, errorCode, offset } of partitions) {
-          if (errorCode !== 0) this.forget(name);
-          const at = { topic: name, partition: partitionIndex };
-          check(errorCode, `Asking for the ${which} offset of ${partitionId(at)}`);
-          found.set(partitionId(at), Number(offset));
+      const answer = await this.call("main", leader, listOffsets, {
+        ...{ replica_id: CLIENT, isolation_level: READ_UNCOMMITTED, topics },
+      });
+      for (const { name, partitions } of answer.topics) {
+        for (const { partition_index, error_code, offset } of partitions) {
+          if (error_code !== 0) this.forget(name);
+          const at = { topic: name, partition: partition_index };
+          check(error_code, `Asking for the ${which} offset of ${partitionId(at)}`);
+          found.set(partitionId(at), offset);
         }
       }
     };
@@ -272,34 +258,34 @@ export class Cluster {
   }
 
   #place(topic: Metadata["topics"][number]): void {
-    const { name, errorCode, topicId } = topic;
-    if (name == null) return;
+    const { name, error_code, topic_id } = topic;
+    if (name === null) return;
     this.#doubted.delete(name);
-    if (errorCode !== 0) {
+    if (error_code !== 0) {
       this.#topics.delete(name);
-      this.#refusals.set(name, errorName(errorCode));
+      this.#refusals.set(name, errorName(error_code));
       return;
     }
-    const id = topicId === NO_UUID ? "" : topicId;
+    const id = topic_id === NO_UUID ? "" : topic_id;
     const known = this.#topics.get(name);
     const before = id !== "" && known?.id === id ? known : undefined;
     // Who does not know of a new leader may not know of added partitions either.
     const leaders = [...before?.leaders ?? []];
     const leader_epochs = [...before?.leader_epochs ?? []];
-    for (const { partitionIndex: at, leaderId, leaderEpoch } of topic.partitions) {
-      const isOld = leaderEpoch < (before?.leader_epochs[at] ?? -1);
-      leaders[at] = isOld ? before!.leaders[at]! : leaderId;
-      leader_epochs[at] = isOld ? before!.leader_epochs[at]! : leaderEpoch;
+    for (const { partition_index: at, leader_id, leader_epoch } of topic.partitions) {
+      const isOld = leader_epoch < (before?.leader_epochs[at] ?? -1);
+      leaders[at] = isOld ? before!.leaders[at]! : leader_id;
+      leader_epochs[at] = isOld ? before!.leader_epochs[at]! : leader_epoch;
     }
-    const replication_factor = topic.partitions[0]?.replicaNodes.length ?? 0;
+    const replication_factor = topic.partitions[0]?.replica_nodes.length ?? 0;
     this.#topics.set(name, { id, replication_factor, leaders, leader_epochs });
   }
 
-  async #callAny<Arguments extends unknown[], Response>(
+  async #callAny<Question, Answer>(
     lane: Lane,
-    api: API<Arguments, Response>,
-    args: Arguments,
-  ): Promise<Response> {
+    request: Request<Question, Answer>,
+    question: Question,
+  ): Promise<Answer> {
     // The one that answered last comes first: a frozen broker costs a timeout at every question.
     const addresses = new Set([
       ...this.#nodes.values(),
@@ -308,9 +294,9 @@ export class Cluster {
     const faults: Error[] = [];
     for (const address of addresses) {
       try {
-        const response = await this.#callAt(lane, address, api, args);
+        const answer = await this.#callAt(lane, address, request, question);
         this.#answered = address;
-        return response;
+        return answer;
       } catch (error) {
         this.signal.throwIfAborted();
         if (error instanceof ConfigError) throw error;
@@ -324,27 +310,24 @@ export class Cluster {
     );
   }
 
-  async #callAt<Arguments extends unknown[], Response>(
+  async #callAt<Question, Answer>(
     lane: Lane,
     address: string,
-    api: API<Arguments, Response>,
-    args: Arguments,
-  ): Promise<Response> {
+    request: Request<Question, Answer>,
+    question: Question,
+  ): Promise<Answer> {
     this.signal.throwIfAborted();
     const key = `${lane} ${address}`;
     const link = this.#links.get(key) ?? this.#connect(lane, key, address);
     try {
       await link.ready;
       const asked = performance.now();
-      const response = await api.async(link as unknown as Connection, ...args);
+      const answer = await link.ask(request, question);
       if (lane === "main") {
         this.#round_trip_ms = Math.min(this.#round_trip_ms, performance.now() - asked);
       }
-      return response;
+      return answer;
     } catch (error) {
-      // Refusals are thrown by the library with the whole response: callers look at its codes.
-      const { response } = error as { response?: Response };
-      if (response !== undefined) return response;
       link.destroy();
       this.signal.throwIfAborted();
       throw await contactFault(error, address, this.settings, this.#answered === undefined);

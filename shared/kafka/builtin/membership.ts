@@ -1,21 +1,21 @@
 /** One member of a consumer group, on the classic protocol: join, sync, heartbeat, commit, leave. */
-import {
-  type API,
-  decodeConsumerProtocolAssignment,
-  decodeConsumerProtocolSubscription,
-  encodeConsumerProtocolAssignment,
-  encodeConsumerProtocolSubscription,
-  heartbeatV4,
-  joinGroupV7,
-  leaveGroupV5,
-  offsetCommitV8,
-  syncGroupV5,
-} from "@platformatic/kafka";
 import { RetryableError } from "../../errors.ts";
 import { ASSIGNMENT_PROTOCOL, byTopic, dealPartitions } from "../assignment.ts";
 import type { TopicPartition } from "../port.ts";
 import { closedError } from "../retry.ts";
-import { check, type Cluster, errorName, type Lane } from "./cluster.ts";
+import { check, type Cluster, type Lane } from "./cluster.ts";
+import { errorName } from "../error_names.ts";
+import {
+  type AnswerTo,
+  assignment,
+  heartbeat,
+  joinGroup,
+  leaveGroup,
+  offsetCommit,
+  type Request,
+  subscription,
+  syncGroup,
+} from "../requests.ts";
 
 /** What the coordinator says to a heartbeat. */
 export type Pulse = "ok" | "rebalance" | "lost";
@@ -30,7 +30,10 @@ export interface MembershipOptions {
   readonly session_timeout_ms: number;
 }
 
-type Joined = ReturnType<typeof joinGroupV7.parseResponse>;
+type Joined = AnswerTo<typeof joinGroup>;
+
+/** The kind of groups that share topics among consumers. */
+const PROTOCOL_TYPE = "consumer";
 
 /** A member of a group; it holds no partitions itself. */
 export class Membership {
@@ -55,42 +58,31 @@ export class Membership {
     const entry = this.#enter();
     this.#entering = entry.catch(() => {});
     const joined = await entry;
-    this.#generation = joined.generationId;
+    this.#generation = joined.generation_id;
     this.#counts = undefined; // another member may be the leader now
     const assignments = joined.leader === this.#member_id ? await this.#assign(joined) : [];
-    const { errorCode, assignment } = await this.#ask(
-      "join",
-      syncGroupV5.api,
-      this.#options.group_id,
-      this.#generation,
-      this.#member_id,
-      null,
-      "consumer",
-      ASSIGNMENT_PROTOCOL,
+    const synced = await this.#ask("join", syncGroup, {
+      ...this.#self(),
+      protocol_type: PROTOCOL_TYPE,
+      protocol_name: ASSIGNMENT_PROTOCOL,
       assignments,
-    );
-    this.#accept(errorCode, "Taking an assignment from");
-    return decodeConsumerProtocolAssignment(assignment).assignedPartitions
+    });
+    this.#accept(synced.error_code, "Taking an assignment from");
+    if (synced.assignment.length === 0) return [];
+    return assignment.decode(synced.assignment).topics
       .flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })));
   }
 
   /** Tells the coordinator that this member lives. Throws RetryableError when it cannot be asked. */
   async heartbeat(): Promise<Pulse> {
-    const { errorCode } = await this.#ask(
-      "group",
-      heartbeatV4.api,
-      this.#options.group_id,
-      this.#generation,
-      this.#member_id,
-      null,
-    );
-    const name = errorName(errorCode);
+    const { error_code } = await this.#ask("group", heartbeat, this.#self());
+    const name = errorName(error_code);
     if (name === "REBALANCE_IN_PROGRESS") return "rebalance";
     if (LOST.has(name)) {
       this.#forget(name);
       return "lost";
     }
-    this.#accept(errorCode, "The heartbeat to");
+    this.#accept(error_code, "The heartbeat to");
     return "ok";
   }
 
@@ -122,23 +114,15 @@ export class Membership {
     const topics = [...Map.groupBy(offsets, ({ topic }) => topic)].map(([name, all]) => ({
       name,
       partitions: all.map(({ partition, next_offset }) => ({
-        partitionIndex: partition,
-        committedOffset: BigInt(next_offset),
-        committedLeaderEpoch: -1,
-        committedMetadata: null,
+        partition_index: partition,
+        committed_offset: next_offset,
+        committed_leader_epoch: -1,
+        committed_metadata: null,
       })),
     }));
-    const response = await this.#ask(
-      "group",
-      offsetCommitV8.api,
-      this.#options.group_id,
-      this.#generation,
-      this.#member_id,
-      null,
-      topics,
-    );
-    const codes = response.topics.flatMap(({ partitions }) => partitions)
-      .map(({ errorCode }) => errorCode);
+    const answer = await this.#ask("group", offsetCommit, { ...this.#self(), topics });
+    const codes = answer.topics.flatMap(({ partitions }) => partitions)
+      .map(({ error_code }) => error_code);
     this.#accept(codes.find((code) => code !== 0) ?? 0, "Committing to");
   }
 
@@ -150,74 +134,75 @@ export class Membership {
     this.#leaving = true;
     if (this.#member_id === "") await this.#entering;
     if (this.#member_id === "") return;
-    await this.#ask("group", leaveGroupV5.api, this.#options.group_id, [{
-      memberId: this.#member_id,
-      groupInstanceId: null,
-      reason: "closed",
-    }]);
+    const { group_id, member_id, group_instance_id } = this.#self();
+    const members = [{ member_id, group_instance_id, reason: "closed" }];
+    await this.#ask("group", leaveGroup, { group_id, members });
+  }
+
+  /** As what the coordinator knows it. */
+  #self() {
+    return {
+      group_id: this.#options.group_id,
+      generation_id: this.#generation,
+      member_id: this.#member_id,
+      group_instance_id: null,
+    };
   }
 
   async #enter(): Promise<Joined> {
     const { group_id, topics, session_timeout_ms } = this.#options;
     for (;;) {
-      const joined = await this.#ask(
-        "join",
-        joinGroupV7.api,
+      const metadata = subscription.encode({ version: 0, topics, user_data: null });
+      const joined = await this.#ask("join", joinGroup, {
         group_id,
         session_timeout_ms,
-        this.#cluster.settings.rebalance_timeout_ms,
-        this.#member_id,
-        null,
-        "consumer",
-        [{
-          name: ASSIGNMENT_PROTOCOL,
-          metadata: encodeConsumerProtocolSubscription({ version: 0, topics: [...topics] }),
-        }],
-        null,
-      );
-      if (errorName(joined.errorCode) !== "MEMBER_ID_REQUIRED") {
-        this.#accept(joined.errorCode, "Joining");
-        this.#member_id = joined.memberId!;
+        rebalance_timeout_ms: this.#cluster.settings.rebalance_timeout_ms,
+        member_id: this.#member_id,
+        group_instance_id: null,
+        protocol_type: PROTOCOL_TYPE,
+        protocols: [{ name: ASSIGNMENT_PROTOCOL, metadata }],
+      });
+      if (errorName(joined.error_code) !== "MEMBER_ID_REQUIRED") {
+        this.#accept(joined.error_code, "Joining");
+        this.#member_id = joined.member_id;
         return joined;
       }
-      this.#member_id = joined.memberId!;
+      this.#member_id = joined.member_id;
       if (this.#leaving) throw closedError("membership");
     }
   }
 
   async #assign(joined: Joined) {
-    const members = joined.members!.map(({ memberId, metadata }) => ({
-      member_id: memberId,
-      topics: decodeConsumerProtocolSubscription(metadata!).topics,
+    const members = joined.members.map(({ member_id, metadata }) => ({
+      member_id,
+      topics: subscription.decode(metadata).topics,
     }));
     const topics = new Set(members.flatMap(({ topics }) => topics));
     this.#counts = await this.#partitionCounts([...topics]);
-    return [...dealPartitions(members, this.#counts)].map(([memberId, partitions]) => ({
-      memberId,
-      assignment: encodeConsumerProtocolAssignment({
+    return [...dealPartitions(members, this.#counts)].map(([member_id, partitions]) => ({
+      member_id,
+      assignment: assignment.encode({
         version: 0,
-        assignedPartitions: [...byTopic(partitions)].map(([topic, partitions]) => ({
-          topic,
-          partitions,
-        })),
+        topics: [...byTopic(partitions)].map(([topic, partitions]) => ({ topic, partitions })),
+        user_data: null,
       }),
     }));
   }
 
   async #partitionCounts(topics: readonly string[]): Promise<Map<string, number>> {
-    const metadata = await this.#cluster.refresh(topics);
-    return new Map(metadata.topics.map((topic) => [topic.name!, topic.partitions.length]));
+    const answer = await this.#cluster.refresh(topics);
+    return new Map(answer.topics.map(({ name, partitions }) => [name!, partitions.length]));
   }
 
   /** Asks the coordinator; after a failure the next question looks for it anew. */
-  async #ask<Arguments extends unknown[], Response>(
+  async #ask<Question, Answer>(
     lane: Lane,
-    api: API<Arguments, Response>,
-    ...args: Arguments
-  ): Promise<Response> {
+    request: Request<Question, Answer>,
+    question: Question,
+  ): Promise<Answer> {
     try {
       this.#coordinator ??= await this.#cluster.coordinator("group", this.#options.group_id);
-      return await this.#cluster.call(lane, this.#coordinator, api, ...args);
+      return await this.#cluster.call(lane, this.#coordinator, request, question);
     } catch (error) {
       this.#coordinator = undefined;
       throw error;
