@@ -1,4 +1,5 @@
 /** An idempotent producer. */
+import { setImmediate } from "node:timers/promises";
 import { HistoryLostError, type RecordError, RetryableError } from "../../errors.ts";
 import { PackedRecords } from "../../wire/packed_records.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
@@ -120,7 +121,7 @@ export class BuiltinProducer implements Producer {
     const acknowledged: Acknowledged[] = [];
     let lanes = toLanes(batches);
     for (let failures = 0; lanes.length > 0;) {
-      const answers = await this.#exchange(this.#encode(lanes));
+      const answers = await this.#exchange(lanes);
       const faults: Error[] = [];
       for (const answer of answers) {
         const fault = await this.#settle(answer, acknowledged);
@@ -138,33 +139,15 @@ export class BuiltinProducer implements Producer {
     return acknowledged;
   }
 
-  /** The lanes of the next requests, each with its batch written, bounded by `send_bytes`. */
-  #encode(lanes: readonly Lane[]): Lane[] {
-    const { batch_bytes, send_bytes } = this.#cluster.settings;
-    const round: Lane[] = [];
-    let bytes = 0;
-    for (const lane of lanes) {
-      if (bytes >= send_bytes) break;
-      const { records } = lane.jobs[0]!;
-      lane.pending ??= this.#writer.write(records, lane.done, batch_bytes, {
-        ...this.#identity,
-        base_sequence: this.#sequences.get(lane.id) ?? 0,
-      }, Math.min(lane.count_limit, records.length - lane.done));
-      bytes += lane.pending.bytes.length;
-      round.push(lane);
-    }
-    return round;
-  }
-
-  /** Sends the lanes' batches, one request to each leader, all brokers at once. */
-  async #exchange(round: readonly Lane[]): Promise<Answer[]> {
+  /**
+   * Sends the lanes' next batches, one request to each leader, bounded by `send_bytes`. While one
+   * leader writes, the batches for the next are made.
+   */
+  async #exchange(lanes: readonly Lane[]): Promise<Answer[]> {
+    const { send_bytes } = this.#cluster.settings;
     const groups = new Map<number, Lane[]>();
     const answers: Answer[] = [];
-    for (const lane of round) {
-      if (lane.pending!.bytes.length > REQUEST_BYTES) {
-        answers.push({ lane, refusal: "MESSAGE_TOO_LARGE", base_offset: -1 });
-        continue;
-      }
+    for (const lane of lanes) {
       try {
         const leader = await this.#cluster.leader(lane);
         await this.#refuseRemade(lane.topic);
@@ -173,10 +156,39 @@ export class BuiltinProducer implements Producer {
         answers.push(this.#unreachable(lane, fault));
       }
     }
-    const asked = await Promise.all(
-      [...groups].map(([leader, group]) => this.#produce(leader, group)),
+    const requests: Promise<Answer[]>[] = [];
+    let bytes = 0;
+    for (const [leader, group] of groups) {
+      const round: Lane[] = [];
+      for (const lane of group) {
+        if (bytes >= send_bytes) break;
+        const { length } = this.#write(lane).bytes;
+        if (length > REQUEST_BYTES) {
+          answers.push({ lane, refusal: "MESSAGE_TOO_LARGE", base_offset: -1 });
+          continue;
+        }
+        bytes += length;
+        round.push(lane);
+      }
+      if (round.length === 0) continue;
+      const request = this.#produce(leader, round);
+      request.catch(() => {}); // told below, when the others are under way
+      requests.push(request);
+      await setImmediate(); // the request goes out
+    }
+    return [...answers, ...(await Promise.all(requests)).flat()];
+  }
+
+  /** The batch that the lane has to send next. */
+  #write(lane: Lane): WrittenBatch {
+    const { records } = lane.jobs[0]!;
+    return lane.pending ??= this.#writer.write(
+      records,
+      lane.done,
+      this.#cluster.settings.batch_bytes,
+      { ...this.#identity, base_sequence: this.#sequences.get(lane.id) ?? 0 },
+      Math.min(lane.count_limit, records.length - lane.done),
     );
-    return [...answers, ...asked.flat()];
   }
 
   /** Whoever reads the topic has lost what was written to the one before. */
