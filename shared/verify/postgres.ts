@@ -71,9 +71,13 @@ class PostgresTable implements TableReader {
     const names = columns.map(pgIdentifier).join(", ");
     await this.#query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     await this.#query(`DECLARE list NO SCROLL CURSOR FOR SELECT ${names} FROM ${this.#table}`);
-    while (true) {
-      const page = await this.#query(`FETCH FORWARD ${PAGE_ROWS} FROM list`);
+    const fetch = () => this.#query(`FETCH FORWARD ${PAGE_ROWS} FROM list`);
+    let next = fetch();
+    for (;;) {
+      const page = await next;
       if (page.length === 0) break;
+      next = fetch(); // the server works on it while this page is read
+      next.catch(() => {}); // its error is thrown where it is awaited, if it is
       for (const row of page) {
         for (let at = 0; at < row.length; at++) {
           const value = row[at]!;
