@@ -31,8 +31,8 @@ export class Buckets {
   }
 
   /** Puts a record into the bucket that its hash falls into. */
-  add({ hash, bytes, length }: RecordWriter): void {
-    this.#buckets[hash % this.#options.count]!.add(bytes, length);
+  add(record: RecordWriter): void {
+    this.#buckets[record.hash % this.#options.count]!.add(record);
   }
 
   /** Moves the records of a bucket behind those that `records` holds. */
@@ -49,7 +49,8 @@ export class Buckets {
 class Bucket {
   readonly #path: string;
   readonly #room: number;
-  #held: Uint8Array | undefined;
+  /** Made when the first record comes. */
+  #held: Int32Array<ArrayBuffer> | undefined;
   #held_bytes = 0;
   #file: Deno.FsFile | undefined;
   #file_bytes = 0;
@@ -59,25 +60,25 @@ class Bucket {
     this.#room = room;
   }
 
-  add(bytes: Uint8Array, length: number): void {
+  add({ bytes, words, length }: RecordWriter): void {
     if (this.#held_bytes + length > this.#room) {
       this.#spill();
       if (length > this.#room) return this.#write(bytes.subarray(0, length));
     }
-    const held = this.#held ??= new Uint8Array(this.#room);
-    const at = this.#held_bytes;
-    this.#held_bytes = at + length;
-    for (let index = 0; index < length; index++) held[at + index] = bytes[index]!;
+    const held = this.#held ??= new Int32Array(Math.ceil(this.#room / 4));
+    let to = this.#held_bytes / 4;
+    for (let from = 0; from < length / 4; from++) held[to++] = words[from]!;
+    this.#held_bytes += length;
   }
 
   take(records: Records): void {
     this.#file?.seekSync(0, Deno.SeekMode.Start);
     for (let left = records.grow(this.#file_bytes); left.length > 0;) {
-      left = left.subarray(this.#file!.readSync(left)!);
+      const read = this.#file!.readSync(left);
+      if (read === null) throw new Error(`${this.#path} has lost bytes that were written to it`);
+      left = left.subarray(read);
     }
-    if (this.#held !== undefined) {
-      records.grow(this.#held_bytes).set(this.#held.subarray(0, this.#held_bytes));
-    }
+    records.grow(this.#held_bytes).set(this.#heldBytes());
     this.#held = undefined;
     this.#held_bytes = this.#file_bytes = 0;
     this.close();
@@ -91,11 +92,18 @@ class Bucket {
   }
 
   #spill(): void {
-    if (this.#held_bytes > 0) this.#write(this.#held!.subarray(0, this.#held_bytes));
+    this.#write(this.#heldBytes());
     this.#held_bytes = 0;
   }
 
+  #heldBytes(): Uint8Array {
+    return this.#held === undefined
+      ? new Uint8Array()
+      : new Uint8Array(this.#held.buffer, 0, this.#held_bytes);
+  }
+
   #write(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
     this.#file ??= Deno.openSync(this.#path, {
       read: true,
       write: true,

@@ -68,12 +68,12 @@ export class Comparison {
   #byKey(records: Records, rows: number): void {
     const end = records.length;
     const groups = new Groups(records);
-    for (let record = 0; record < rows; record = records.end(record)) {
+    for (let record = 0; record < rows; record = records.after(record)) {
       groups.add(record);
       this.#lines++;
     }
     const left = this.#rowsLeft(records, groups);
-    for (let row = rows; row < end; row = records.end(row)) {
+    for (let row = rows; row < end; row = records.after(row)) {
       this.#countExpected(records, row, 1);
       const group = groups.find(row);
       const found = group === NONE ? NONE : left[group]!;
@@ -130,7 +130,7 @@ export class Comparison {
     const tally = (record: number): Tally =>
       tallies[groups.add(record)] ??= { found: 0, expected: 0, last: undefined };
     const isNew = this.#repetitionFilter();
-    for (let record = 0; record < rows; record = records.end(record)) {
+    for (let record = 0; record < rows; record = records.after(record)) {
       this.#lines++;
       if (this.#shape.positions && !isNew(records.entry(record))) continue;
       if (!records.isWhole(record)) throw this.#partial(records.entry(record));
@@ -138,7 +138,7 @@ export class Comparison {
       row.found += records.isInsert(record) ? 1 : -1;
       row.last = record;
     }
-    for (let row = rows; row < records.length; row = records.end(row)) tally(row).expected++;
+    for (let row = rows; row < records.length; row = records.after(row)) tally(row).expected++;
     tallies.forEach((count, group) => this.#compareCounts(records, groups.first(group), count));
   }
 

@@ -1,14 +1,15 @@
 /**
  * Lines and rows as bytes. A record is a header of 32-bit numbers, the text of the position, and the
  * cells, those that tell a row from others first: together they are its identity. A cell is a length
- * and as many bytes of UTF-8.
+ * and as many bytes of UTF-8. Records begin at multiples of 4, so that they are copied word by word.
  */
+import { NULL, UNAVAILABLE as NOT_CARRIED } from "../wire/csv_reader.ts";
 import { hash64 } from "./checksum.ts";
 import type { Cell, Entry } from "./fold.ts";
 
 /** Where the header's numbers stand. */
 export const AT = {
-  /** Bytes of the whole record. */
+  /** Bytes of the record, what fills up its last word left out. */
   bytes: 0,
   /** Hash of the identity. */
   hash: 4,
@@ -27,13 +28,16 @@ export const AT = {
 /** Bytes of a record's header. */
 export const HEADER_BYTES = 36;
 
+/** The multiple of 4 that holds `bytes`. */
+export function wordBytes(bytes: number): number {
+  return (bytes + 3) & ~3;
+}
+
 /** Operations that no character stands for. */
 export const OP = { none: 0, other: 1 } as const;
 
-/** Length of a cell that is null. */
-export const NULL = -1;
-/** Length of a cell whose value the log did not carry. */
-export const NOT_CARRIED = -2;
+// Lengths of cells without bytes are those that the CSV reader tells.
+export { NOT_CARRIED, NULL };
 
 const encoder = new TextEncoder();
 
@@ -42,8 +46,10 @@ const SHORT_TEXT = 80;
 
 /** Writes one record after the other into the same memory: `begin`, the cells, `end`. */
 export class RecordWriter {
-  /** The record, from 0 to `length`. */
+  /** The record, from 0 to `length`, which is a multiple of 4 behind `end`. */
   bytes = new Uint8Array(1024);
+  /** The same memory. */
+  words = new Int32Array(this.bytes.buffer);
   length = 0;
   /** Hash of the record's identity. */
   hash = 0;
@@ -81,7 +87,7 @@ export class RecordWriter {
     this.#view.setInt32(this.length, length, true);
     this.length += 4;
     if (length > 0) this.#span(bytes, start, length);
-    if (++this.#cells === this.#identity) this.#identity_end = this.length;
+    this.#endCell();
   }
 
   /** A cell as text. */
@@ -96,7 +102,7 @@ export class RecordWriter {
       : encoder.encodeInto(cell, this.bytes.subarray(start)).written;
     this.#view.setInt32(this.length, length, true);
     this.length = start + length;
-    if (++this.#cells === this.#identity) this.#identity_end = this.length;
+    this.#endCell();
   }
 
   /** A whole record. `order`: indexes of the entry's cells in the order in which they are written. */
@@ -117,6 +123,11 @@ export class RecordWriter {
     view.setInt32(AT.bytes, this.length, true);
     view.setInt32(AT.hash, this.hash, true);
     view.setInt32(AT.identity_bytes, this.#identity_end - start, true);
+    this.length = wordBytes(this.length);
+  }
+
+  #endCell(): void {
+    if (++this.#cells === this.#identity) this.#identity_end = this.length;
   }
 
   #span(from: Uint8Array, start: number, length: number): void {
@@ -141,9 +152,10 @@ export class RecordWriter {
 
   #reserve(length: number): void {
     if (this.length + length <= this.bytes.length) return;
-    const grown = new Uint8Array((this.length + length) * 2);
+    const grown = new Uint8Array(wordBytes((this.length + length) * 2));
     grown.set(this.bytes);
     this.bytes = grown;
+    this.words = new Int32Array(grown.buffer);
     this.#view = new DataView(grown.buffer);
   }
 }

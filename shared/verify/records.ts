@@ -1,6 +1,6 @@
 /** Records of one bucket, side by side in one piece of memory; each is named by where it begins. */
 import type { Cell, Entry } from "./fold.ts";
-import { AT, HEADER_BYTES, NOT_CARRIED, NULL, OP, RecordWriter } from "./record.ts";
+import { AT, HEADER_BYTES, NOT_CARRIED, NULL, OP, RecordWriter, wordBytes } from "./record.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -13,10 +13,12 @@ export class Records {
   /** For each column, which cell of a record is its. */
   readonly #places: readonly number[];
   readonly #order: readonly number[];
+  readonly #writer: RecordWriter;
 
   /** `order`: the columns' indexes in the order in which records hold their cells. */
   constructor(order: readonly number[]) {
     this.#order = order;
+    this.#writer = new RecordWriter(order.length);
     this.#places = order.map((_, column) => order.indexOf(column));
   }
 
@@ -35,14 +37,19 @@ export class Records {
 
   /** Adds an entry behind the records; answers its record. Its identity is not told. */
   add(entry: Entry): number {
-    const writer = new RecordWriter(entry.cells.length);
+    const writer = this.#writer;
     writer.entry(entry, this.#order);
     const record = this.length;
     this.grow(writer.length).set(writer.bytes.subarray(0, writer.length));
     return record;
   }
 
-  /** Where the record ends, and the next one begins. */
+  /** Where the record behind this one begins. */
+  after(record: number): number {
+    return record + wordBytes(this.#view.getInt32(record + AT.bytes, true));
+  }
+
+  /** Where the record's cells end. */
   end(record: number): number {
     return record + this.#view.getInt32(record + AT.bytes, true);
   }

@@ -74,7 +74,7 @@ export class CsvReader {
     this.#makeRoom(piece.length);
     this.bytes.set(piece, this.#end);
     this.#end += piece.length;
-    this.#check(this.bytes.lastIndexOf(LF, this.#end - 1) + 1); // no character holds this byte
+    this.#check(this.bytes.subarray(0, this.#end).lastIndexOf(LF) + 1); // no character goes across it
   }
 
   /** Ends the text: `next` then answers the last row also when no line end closed it. */

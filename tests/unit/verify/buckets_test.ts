@@ -14,7 +14,7 @@ function taken(buckets: Buckets, bucket: number): unknown[] {
   const records = new Records([0]);
   buckets.take(bucket, records);
   const cells: unknown[] = [];
-  for (let at = 0; at < records.length; at = records.end(at)) {
+  for (let at = 0; at < records.length; at = records.after(at)) {
     cells.push(records.entry(at).cells[0]);
   }
   return cells;
