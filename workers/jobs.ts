@@ -192,7 +192,7 @@ export const jobKinds = {
     example: "jobs/verify-pg.yaml",
     worker: "verify.ts",
     overrides: ["differences", "memory_bytes"],
-    // Rows live as long as their bucket: large young generations only add to the peak.
+    // Rows are bytes outside V8's heap: large young generations only add to the peak.
     v8_flags: ["--max-semi-space-size=4"],
     needs: (job: z.infer<typeof verifyJob>): Needs => ({
       ...NO_NEEDS,

@@ -1,11 +1,13 @@
-/** Lines parted by a hash into buckets, on disk as soon as memory does not hold them. */
+/** Records parted by a hash into buckets, on disk as soon as memory does not hold them. */
 import { join } from "node:path";
+import type { RecordWriter } from "./record.ts";
+import type { Records } from "./records.ts";
 
 /** How buckets are kept. */
 export interface BucketOptions {
   /** How many buckets. */
   count: number;
-  /** Text held in memory before it goes to disk, all buckets together; a UTF-16 unit counts 2. */
+  /** Memory for records, all buckets together; what is more goes to disk. */
   memory_bytes: number;
   /** An existing folder for the buckets' files. */
   folder: string;
@@ -13,115 +15,103 @@ export interface BucketOptions {
   name: string;
 }
 
-/** Each bucket takes lines and gives them back in the order in which they came. */
+/** Each bucket takes records and gives them back in the order in which they came. */
 export class Buckets {
   readonly #options: BucketOptions;
-  readonly #lines: string[][];
-  readonly #files = new Map<number, Deno.FsFile>();
-  #held_bytes = 0;
+  readonly #buckets: Bucket[];
 
   constructor(options: BucketOptions) {
+    const { count, memory_bytes, folder, name } = options;
     this.#options = options;
-    this.#lines = Array.from({ length: options.count }, () => []);
+    this.#buckets = Array.from(
+      { length: count },
+      (_, bucket) =>
+        new Bucket(join(folder, `${name}-${bucket}`), Math.floor(memory_bytes / count)),
+    );
   }
 
-  /** Puts `line`, which holds no line end, into the bucket that `hash` falls into. */
-  add(hash: number, line: string): void {
-    this.#lines[hash % this.#options.count]!.push(line);
-    this.#held_bytes += line.length * 2;
-    if (this.#held_bytes > this.#options.memory_bytes) this.#spill();
+  /** Puts a record into the bucket that its hash falls into. */
+  add(record: RecordWriter): void {
+    this.#buckets[record.hash % this.#options.count]!.add(record);
   }
 
-  /** The lines of a bucket, some at a time; the bucket is empty afterwards. */
-  *take(bucket: number): Generator<string[]> {
-    const file = this.#files.get(bucket);
-    if (file !== undefined) {
-      file.seekSync(0, Deno.SeekMode.Start);
-      yield* linesOf(file);
-      file.close();
-      this.#files.delete(bucket);
-      Deno.removeSync(this.#path(bucket));
-    }
-    const held = this.#lines[bucket]!;
-    this.#lines[bucket] = [];
-    this.#held_bytes -= held.reduce((bytes, line) => bytes + line.length * 2, 0);
-    yield held;
+  /** Moves the records of a bucket behind those that `records` holds. */
+  take(bucket: number, records: Records): void {
+    this.#buckets[bucket]!.take(records);
   }
 
   /** Closes and removes what is left of the files. */
   close(): void {
-    for (const [bucket, file] of this.#files) {
-      file.close();
-      Deno.removeSync(this.#path(bucket));
+    for (const bucket of this.#buckets) bucket.close();
+  }
+}
+
+class Bucket {
+  readonly #path: string;
+  readonly #room: number;
+  /** Made when the first record comes. */
+  #held: Int32Array<ArrayBuffer> | undefined;
+  #held_bytes = 0;
+  #file: Deno.FsFile | undefined;
+  #file_bytes = 0;
+
+  constructor(path: string, room: number) {
+    this.#path = path;
+    this.#room = room;
+  }
+
+  add({ bytes, words, length }: RecordWriter): void {
+    if (this.#held_bytes + length > this.#room) {
+      this.#spill();
+      if (length > this.#room) return this.#write(bytes.subarray(0, length));
     }
-    this.#files.clear();
+    const held = this.#held ??= new Int32Array(Math.ceil(this.#room / 4));
+    let to = this.#held_bytes / 4;
+    for (let from = 0; from < length / 4; from++) held[to++] = words[from]!;
+    this.#held_bytes += length;
+  }
+
+  take(records: Records): void {
+    this.#file?.seekSync(0, Deno.SeekMode.Start);
+    for (let left = records.grow(this.#file_bytes); left.length > 0;) {
+      const read = this.#file!.readSync(left);
+      if (read === null) throw new Error(`${this.#path} has lost bytes that were written to it`);
+      left = left.subarray(read);
+    }
+    records.grow(this.#held_bytes).set(this.#heldBytes());
+    this.#held = undefined;
+    this.#held_bytes = this.#file_bytes = 0;
+    this.close();
+  }
+
+  close(): void {
+    if (this.#file === undefined) return;
+    this.#file.close();
+    this.#file = undefined;
+    Deno.removeSync(this.#path);
   }
 
   #spill(): void {
-    this.#lines.forEach((lines, bucket) => {
-      if (lines.length === 0) return;
-      writeLines(this.#file(bucket), lines);
-      this.#lines[bucket] = [];
-    });
+    this.#write(this.#heldBytes());
     this.#held_bytes = 0;
   }
 
-  #file(bucket: number): Deno.FsFile {
-    let file = this.#files.get(bucket);
-    if (file === undefined) {
-      file = Deno.openSync(this.#path(bucket), {
-        read: true,
-        write: true,
-        create: true,
-        truncate: true,
-        mode: 0o600, // rows may be nobody else's business
-      });
-      this.#files.set(bucket, file);
-    }
-    return file;
+  #heldBytes(): Uint8Array {
+    return this.#held === undefined
+      ? new Uint8Array()
+      : new Uint8Array(this.#held.buffer, 0, this.#held_bytes);
   }
 
-  #path(bucket: number): string {
-    return join(this.#options.folder, `${this.#options.name}-${bucket}`);
-  }
-}
-
-/**
- * Text is written and read in pieces of this size. V8 puts larger strings among the old objects at
- * once, where they stay until a full collection: measured, that costs 100 MB.
- */
-const PIECE_BYTES = 64 * 1024;
-/** A UTF-16 unit is at most 3 bytes of UTF-8. */
-const encoded = new Uint8Array(PIECE_BYTES * 3);
-const encoder = new TextEncoder();
-
-function writeLines(file: Deno.FsFile, lines: readonly string[]): void {
-  let piece = "";
-  for (const line of lines) {
-    if (piece.length + line.length >= PIECE_BYTES) {
-      writeText(file, piece);
-      piece = "";
-    }
-    piece += line + "\n";
-  }
-  writeText(file, piece);
-}
-
-function writeText(file: Deno.FsFile, text: string): void {
-  while (text !== "") {
-    const { read, written } = encoder.encodeInto(text, encoded);
-    for (let at = 0; at < written;) at += file.writeSync(encoded.subarray(at, written));
-    text = text.slice(read);
-  }
-}
-
-function* linesOf(file: Deno.FsFile): Generator<string[]> {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(PIECE_BYTES);
-  let rest = "";
-  for (let read = file.readSync(buffer); read !== null; read = file.readSync(buffer)) {
-    const lines = (rest + decoder.decode(buffer.subarray(0, read), { stream: true })).split("\n");
-    rest = lines.pop()!;
-    yield lines;
+  #write(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#file ??= Deno.openSync(this.#path, {
+      read: true,
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o600, // rows may be nobody else's business
+    });
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    this.#file_bytes += bytes.length;
   }
 }

@@ -1,15 +1,18 @@
 /** Sums that do not depend on the order of what is summed. */
 
-/** Two independent 32-bit hashes of `text`; together 64 bits. Not for use against an adversary. */
-export function hash64(text: string): [high: number, low: number] {
+/**
+ * Two independent 32-bit hashes of the bytes from `start` to `end`; together 64 bits. Not for use
+ * against an adversary.
+ */
+export function hash64(bytes: Uint8Array, start: number, end: number): [high: number, low: number] {
   let high = 0x9e3779b9;
   let low = 0x85ebca6b;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    high = Math.imul(high ^ code, 0x01000193); // the prime of FNV-1a
-    low = Math.imul((low << 5 | low >>> 27) ^ code, 0x27d4eb2d);
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    high = Math.imul(high ^ byte, 0x01000193); // the prime of FNV-1a
+    low = Math.imul((low << 5 | low >>> 27) ^ byte, 0x27d4eb2d);
   }
-  return [avalanche(high ^ text.length), avalanche(low ^ high)];
+  return [avalanche(high ^ (end - start)), avalanche(low ^ high)];
 }
 
 /** Murmur3's last step: every bit of the input reaches every bit of the result. */
@@ -24,9 +27,9 @@ export class Checksum {
   #high = 0;
   #low = 0;
 
-  /** `times`: how often the row is there. */
-  add(row: string, times = 1): void {
-    const [high, low] = hash64(row);
+  /** Adds the row whose bytes stand from `start` to `end`. `times`: how often the row is there. */
+  add(bytes: Uint8Array, start: number, end: number, times = 1): void {
+    const [high, low] = hash64(bytes, start, end);
     for (let i = 0; i < times; i++) {
       this.#low += low;
       this.#high = (this.#high + high + (this.#low > 0xffff_ffff ? 1 : 0)) >>> 0;

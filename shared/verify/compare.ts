@@ -2,8 +2,10 @@
 import { RecordError } from "../errors.ts";
 import { Checksum } from "./checksum.ts";
 import { type Cell, type Entry, fold } from "./fold.ts";
-import { keyText, readEntry, readRow, rowLine } from "./lines.ts";
+import { Groups, NONE } from "./groups.ts";
+import type { Records } from "./records.ts";
 import { type Difference, Differences, namedRow, type VerifyResult } from "./result.ts";
+import { inOrder, NOT_SOUND, soundRow } from "./sound.ts";
 
 /** What both sides have in common. */
 export interface Shape {
@@ -21,10 +23,7 @@ export interface Shape {
   readonly differences: number;
 }
 
-/** Lines, some at a time: in this way a bucket is read. */
-type Lines = Iterable<readonly string[]>;
-
-/** Takes bucket after bucket and adds up what it finds; memory is that of one bucket's entries. */
+/** Takes bucket after bucket and adds up what it finds; memory is that of one bucket's records. */
 export class Comparison {
   readonly #shape: Shape;
   readonly #differences: Differences;
@@ -41,10 +40,10 @@ export class Comparison {
     this.#differences = new Differences(shape.differences);
   }
 
-  /** Compares one bucket of the files' entries with the table's rows of the same bucket. */
-  bucket(entries: Lines, rows: Lines): void {
-    if (this.#shape.positions && this.#shape.key.length > 0) this.#byKey(entries, rows);
-    else this.#byRow(entries, rows);
+  /** Compares one bucket: the files' entries, and from `rows` on the table's rows. */
+  bucket(records: Records, rows: number): void {
+    if (this.#shape.positions && this.#shape.key.length > 0) this.#byKey(records, rows);
+    else this.#byRow(records, rows);
   }
 
   /** What was found in all buckets together. */
@@ -66,157 +65,155 @@ export class Comparison {
     };
   }
 
-  #byKey(entries: Lines, rows: Lines): void {
-    const histories = this.#histories(entries);
-    const list = new Map<string, { row: string; last: Entry }>();
-    for (const [key, history] of histories) {
-      const { cells, last, repeated, gap } = fold(history);
-      for (const entry of repeated) this.#repeated(key, entry);
-      if (gap !== undefined && this.#shape.complete_history) {
-        this.#difference(key, "gap", gap.reason, gap.entry.cells, gap.entry.cells, null, [
-          gap.entry,
-        ]);
-      }
-      if (cells === undefined) continue;
-      const row = rowLine(cells);
-      list.set(key, { row, last });
-      this.#countFound(row, 1);
+  #byKey(records: Records, rows: number): void {
+    const end = records.length;
+    const groups = new Groups(records);
+    for (let record = 0; record < rows; record = records.after(record)) {
+      groups.add(record);
+      this.#lines++;
     }
-    for (const lines of rows) {
-      for (const expected of lines) {
-        const cells = readRow(expected);
-        const key = keyText(cells, this.#shape.key);
-        const found = list.get(key);
-        this.#countExpected(expected, 1);
-        if (found !== undefined) {
-          list.delete(key);
-          this.#rows_compared++;
-          if (found.row !== expected) this.#different(key, found, cells);
-          continue;
-        }
-        const history = histories.get(key) ?? [];
-        const reason = history.length === 0
-          ? "no file has it"
-          : "the files say that it was deleted";
-        this.#difference(key, "missing", reason, cells, null, cells, history.slice(-1));
+    const left = this.#rowsLeft(records, groups);
+    for (let row = rows; row < end; row = records.after(row)) {
+      this.#countExpected(records, row, 1);
+      const group = groups.find(row);
+      const found = group === NONE ? NONE : left[group]!;
+      if (found === NONE) {
+        this.#missing(records, row, group === NONE ? undefined : groups.last(group));
+        continue;
       }
+      left[group] = NONE;
+      this.#rows_compared++;
+      if (!records.sameCells(found, row)) this.#different(records.entry(found), records.entry(row));
     }
-    for (const [key, { row, last }] of list) {
-      const cells = readEntryCells(row);
-      this.#difference(key, "unexpected", "the table does not have it", cells, cells, null, [last]);
+    for (const found of left) {
+      if (found === NONE) continue;
+      const entry = records.entry(found);
+      this.#difference("unexpected", "the table does not have it", entry.cells, {
+        found: entry.cells,
+        entry,
+      });
     }
   }
 
-  #histories(entries: Lines): Map<string, Entry[]> {
-    const histories = new Map<string, Entry[]>();
-    for (const lines of entries) {
-      for (const line of lines) {
-        const entry = readEntry(line);
-        const key = keyText(entry.cells, this.#shape.key);
-        const history = histories.get(key);
-        if (history === undefined) histories.set(key, [entry]);
-        else history.push(entry);
-        this.#lines++;
-      }
+  /** For each group the record of the row that its history leaves, or `NONE`. */
+  #rowsLeft(records: Records, groups: Groups): number[] {
+    const compare = inOrder(records);
+    const left: number[] = [];
+    for (let group = 0; group < groups.count; group++) {
+      const history: number[] = [];
+      let record = groups.first(group);
+      do history.push(record); while ((record = records.next(record)) !== 0);
+      history.sort(compare);
+      const sound = soundRow(records, history);
+      const row = sound === NOT_SOUND ? this.#fold(records, history) : sound;
+      if (row !== NONE) this.#countFound(records, row, 1);
+      left.push(row);
     }
-    return histories;
+    return left;
+  }
+
+  /** Tells what is wrong with a history; answers a record of the row that it leaves. */
+  #fold(records: Records, history: readonly number[]): number {
+    const { cells, last, repeated, gap } = fold(history.map((record) => records.entry(record)));
+    for (const entry of repeated) this.#repeated(entry);
+    if (gap !== undefined && this.#shape.complete_history) {
+      const { entry, reason } = gap;
+      this.#difference("gap", reason, entry.cells, { found: entry.cells, entry });
+    }
+    return cells === undefined ? NONE : records.add({ ...last, cells });
   }
 
   /** Multisets: how often each row is there, all of its values taken together. */
-  #byRow(entries: Lines, rows: Lines): void {
-    const counts = new Map<string, Tally>();
-    const tally = (row: string): Tally => {
-      let found = counts.get(row);
-      if (found === undefined) counts.set(row, found = { found: 0, expected: 0, last: undefined });
-      return found;
-    };
-    for (const entry of this.#once(entries)) {
-      if (entry.cells.includes(undefined)) throw this.#partial(entry);
-      const row = tally(rowLine(entry.cells));
-      row.found += entry.insert ? 1 : -1;
-      row.last = entry;
+  #byRow(records: Records, rows: number): void {
+    const groups = new Groups(records);
+    const tallies: Tally[] = [];
+    const tally = (record: number): Tally =>
+      tallies[groups.add(record)] ??= { found: 0, expected: 0, last: undefined };
+    const isNew = this.#repetitionFilter();
+    for (let record = 0; record < rows; record = records.after(record)) {
+      this.#lines++;
+      if (this.#shape.positions && !isNew(records.entry(record))) continue;
+      if (!records.isWhole(record)) throw this.#partial(records.entry(record));
+      const row = tally(record);
+      row.found += records.isInsert(record) ? 1 : -1;
+      row.last = record;
     }
-    for (const lines of rows) for (const line of lines) tally(line).expected++;
-    for (const [row, count] of counts) this.#compareCounts(row, count);
+    for (let row = rows; row < records.length; row = records.after(row)) tally(row).expected++;
+    tallies.forEach((count, group) => this.#compareCounts(records, groups.first(group), count));
   }
 
-  /** Entries without repetitions, which only positions can tell. */
-  *#once(entries: Lines): Generator<Entry> {
+  /** Tells entries from repetitions, which only positions can. */
+  #repetitionFilter(): (entry: Entry) => boolean {
     const seen = new Set<string>();
-    for (const lines of entries) {
-      for (const line of lines) {
-        this.#lines++;
-        const entry = readEntry(line);
-        if (this.#shape.positions) {
-          const id = `${entry.insert ? "+" : "-"}${entry.position}`;
-          if (seen.has(id)) {
-            this.#repeated(keyText(entry.cells, this.#shape.key), entry);
-            continue;
-          }
-          seen.add(id);
-        }
-        yield entry;
-      }
-    }
+    return (entry) => {
+      const id = `${entry.insert ? "+" : "-"}${entry.position}`;
+      if (seen.has(id)) this.#repeated(entry);
+      return seen.size !== seen.add(id).size;
+    };
   }
 
-  #compareCounts(row: string, { found, expected, last }: Tally): void {
+  #compareCounts(records: Records, row: number, { found, expected, last }: Tally): void {
     const there = Math.max(found, 0);
-    this.#countFound(row, there);
-    this.#countExpected(row, expected);
+    this.#countFound(records, row, there);
+    this.#countExpected(records, row, expected);
     this.#rows_compared += Math.min(there, expected);
     if (found === expected) return;
-    const cells = readRow(row);
-    const kind = found < expected ? "missing" : "unexpected";
+    const { cells } = records.entry(row);
     const reason = found < 0
       ? `the files delete it ${-found} times more often than they insert it`
       : `${found} in the files, ${expected} in the table`;
-    this.#difference(
-      this.#shape.key.length > 0 ? keyText(cells, this.#shape.key) : row,
-      kind,
-      reason,
-      cells,
-      found > 0 ? cells : null,
-      expected > 0 ? cells : null,
-      last === undefined ? [] : [last],
-    );
+    this.#difference(found < expected ? "missing" : "unexpected", reason, cells, {
+      found: found > 0 ? cells : null,
+      expected: expected > 0 ? cells : null,
+      entry: last === undefined ? undefined : records.entry(last),
+    });
   }
 
-  #countFound(row: string, times: number): void {
+  #countFound(records: Records, row: number, times: number): void {
     this.#rows_found += times;
-    this.#found.add(row, times);
+    this.#found.add(records.bytes, records.cells(row), records.end(row), times);
   }
 
-  #countExpected(row: string, times: number): void {
+  #countExpected(records: Records, row: number, times: number): void {
     this.#rows_expected += times;
-    this.#expected.add(row, times);
+    this.#expected.add(records.bytes, records.cells(row), records.end(row), times);
   }
 
-  #repeated(key: string, entry: Entry): void {
+  #repeated(entry: Entry): void {
     this.#repetitions++;
     const reason = `the ${entry.insert ? "insert" : "delete"} at position ${entry.position}` +
       ` stands in the files more than once`;
-    this.#difference(key, "repeated", reason, entry.cells, entry.cells, null, [entry]);
+    this.#difference("repeated", reason, entry.cells, { found: entry.cells, entry });
   }
 
-  #different(key: string, found: { row: string; last: Entry }, expected: Cell[]): void {
-    const cells = readEntryCells(found.row);
-    const names = this.#shape.columns.filter((_, at) => cells[at] !== expected[at]);
+  #missing(records: Records, row: number, last: number | undefined): void {
+    const { cells } = records.entry(row);
+    const reason = last === undefined ? "no file has it" : "the files say that it was deleted";
+    this.#difference("missing", reason, cells, {
+      expected: cells,
+      entry: last === undefined ? undefined : records.entry(last),
+    });
+  }
+
+  #different(found: Entry, expected: Entry): void {
+    const names = this.#shape.columns.filter((_, at) => found.cells[at] !== expected.cells[at]);
     const reason = `other values in ${names.join(", ")}`;
-    this.#difference(key, "different", reason, expected, cells, expected, [found.last]);
+    this.#difference("different", reason, expected.cells, {
+      found: found.cells,
+      expected: expected.cells,
+      entry: found,
+    });
   }
 
+  /** `row`: cells that name the key. */
   #difference(
-    key: string,
     kind: Difference["kind"],
     reason: string,
     row: readonly Cell[],
-    found: readonly Cell[] | null,
-    expected: readonly Cell[] | null,
-    entries: readonly Entry[],
+    { found = null, expected = null, entry }: Evidence,
   ): void {
     const { columns, files } = this.#shape;
-    this.#differences.add(key, () => ({
+    this.#differences.add(this.#keyText(row), () => ({
       kind,
       key: namedRow(
         columns.filter((_, at) => this.#isKey(at)),
@@ -225,8 +222,16 @@ export class Comparison {
       found: found && namedRow(columns, found),
       expected: expected && namedRow(columns, expected),
       reason,
-      places: entries.map((entry) => `${files[entry.file]} row ${entry.row}`),
+      places: entry === undefined ? [] : [`${files[entry.file]} row ${entry.row}`],
     }));
+  }
+
+  /** Text that differences are ordered by. */
+  #keyText(row: readonly Cell[]): string {
+    const { key } = this.#shape;
+    if (key.length === 1) return row[key[0]!] ?? "";
+    const cells = key.length === 0 ? row : key.map((at) => row[at]);
+    return JSON.stringify(cells.map((cell) => cell ?? null));
   }
 
   #isKey(at: number): boolean {
@@ -248,10 +253,13 @@ export class Comparison {
 interface Tally {
   found: number;
   expected: number;
-  last: Entry | undefined;
+  /** The record of the last entry. */
+  last: number | undefined;
 }
 
-/** Cells of a row line that came from entries: some may not be known. */
-function readEntryCells(line: string): Cell[] {
-  return readRow(line).map((cell) => typeof cell === "number" ? undefined : cell);
+/** What both sides say of a row, and the entry that says it. */
+interface Evidence {
+  readonly found?: readonly Cell[] | null;
+  readonly expected?: readonly Cell[] | null;
+  readonly entry: Entry | undefined;
 }

@@ -1,15 +1,15 @@
 /** Which cell of a CSV line means what. */
 import { ConfigError } from "../errors.ts";
 import { nearest } from "../jobs/nearest.ts";
-import type { CsvField } from "../wire/csv.ts";
-import type { Cell, Entry } from "./fold.ts";
+import type { CsvReader } from "../wire/csv_reader.ts";
+import { NOT_CARRIED, OP, type RecordWriter } from "./record.ts";
 
 /** Reads the lines of one file. */
 export interface LineReader {
   /** False: no line of the file has a position. */
   readonly positions: boolean;
-  /** The entry of a line; undefined for one that says only that a truncate came. */
-  entry(fields: readonly CsvField[], row: number): Entry | undefined;
+  /** Writes the record of the line at which `line` stands; false: it says only that a truncate came. */
+  write(line: CsvReader, row: number, record: RecordWriter): boolean;
 }
 
 /** What a file is read as. */
@@ -22,7 +22,7 @@ export interface FileShape {
   readonly names: readonly string[];
   /** What each line is in a file of one kind; undefined: the field `op` says it. */
   readonly insert: boolean | undefined;
-  /** Names of the columns that are compared: the cells of an entry, in this order. */
+  /** Names of the columns that are compared: the cells of a record, in this order. */
   readonly columns: readonly string[];
   /** Names of the key's columns. */
   readonly key: readonly string[];
@@ -35,28 +35,44 @@ export function lineReader(shape: FileShape): LineReader {
   requireColumns(shape);
   const [op, __op, __position] = ["op", "__op", "__position"].map((name) => names.indexOf(name));
 
-  const isInsert = (fields: readonly CsvField[]): boolean | undefined => {
+  const isInsert = (line: CsvReader): boolean | undefined => {
     if (shape.insert !== undefined) return shape.insert;
-    const said = fields[op!];
+    const said = line.text(op!);
     return said === "insert" ? true : said === "delete" ? false : undefined;
   };
   return {
     positions: __position !== -1,
-    entry(fields, row) {
-      if (fields.length !== names.length) {
+    write(line, row, record) {
+      const { bytes, starts, lengths } = line;
+      if (line.fields !== names.length) {
         throw new ConfigError(
-          `${path} row ${row} has ${fields.length} fields; its header has ${names.length}`,
+          `${path} row ${row} has ${line.fields} fields; its header has ${names.length}`,
           { cure: "restore the file as the consumer wrote it" },
         );
       }
-      const insert = isInsert(fields);
-      const what = __op === -1 ? null : fields[__op!] ?? null;
-      if (insert === undefined || what === "t") return undefined;
-      const cells: Cell[] = indexes.map((at) => at === -1 ? undefined : fields[at]);
-      const position = __position === -1 ? "" : fields[__position!] ?? "";
-      return { insert, op: what, position, cells, file, row };
+      const insert = isInsert(line);
+      const what = __op === -1 ? OP.none : operation(line, __op!);
+      if (insert === undefined || what === TRUNCATE) return false;
+      record.begin(file, row, insert, what);
+      if (__position !== -1) {
+        record.position(bytes, starts[__position!]!, Math.max(lengths[__position!]!, 0));
+      }
+      for (const at of indexes) {
+        if (at === -1) record.cell(bytes, 0, NOT_CARRIED);
+        else record.cell(bytes, starts[at]!, lengths[at]!);
+      }
+      record.end();
+      return true;
     },
   };
+}
+
+const TRUNCATE = "t".charCodeAt(0);
+
+/** What a record says of the operation in a field. */
+function operation({ bytes, starts, lengths }: CsvReader, field: number): number {
+  const length = lengths[field]!;
+  return length < 0 ? OP.none : length === 1 ? bytes[starts[field]!]! : OP.other;
 }
 
 function requireColumns({ path, names, insert, columns, key }: FileShape): void {

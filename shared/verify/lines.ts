@@ -1,48 +1,70 @@
-/** Entries and rows as lines of text, for the buckets. */
-import type { Cell, Entry } from "./fold.ts";
+/** The lines of a consumer's CSV file. */
+import { RecordError } from "../errors.ts";
+import type { CsvFile } from "../sinks/csv/files.ts";
+import { CsvReader } from "../wire/csv_reader.ts";
+import type { VerifyOptions } from "./options.ts";
 
-/** Stands in JSON for a value that the log did not carry: cells are text or null, never a number. */
-const NOT_CARRIED = 0;
+/** Few enough reads to cost nothing, and a piece stays in the processor's cache. */
+const READ_BYTES = 256 * 1024;
 
-/** One line for an entry. */
-export function entryLine({ insert, op, position, cells, file, row }: Entry): string {
-  const written = cells.includes(undefined)
-    ? cells.map((cell) => cell === undefined ? NOT_CARRIED : cell)
-    : cells;
-  return JSON.stringify([file, row, insert, op, position, written]);
-}
+/** A file's lines up to the bytes that count: `read` a piece, go through its lines by `next`. */
+export class Lines {
+  /** Stands at a line after `next`. */
+  readonly line: CsvReader;
+  readonly #file: CsvFile;
+  readonly #handle: Deno.FsFile;
+  readonly #buffer = new Uint8Array(READ_BYTES);
+  #left: number;
+  #is_ended = false;
 
-/** The inverse of `entryLine`. */
-export function readEntry(line: string): Entry {
-  const [file, row, insert, op, position, written] = JSON.parse(line) as [
-    number,
-    number,
-    boolean,
-    string | null,
-    string,
-    (string | null | typeof NOT_CARRIED)[],
-  ];
-  const cells: Cell[] = written.includes(NOT_CARRIED)
-    ? written.map((cell) => cell === NOT_CARRIED ? undefined : cell)
-    : written as (string | null)[];
-  return { file, row, insert, op, position, cells };
-}
+  private constructor(file: CsvFile, handle: Deno.FsFile, options: VerifyOptions["files"]) {
+    const { unavailable_value, escape_formulas } = options;
+    this.line = new CsvReader({ name: file.path, unavailable_value, escape_formulas });
+    this.#file = file;
+    this.#handle = handle;
+    this.#left = file.bytes;
+  }
 
-/** One line for a row; equal rows have equal lines, and others do not. */
-export function rowLine(cells: readonly Cell[]): string {
-  return cells.includes(undefined)
-    ? JSON.stringify(cells.map((cell) => cell === undefined ? NOT_CARRIED : cell))
-    : JSON.stringify(cells);
-}
+  static async open(file: CsvFile, options: VerifyOptions["files"]): Promise<Lines> {
+    return new Lines(file, await Deno.open(file.path), options);
+  }
 
-/** The inverse of `rowLine` for rows of a table, whose cells are all known. */
-export function readRow(line: string): (string | null)[] {
-  return JSON.parse(line);
-}
+  [Symbol.dispose](): void {
+    this.#handle.close();
+  }
 
-/** The part of a row that tells it from others, as one text. `key`: indexes of the key's columns. */
-export function keyText(cells: readonly Cell[], key: readonly number[]): string {
-  return key.length === 1
-    ? cells[key[0]!] ?? ""
-    : JSON.stringify(key.map((at) => cells[at] ?? null));
+  /**
+   * Reads a piece; answers its bytes, which are 0 at the file's end, where a last line may still come,
+   * and undefined behind it. Throws RecordError.
+   */
+  async read(): Promise<number | undefined> {
+    if (this.#is_ended) return undefined;
+    try {
+      const room = this.#buffer.subarray(0, Math.min(this.#left, READ_BYTES));
+      const bytes = room.length === 0 ? 0 : await this.#handle.read(room) ?? 0;
+      this.#left -= bytes;
+      this.#is_ended = bytes === 0;
+      if (this.#is_ended) this.line.end();
+      else this.line.push(room.subarray(0, bytes));
+      return bytes;
+    } catch (error) {
+      throw this.#unreadable(error);
+    }
+  }
+
+  /** Moves on to the next line; false: none is whole before more is read. Throws RecordError. */
+  next(): boolean {
+    try {
+      return this.line.next();
+    } catch (error) {
+      throw this.#unreadable(error);
+    }
+  }
+
+  #unreadable(cause: unknown): RecordError {
+    return new RecordError(`Cannot read ${this.#file.path} as CSV`, {
+      cure: "restore the file as the consumer wrote it",
+      cause,
+    });
+  }
 }

@@ -6,7 +6,8 @@ import { format as protobuf } from "../../shared/formats/protobuf.ts";
 import { lineWriter } from "../../shared/sinks/csv/rows.ts";
 import type { TableReader } from "../../shared/verify/table.ts";
 import { ByteArena } from "../../shared/wire/byte_arena.ts";
-import { type CsvField, CsvReader } from "../../shared/wire/csv.ts";
+import type { CsvField } from "../../shared/wire/csv.ts";
+import { readCsv } from "../../shared/wire/csv_reader.ts";
 import { encoded } from "../encoded.ts";
 import type { ExpectedChange, Forms, RandomTable } from "./random_table.ts";
 import { formOf, formOfJson, parseLiterally, type TypeCase } from "./type_case.ts";
@@ -116,9 +117,7 @@ function csvFields(change: Change): CsvField[] {
   const arena = new ByteArena();
   arena.begin();
   lineWriter(change.table, CSV, { topic: "", partition: 0 }).insert(change, arena);
-  const lines = new CsvReader({ name: "a line" });
-  const text = new TextDecoder().decode(arena.end());
-  return [...lines.read(text), ...lines.end()].flat();
+  return readCsv(arena.end(), { name: "a line" }).flat();
 }
 
 const CSV = { split_files: true, meta: [], unavailable_value: "\u0000", escape_formulas: false };

@@ -2,7 +2,7 @@
 import type { Row } from "../../../shared/change.ts";
 import { csvOptions } from "../../../shared/sinks/csv.ts";
 import { csvFiles } from "../../../shared/sinks/csv/files.ts";
-import { CsvReader } from "../../../shared/wire/csv.ts";
+import { readCsv } from "../../../shared/wire/csv_reader.ts";
 import type { Scenario } from "../../scenario.ts";
 import type { Found } from "./judgement.ts";
 
@@ -35,9 +35,10 @@ export function fileEvidence(scenario: Scenario): Found[] {
   const options = csvOptions.parse({ output: scenario.output });
   const lines: Line[] = [];
   for (const { path, bytes, operation } of csvFiles(options, scenario.topic)) {
-    const reader = new CsvReader({ name: path, unavailable_value: options.unavailable_value });
-    const text = new TextDecoder().decode(Deno.readFileSync(path).subarray(0, bytes));
-    const [header, ...rows] = [...reader.read(text), ...reader.end()];
+    const [header, ...rows] = readCsv(Deno.readFileSync(path).subarray(0, bytes), {
+      name: path,
+      unavailable_value: options.unavailable_value,
+    });
     const at = (name: string) => header!.indexOf(name);
     const [op, position, id, version, note] = ["__op", "__position", "id", "version", "note"].map(
       at,

@@ -2,9 +2,18 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Checksum, hash64 } from "../../../shared/verify/checksum.ts";
 
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function hash(text: string): [high: number, low: number] {
+  const bytes = bytesOf(text);
+  return hash64(bytes, 0, bytes.length);
+}
+
 function sum(rows: readonly string[]): string {
   const checksum = new Checksum();
-  for (const row of rows) checksum.add(row);
+  for (const row of rows) checksum.add(bytesOf(row), 0, bytesOf(row).length);
   return checksum.toString();
 }
 
@@ -29,7 +38,7 @@ Deno.test("the sum changes when a row goes, comes twice, or is another", () => {
 Deno.test("the sum is the hashes' sum modulo 2^64", () => {
   fc.assert(fc.property(fc.array(fc.string()), (all) => {
     const whole = all.reduce((total, row) => {
-      const [high, low] = hash64(row);
+      const [high, low] = hash(row);
       return BigInt.asUintN(64, total + (BigInt(high) << 32n) + BigInt(low));
     }, 0n);
     assert.equal(sum(all), whole.toString(16).padStart(16, "0"));
@@ -38,6 +47,6 @@ Deno.test("the sum is the hashes' sum modulo 2^64", () => {
 
 Deno.test("100,000 texts that differ in one digit have as many hashes", () => {
   const hashes = new Set<string>();
-  for (let id = 0; id < 100_000; id++) hashes.add(hash64(`["${id}","news"]`).join());
+  for (let id = 0; id < 100_000; id++) hashes.add(hash(`["${id}","news"]`).join());
   assert.equal(hashes.size, 100_000);
 });

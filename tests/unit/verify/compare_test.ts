@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Comparison } from "../../../shared/verify/compare.ts";
 import type { Cell, Entry } from "../../../shared/verify/fold.ts";
-import { entryLine, rowLine } from "../../../shared/verify/lines.ts";
+import { RecordWriter } from "../../../shared/verify/record.ts";
+import { Records } from "../../../shared/verify/records.ts";
 import type { VerifyResult } from "../../../shared/verify/result.ts";
 import { COLUMNS, histories, type History } from "./histories.ts";
 
@@ -26,7 +27,19 @@ function compare(
     files: ["inserts.csv", "deletes.csv"],
     differences,
   });
-  comparison.bucket([entries.map(entryLine)], [[...rows].map(rowLine)]);
+  const order = COLUMNS.map((_, at) => at);
+  const records = new Records(order);
+  const record = new RecordWriter(positions && key.length > 0 ? key.length : COLUMNS.length);
+  const put = (entry: Entry) => {
+    record.entry(entry, order);
+    records.grow(record.length).set(record.bytes.subarray(0, record.length));
+  };
+  entries.forEach(put);
+  const first_row = records.length;
+  for (const cells of rows) {
+    put({ cells, insert: true, op: null, position: "", file: 0, row: 0 });
+  }
+  comparison.bucket(records, first_row);
   return comparison.result();
 }
 

@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import { parse } from "csv-parse/sync";
 import fc from "fast-check";
-import {
-  CsvError,
-  type CsvField,
-  csvLine,
-  CsvReader,
-  guardFormula,
-  unguardFormula,
-} from "../../../shared/wire/csv.ts";
+import { type CsvField, csvLine, guardFormula } from "../../../shared/wire/csv.ts";
+import { CsvError, CsvReader, readCsv } from "../../../shared/wire/csv_reader.ts";
 
 /** Text with all that hurts in CSV. */
 const text = fc.oneof(
@@ -26,15 +20,34 @@ function written(rows: readonly (string | null)[][]): string {
   return rows.map(csvLine).join("");
 }
 
-function read(pieces: readonly string[], unavailable_value?: string): CsvField[][] {
-  const reader = new CsvReader({ name: "list.csv", unavailable_value });
-  return [...pieces.flatMap((piece) => reader.read(piece)), ...reader.end()];
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
 }
 
-/** `text` cut at the given places. */
-function cut(text: string, places: readonly number[]): string[] {
-  const at = [0, ...places.map((place) => place % (text.length + 1)).sort((a, b) => a - b)];
-  return at.map((from, index) => text.slice(from, at[index + 1]));
+/** Rows of a text that comes in pieces. */
+function readPieces(pieces: readonly Uint8Array[]): CsvField[][] {
+  const reader = new CsvReader({ name: "list.csv" });
+  const rows: CsvField[][] = [];
+  const readOn = () => {
+    while (reader.next()) rows.push(reader.row());
+  };
+  for (const piece of pieces) {
+    reader.push(piece);
+    readOn();
+  }
+  reader.end();
+  readOn();
+  return rows;
+}
+
+function read(text: string, unavailable_value?: string): CsvField[][] {
+  return readCsv(bytesOf(text), { name: "list.csv", unavailable_value });
+}
+
+/** Bytes cut at the given places, be it inside a character. */
+function cut(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
+  const at = [0, ...places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b)];
+  return at.map((from, index) => bytes.slice(from, at[index + 1]));
 }
 
 Deno.test("An independent reader finds the rows that were written, null apart from empty text", () => {
@@ -53,8 +66,9 @@ Deno.test("An independent reader finds the rows that were written, null apart fr
 Deno.test("The reader finds the rows that were written, wherever the text is cut", () => {
   fc.assert(
     fc.property(rows, fc.array(fc.nat({ max: 1000 })), (rows, places) => {
-      const pieces = cut(written(rows), places);
-      assert.deepEqual(read(pieces), rows, `pieces: ${JSON.stringify(pieces)}`);
+      const text = written(rows);
+      const pieces = cut(bytesOf(text), places);
+      assert.deepEqual(readPieces(pieces), rows, `${JSON.stringify(text)} in ${pieces.length}`);
     }),
     { numRuns: 500 },
   );
@@ -68,12 +82,13 @@ Deno.test("Fields are quoted only where a reader would take them for something e
 });
 
 Deno.test("Lines may end in CRLF, and the last one in nothing", () => {
-  assert.deepEqual(read(['a,"b"\r\nc,\r\n,d']), [["a", "b"], ["c", null], [null, "d"]]);
-  assert.deepEqual(read(['a,"b"\r', "\nc,", '""']), [["a", "b"], ["c", ""]]);
+  assert.deepEqual(read('a,"b"\r\nc,\r\n,d'), [["a", "b"], ["c", null], [null, "d"]]);
+  const pieces = ['a,"b"\r', "\nc,", '""'].map(bytesOf);
+  assert.deepEqual(readPieces(pieces), [["a", "b"], ["c", ""]]);
 });
 
 Deno.test("A value that was not carried is told from text that says the same", () => {
-  assert.deepEqual(read(['a,gone,"gone"\n'], "gone"), [["a", undefined, "gone"]]);
+  assert.deepEqual(read('a,gone,"gone"\n', "gone"), [["a", undefined, "gone"]]);
 });
 
 Deno.test("Text that is not CSV is refused with its place", () => {
@@ -84,11 +99,24 @@ Deno.test("Text that is not CSV is refused with its place", () => {
       ['"a\n\n"b\n', 'list.csv, line 3: "b" behind the quote that ends a field is not CSV'],
     ] as const
   ) {
-    assert.throws(() => read([text]), (error) => {
+    assert.throws(() => read(text), (error) => {
       assert(error instanceof CsvError);
       assert.equal(error.message, message);
       return true;
     });
+  }
+});
+
+Deno.test("A row longer than all memory so far is read whole", () => {
+  const long = '"x"'.repeat(100_000);
+  const pieces = cut(bytesOf(csvLine(["a", long, "b"]).repeat(2)), [9, 300_000, 777_777]);
+  assert.deepEqual(readPieces(pieces), [["a", long, "b"], ["a", long, "b"]]);
+});
+
+Deno.test("Bytes that are no UTF-8 are refused, also at the end", () => {
+  const rows = [[0x61, 0xc3, 0x0a], [0x61, 0xc3]];
+  for (const bytes of rows) {
+    assert.throws(() => readCsv(new Uint8Array(bytes), { name: "list.csv" }), TypeError);
   }
 });
 
@@ -99,7 +127,8 @@ Deno.test("a guarded text begins no formula, numbers stay as they are, and every
   );
   fc.assert(fc.property(text, (value) => {
     const guarded = guardFormula(value);
-    assert.equal(unguardFormula(guarded), value);
+    const line = bytesOf(csvLine([guarded]));
+    assert.deepEqual(readCsv(line, { name: "a.csv", escape_formulas: true }), [[value]]);
     const isNumber = guarded !== "" && !/^\s|'/.test(guarded) && Number.isFinite(Number(guarded));
     assert.ok(isNumber || !/^[=+\-@\t\r\n＝＋－＠]/.test(guarded), JSON.stringify(guarded));
   }));
@@ -117,6 +146,6 @@ Deno.test("a reader that is told so takes the guard away again, from quoted and 
       field === null ? null : guardFormula(field)
     ),
   );
-  const reader = new CsvReader({ name: "a.csv", escape_formulas: true });
-  assert.deepEqual(reader.read(line), [["=1", "'a", "-5", '="x,y"', "", null]]);
+  const found = readCsv(bytesOf(line), { name: "a.csv", escape_formulas: true });
+  assert.deepEqual(found, [["=1", "'a", "-5", '="x,y"', "", null]]);
 });
