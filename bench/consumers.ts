@@ -2,8 +2,7 @@
 import { linkBrokers } from "../compose/native/netem.ts";
 import { type StackInfo, stackWays } from "../compose/native/stack.ts";
 import { readState } from "../compose/native/state.ts";
-import { linksOf, loadScenario, type Scenario } from "../netem/scenario.ts";
-import { ToxiproxyBackend } from "../netem/toxiproxy.ts";
+import type { Scenario } from "../netem/scenario.ts";
 import { ConfigError } from "../shared/errors.ts";
 import type { ConsumeSummary } from "../shared/pipeline/consume.ts";
 import { testStack } from "../tests/stack.ts";
@@ -15,6 +14,10 @@ import { Backlog, type Made } from "./consumers/backlog.ts";
 import { type FleetResult, runFleet, type Way } from "./consumers/fleet.ts";
 import { cpuSeconds } from "./consumers/processes.ts";
 import { onOwnStack } from "./own_stack.ts";
+import { applyScenario, steadyScenario } from "./scenario.ts";
+
+/** What a consumer's records pass. */
+const LINKS = ["between_brokers", "consumer_to_brokers"] as const;
 
 const WAYS: readonly Way[] = ["processes", "threads"];
 const SINKS = ["none", "csv"] as const;
@@ -110,7 +113,9 @@ export async function main(args: readonly string[]): Promise<number> {
     sinks: names("sink", String(options.sink), SINKS),
     changes: Number(options.changes),
     shared,
-    scenario: options.scenario === undefined ? undefined : steady(String(options.scenario)),
+    scenario: options.scenario === undefined
+      ? undefined
+      : steadyScenario(String(options.scenario), LINKS),
   };
   const brokers = { "group.initial.rebalance.delay.ms": String(GATHERING_MS) };
   const netem = plan.scenario !== undefined;
@@ -128,20 +133,10 @@ export async function main(args: readonly string[]): Promise<number> {
   return EXIT_DONE;
 }
 
-/** The scenario of this name. Throws ConfigError for one that cuts links, which no rate stands. */
-function steady(name: string): Scenario {
-  const scenario = loadScenario(name);
-  const cut = linksOf(scenario).find(([, { cuts }]) => cuts !== undefined);
-  if (cut === undefined) return scenario;
-  throw new ConfigError(`--scenario: ${scenario.file} cuts ${cut[0]} for a while.`, {
-    cure: "give one without cuts; deno task netem test runs the others",
-  });
-}
-
 /** Makes the links of the plan; answers where consumers find the brokers. */
 async function reached(stack: StackInfo, { scenario }: Plan): Promise<readonly string[]> {
   if (scenario === undefined) return stack.kafka!.brokers;
-  await new ToxiproxyBackend(stack).apply(scenario, new Set());
+  await applyScenario(stack, scenario);
   return linkBrokers(stackWays(stack.port_offset), "consumer_to_brokers");
 }
 

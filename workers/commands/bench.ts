@@ -28,6 +28,11 @@ const SPEC: CommandSpec = {
       default: 1_000_000,
     },
     "latency-seconds": { type: "number", help: "How long a latency is measured.", default: 10 },
+    "scenario": {
+      type: "string",
+      value: "NAME",
+      help: "With such links between brokers: deno task netem list.",
+    },
     "json": { type: "boolean", help: "Print one JSON object on stdout." },
     "save": {
       type: "boolean",
@@ -57,7 +62,20 @@ async function main(): Promise<number> {
   if (options["render"]) return render(readResults());
   if (options["quick"]) return await onOwnStack({}, () => printQuick(options));
   const names = options["only"] === undefined ? NAMES : chosen(String(options["only"]));
-  return await onOwnStack({}, (stack) => compare(names, options, stack));
+  if (options["scenario"] === undefined) {
+    return await onOwnStack({}, (stack) => compare(names, options, stack));
+  }
+  if (options["save"]) {
+    throw new ConfigError("--save keeps rows that were measured without a --scenario", {
+      cure: "leave one of the two out",
+    });
+  }
+  const { applyScenario, steadyScenario } = await import("../../bench/scenario.ts");
+  const scenario = steadyScenario(String(options["scenario"]), ["between_brokers"]);
+  return await onOwnStack({ netem: true }, async (stack) => {
+    await applyScenario(stack, scenario);
+    return await compare(names, options, stack);
+  });
 }
 
 /** Runs the rows and tells what came out; after each round it is saved, where that is asked for. */
