@@ -1,5 +1,5 @@
 /**
- * What is asked of brokers, and how they answer: the versions that brokers from 2.7 to 4.x know, with
+ * What is asked of brokers, and how they answer: the versions that brokers from 3.2 to 4.x know, with
  * the names of https://kafka.apache.org/protocol#protocol_messages
  */
 import { Buffer } from "node:buffer";
@@ -288,7 +288,7 @@ const fetchAnswer = plainStruct({
   })),
 });
 
-/** The last version before ids in the place of names; brokers from 2.3 to 4.x know it. */
+/** The last version before ids in the place of names. */
 export const fetch: Request<
   { readonly wanted: readonly Wanted[]; readonly limits: FetchLimits },
   { readonly error_code: number; readonly partitions: readonly Fetched[] }
