@@ -1,6 +1,6 @@
 /** Brokers' error codes by Kafka's own names: https://kafka.apache.org/protocol#protocol_error_codes */
 
-/** By code, from 0 on. */
+/** By code, from 0 on: those of Kafka 4.0. */
 const NAMES = `
   NONE OFFSET_OUT_OF_RANGE CORRUPT_MESSAGE UNKNOWN_TOPIC_OR_PARTITION INVALID_FETCH_SIZE
   LEADER_NOT_AVAILABLE NOT_LEADER_OR_FOLLOWER REQUEST_TIMED_OUT BROKER_NOT_AVAILABLE

@@ -1,4 +1,4 @@
-/** What goes wrong between a client library and the brokers, as an error of list-sync. */
+/** What goes wrong between a client and the brokers, as an error of list-sync. */
 import { ConfigError, FencedError, RecordError, RetryableError } from "../errors.ts";
 
 /** Errors of brokers that a later attempt may not meet, by Kafka's own names. */
@@ -158,7 +158,8 @@ export function connectionFault(error: unknown, at: string): ConfigError | Retry
 /** Codes of sockets for a connection that broke. */
 const NETWORK_CODES = new Set(["ECONNRESET", "EPIPE"]);
 /** The same in words: kafkajs puts them behind its own of a login that failed. */
-const NETWORK_WORDS = /connection (closed|timeout|error: .*ECONN)|closed connection|timed out/i;
+const NETWORK_WORDS =
+  /connection (closed|timeout|error: .*ECONN)|closed connection|timed out|not answered within/i;
 
 function isLoginFault({ name, message }: Cause): boolean {
   return name.includes("SASL") || message.includes("SASL authentication failed");

@@ -1,4 +1,4 @@
-/** The client on `kafkajs`: a second library behind the port, without a way to fence. */
+/** The client on `kafkajs`: a library behind the port, without a way to fence. */
 import type { Log } from "../observe/log.ts";
 import { KafkajsAdmin } from "./kafkajs/admin.ts";
 import { KafkajsConsumer } from "./kafkajs/consumer.ts";

@@ -1,11 +1,13 @@
 /** How a broker's listener wants to be spoken to: asked when a first connection fails without a word. */
-import { Buffer } from "node:buffer";
-import { connect as connectPlain, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect, type Socket } from "node:net";
 import { certificateFault } from "../connect/certificate.ts";
 import { ConfigError } from "../errors.ts";
+import { BrokerConnection, endpoint } from "./connection.ts";
+import { errorName } from "./error_names.ts";
 import { causes, connectionFault } from "./faults.ts";
 import { type KafkaOptions, timeouts } from "./options.ts";
+import * as requests from "./requests.ts";
+import { type AnswerTo, apiVersions, type Request, saslHandshake } from "./requests.ts";
 
 /** Long enough for a busy broker; the fault that is being explained has cost its own time already. */
 const PATIENCE_MS = 2_000;
@@ -32,15 +34,23 @@ export async function contactFault(
   return first ? await listenerFault(at, options) ?? fault : fault;
 }
 
+/** What a listener tells to whoever connects. */
+interface Listener {
+  /** Of its logins; undefined: it has none. */
+  readonly mechanisms: readonly string[] | undefined;
+  /** A request that the broker does not know in the version that is needed. */
+  readonly lacks: string | undefined;
+}
+
 /** What the job says otherwise than the listener; undefined: nothing, or it does not answer. */
 async function listenerFault(
   at: string,
   { tls, sasl }: KafkaOptions,
 ): Promise<ConfigError | undefined> {
   const wanted = tls !== false;
-  const answer = await mechanismsOf(at, wanted);
-  if (answer === undefined) {
-    if (await mechanismsOf(at, !wanted) === undefined) return undefined;
+  const listener = await look(at, wanted);
+  if (listener === undefined) {
+    if (await look(at, !wanted) === undefined) return undefined;
     return wanted
       ? new ConfigError(`The Kafka broker at ${at} speaks no TLS on this port`, {
         cure: "name its TLS port in kafka.brokers; or leave kafka.tls out, where nobody can listen",
@@ -49,73 +59,73 @@ async function listenerFault(
         cure: "set kafka.tls, with the authority in kafka.tls.ca",
       });
   }
-  if (answer === "none" || sasl !== undefined) return undefined;
+  const { mechanisms, lacks } = listener;
+  if (lacks !== undefined) {
+    return new ConfigError(`The Kafka broker at ${at} is too old: ${lacks}`, {
+      cure: "run brokers of Kafka 3.2 or later",
+    });
+  }
+  if (mechanisms === undefined && sasl !== undefined) {
+    return new ConfigError(`The Kafka broker at ${at} has no logins on this port`, {
+      cure: "name the port of its SASL listener in kafka.brokers, or leave kafka.sasl out",
+    });
+  }
+  if (mechanisms === undefined || sasl !== undefined) return undefined;
   return new ConfigError(
-    `The Kafka broker at ${at} demands a login (${answer.join(", ")}), and kafka.sasl is missing`,
+    `The Kafka broker at ${at} demands a login (${
+      mechanisms.join(", ")
+    }), and kafka.sasl is missing`,
     { cure: "set kafka.sasl: mechanism, username, password" },
   );
 }
 
-const SASL_HANDSHAKE = { key: 17, version: 1 };
-/** The listener knows no logins. */
-const ILLEGAL_SASL_STATE = 34;
-
-/** Mechanisms of the listener's logins, `none` where it has no logins; undefined: no Kafka answers this way. */
-async function mechanismsOf(at: string, tls: boolean): Promise<string[] | "none" | undefined> {
-  let socket: Socket | undefined;
-  try {
-    socket = await openSocket(at);
+/** Asks a listener; undefined: no Kafka answers this way. */
+async function look(at: string, tls: boolean): Promise<Listener | undefined> {
+  const settings = {
+    client_id: "",
+    connect_timeout_ms: PATIENCE_MS,
+    answer_timeout_ms: PATIENCE_MS,
     // Nothing is sent that anyone may not know, so the certificate need not be trusted.
-    const spoken = tls ? connectTls({ socket, rejectUnauthorized: false }) : socket;
-    return await ask(spoken);
+    tls: tls ? { rejectUnauthorized: false } : undefined,
+    sasl: undefined,
+  };
+  const link = new BrokerConnection(at, settings, () => {});
+  try {
+    await link.ready;
+    const lacks = lacking((await link.ask(apiVersions, {})).api_keys);
+    // Without a mechanism's name: the answer lists those that there are.
+    const { error_code, mechanisms } = await link.ask(saslHandshake, { mechanism: "" });
+    const hasLogins = errorName(error_code) !== "ILLEGAL_SASL_STATE";
+    return { mechanisms: hasLogins ? mechanisms : undefined, lacks };
   } catch {
     return undefined;
   } finally {
-    socket?.destroy();
+    link.destroy();
   }
 }
 
-/** Asks for a mechanism without a name: the answer lists those that there are. */
-function ask(socket: Socket): Promise<string[] | "none" | undefined> {
-  const body = Buffer.alloc(12);
-  body.writeInt16BE(SASL_HANDSHAKE.key, 0);
-  body.writeInt16BE(SASL_HANDSHAKE.version, 2);
-  const size = Buffer.alloc(4);
-  size.writeInt32BE(body.length); // the rest of the body: correlation 0, client "", mechanism ""
-  return new Promise((resolve, reject) => {
-    let received = Buffer.alloc(0);
-    socket.setTimeout(PATIENCE_MS, () => reject(new Error("no answer")));
-    socket.on("error", reject);
-    socket.on("close", () => reject(new Error("closed")));
-    socket.on("data", (chunk: Buffer) => {
-      received = Buffer.concat([received, chunk]);
-      if (received.length < 4) return;
-      const length = received.readInt32BE(0);
-      if (length < 6 || length > 10_000) return resolve(undefined); // this is no Kafka
-      if (received.length >= 4 + length) resolve(decode(received));
-    });
-    socket.write(Buffer.concat([size, body]));
-  });
+/** The first request that a broker does not know as it is needed. */
+function lacking(known: AnswerTo<typeof apiVersions>["api_keys"]): string | undefined {
+  for (const { name, key, version } of Object.values<unknown>(requests).filter(isRequest)) {
+    const range = known.find((one) => one.key === key);
+    if (range === undefined) return `it does not know ${name}`;
+    const { min_version: min, max_version: max } = range;
+    if (version < min || version > max) {
+      return `it knows ${name} in versions ${min} to ${max}, and version ${version} is needed`;
+    }
+  }
+  return undefined;
 }
 
-/** Reads a SaslHandshake response: size, correlation, error code, mechanisms. */
-function decode(bytes: Buffer): string[] | "none" {
-  if (bytes.readInt16BE(8) === ILLEGAL_SASL_STATE) return "none";
-  const mechanisms: string[] = [];
-  let at = 14;
-  for (let left = bytes.readInt32BE(10); left > 0; left--) {
-    const end = at + 2 + bytes.readInt16BE(at);
-    mechanisms.push(bytes.toString("utf8", at + 2, end));
-    at = end;
-  }
-  return mechanisms;
+function isRequest(
+  value: unknown,
+): value is Pick<Request<never, never>, "name" | "key" | "version"> {
+  return typeof value === "object" && value !== null && "version" in value;
 }
 
 function openSocket(at: string): Promise<Socket> {
-  const colon = at.lastIndexOf(":");
-  const host = at.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
   return new Promise((resolve, reject) => {
-    const socket = connectPlain({ host, port: Number(at.slice(colon + 1)) }, () => resolve(socket));
+    const socket = connect(endpoint(at), () => resolve(socket));
     socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error("no answer")));
     socket.once("error", reject);
   });

@@ -26,7 +26,7 @@ export const kafkaOptions = z.strictObject({
     .describe("Name under which the brokers log and meter this worker."),
   // Absent: the better one for the direction, measured (see mod.ts).
   client: z.enum(["builtin", "kafkajs"]).optional()
-    .describe("Client library; without it, the faster one for producing or consuming."),
+    .describe("The worker's own client, or the library kafkajs; without it, the faster one."),
   tls: tlsOptions,
   sasl: saslOptions.optional().describe("Login to the brokers."),
   // Kafka's own request.timeout.ms. The other times follow from it: see `timeouts`.
@@ -131,7 +131,7 @@ export function timeouts(
     Math.max(SHORTEST_SESSION_MS, Math.round(times * request_timeout_ms));
   const sixth_ms = Math.round(request_timeout_ms / 6);
   return {
-    // With the default 5 s, as both client libraries do within a factor: a broker that takes longer is gone.
+    // With the default 5 s, as both clients do within a factor: a broker that takes longer is gone.
     connect_timeout_ms: options.connect_timeout_ms ?? Math.max(SHORTEST_CONNECT_MS, sixth_ms),
     // Longer than a leader election, shorter than a person waits at a prompt.
     retry_timeout_ms: options.retry_timeout_ms ?? request_timeout_ms,

@@ -1,4 +1,4 @@
-/** All that list-sync asks of a Kafka client library. One file per library implements it. */
+/** All that list-sync asks of a Kafka client. One file per client implements it. */
 import type { RecordError } from "../errors.ts";
 
 /** One partition of a topic. */
@@ -207,7 +207,7 @@ export interface Admin {
   close(): Promise<void>;
 }
 
-/** What a client library can do beyond the common part. */
+/** What a client can do beyond the common part. */
 export interface Capabilities {
   /** Producers of a killed process are shut out before the tails are read. */
   readonly fences: boolean;
@@ -215,7 +215,7 @@ export interface Capabilities {
   readonly fair_fetches: boolean;
 }
 
-/** A client library behind the port. */
+/** A client behind the port. */
 export interface KafkaClient {
   readonly capabilities: Capabilities;
   admin(): Promise<Admin>;

@@ -14,6 +14,7 @@ import {
   list,
   listOrNull,
   long,
+  MalformedMessageError,
   MessageReader,
   MessageWriter,
   plainBytes,
@@ -58,7 +59,7 @@ function request<Asked, Answer>(
   return {
     ...{ name, key, version, flexible },
     encode: (values) => encodeMessage(asked, values),
-    decode: (body) => answer.read(new MessageReader(body)),
+    decode: (body) => decodeMessage(answer, body),
   };
 }
 
@@ -66,6 +67,14 @@ function encodeMessage<Value>(field: Field<Value>, value: Value): readonly Uint8
   const writer = new MessageWriter();
   field.write(writer, value);
   return writer.pieces;
+}
+
+/** Nothing may be left: what is there would be of another version. */
+function decodeMessage<Value>(field: Field<Value>, body: Buffer): Value {
+  const reader = new MessageReader(body);
+  const value = field.read(reader);
+  if (reader.left === 0) return value;
+  throw new MalformedMessageError(`${reader.left} bytes stand behind the message`);
 }
 
 const throttle_time_ms = int32;
@@ -288,7 +297,7 @@ const fetchAnswer = plainStruct({
   })),
 });
 
-/** The last version before ids in the place of names. */
+/** The last version that is not flexible. */
 export const fetch: Request<
   { readonly wanted: readonly Wanted[]; readonly limits: FetchLimits },
   { readonly error_code: number; readonly partitions: readonly Fetched[] }
@@ -312,7 +321,7 @@ export const fetch: Request<
       ...{ forgotten_topics: [], rack_id: "" },
     }),
   decode(body) {
-    const { error_code, topics } = fetchAnswer.read(new MessageReader(body));
+    const { error_code, topics } = decodeMessage(fetchAnswer, body);
     const partitions = topics.flatMap(({ topic, partitions }) =>
       partitions.map(({ partition, error_code, high_watermark, records }) => ({
         ...{ topic, partition, error_code },
@@ -611,6 +620,19 @@ export const subscription = message(subscriptionFields);
 
 /** Which partitions a member gets. */
 export const assignment = message(assignmentFields);
+
+/** Which versions of which requests a broker knows. */
+export const apiVersions = request(
+  "ApiVersions",
+  18,
+  0,
+  plainStruct({}),
+  plainStruct({
+    error_code,
+    api_keys: plainList(plainStruct({ key: int16, min_version: int16, max_version: int16 })),
+  }),
+  false,
+);
 
 // Login ---------------------------------------------------------------------------------------------
 

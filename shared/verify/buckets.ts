@@ -35,6 +35,11 @@ export class Buckets {
     this.#buckets[record.hash % this.#options.count]!.add(record);
   }
 
+  /** How many bytes of records a bucket holds. */
+  bytes(bucket: number): number {
+    return this.#buckets[bucket]!.bytes;
+  }
+
   /** Moves the records of a bucket behind those that `records` holds. */
   take(bucket: number, records: Records): void {
     this.#buckets[bucket]!.take(records);
@@ -58,6 +63,10 @@ class Bucket {
   constructor(path: string, room: number) {
     this.#path = path;
     this.#room = room;
+  }
+
+  get bytes(): number {
+    return this.#file_bytes + this.#held_bytes;
   }
 
   add({ bytes, words, length }: RecordWriter): void {

@@ -1,8 +1,8 @@
 /** Sums that do not depend on the order of what is summed. */
 
 /**
- * Two independent 32-bit hashes of the bytes from `start` to `end`; together 64 bits. Not for use
- * against an adversary.
+ * Two 32-bit hashes of the bytes from `start` to `end`; together 64 bits. Not for use against an
+ * adversary.
  */
 export function hash64(bytes: Uint8Array, start: number, end: number): [high: number, low: number] {
   let high = 0x9e3779b9;

@@ -1,8 +1,8 @@
 /** Which cell of a CSV line means what. */
 import { ConfigError } from "../errors.ts";
 import { nearest } from "../jobs/nearest.ts";
-import type { CsvReader } from "../wire/csv_reader.ts";
-import { NOT_CARRIED, OP, type RecordWriter } from "./record.ts";
+import { type CsvReader, UNAVAILABLE } from "../wire/csv_reader.ts";
+import { OP, type RecordWriter } from "./record.ts";
 
 /** Reads the lines of one file. */
 export interface LineReader {
@@ -58,7 +58,7 @@ export function lineReader(shape: FileShape): LineReader {
         record.position(bytes, starts[__position!]!, Math.max(lengths[__position!]!, 0));
       }
       for (const at of indexes) {
-        if (at === -1) record.cell(bytes, 0, NOT_CARRIED);
+        if (at === -1) record.cell(bytes, 0, UNAVAILABLE);
         else record.cell(bytes, starts[at]!, lengths[at]!);
       }
       record.end();

@@ -13,7 +13,7 @@ export class Lines {
   readonly line: CsvReader;
   readonly #file: CsvFile;
   readonly #handle: Deno.FsFile;
-  readonly #buffer = new Uint8Array(READ_BYTES);
+  #buffer = new Uint8Array(READ_BYTES);
   #left: number;
   #is_ended = false;
 
@@ -40,7 +40,9 @@ export class Lines {
   async read(): Promise<number | undefined> {
     if (this.#is_ended) return undefined;
     try {
-      const room = this.#buffer.subarray(0, Math.min(this.#left, READ_BYTES));
+      const { unread } = this.line;
+      if (unread > this.#buffer.length) this.#buffer = new Uint8Array(unread);
+      const room = this.#buffer.subarray(0, Math.min(this.#left, this.#buffer.length));
       const bytes = room.length === 0 ? 0 : await this.#handle.read(room) ?? 0;
       this.#left -= bytes;
       this.#is_ended = bytes === 0;

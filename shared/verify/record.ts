@@ -3,7 +3,7 @@
  * cells, those that tell a row from others first: together they are its identity. A cell is a length
  * and as many bytes of UTF-8. Records begin at multiples of 4, so that they are copied word by word.
  */
-import { NULL, UNAVAILABLE as NOT_CARRIED } from "../wire/csv_reader.ts";
+import { NULL, UNAVAILABLE } from "../wire/csv_reader.ts";
 import { hash64 } from "./checksum.ts";
 import type { Cell, Entry } from "./fold.ts";
 
@@ -21,7 +21,7 @@ export const AT = {
   op: 20,
   position_bytes: 24,
   identity_bytes: 28,
-  /** Of the next record of this identity; who reads the records writes it. */
+  /** Of the next record of this identity, 0 for none; who reads the records writes it. */
   next: 32,
 } as const;
 
@@ -35,9 +35,6 @@ export function wordBytes(bytes: number): number {
 
 /** Operations that no character stands for. */
 export const OP = { none: 0, other: 1 } as const;
-
-// Lengths of cells without bytes are those that the CSV reader tells.
-export { NOT_CARRIED, NULL };
 
 const encoder = new TextEncoder();
 
@@ -71,6 +68,7 @@ export class RecordWriter {
     view.setInt32(AT.insert, insert ? 1 : 0, true);
     view.setInt32(AT.op, op, true);
     view.setInt32(AT.position_bytes, 0, true);
+    view.setInt32(AT.next, 0, true);
     this.length = HEADER_BYTES;
     this.#cells = 0;
   }
@@ -81,7 +79,7 @@ export class RecordWriter {
     this.#view.setInt32(AT.position_bytes, length, true);
   }
 
-  /** A cell: `length` bytes of `bytes`, or `NULL`, or `NOT_CARRIED`. */
+  /** A cell: `length` bytes of `bytes`, or `NULL`, or `UNAVAILABLE`. */
   cell(bytes: Uint8Array, start: number, length: number): void {
     this.#reserve(4);
     this.#view.setInt32(this.length, length, true);
@@ -93,7 +91,7 @@ export class RecordWriter {
   /** A cell as text. */
   text(cell: Cell): void {
     if (cell === null || cell === undefined) {
-      return this.cell(this.bytes, 0, cell === null ? NULL : NOT_CARRIED);
+      return this.cell(this.bytes, 0, cell === null ? NULL : UNAVAILABLE);
     }
     this.#reserve(4 + cell.length * 3); // UTF-8 takes at most three bytes for a UTF-16 unit
     const start = this.length + 4;

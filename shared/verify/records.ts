@@ -1,8 +1,13 @@
 /** Records of one bucket, side by side in one piece of memory; each is named by where it begins. */
+import { ConfigError } from "../errors.ts";
+import { NULL, UNAVAILABLE } from "../wire/csv_reader.ts";
 import type { Cell, Entry } from "./fold.ts";
-import { AT, HEADER_BYTES, NOT_CARRIED, NULL, OP, RecordWriter, wordBytes } from "./record.ts";
+import { AT, HEADER_BYTES, OP, RecordWriter, wordBytes } from "./record.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Records are linked by 32-bit numbers; a quarter is left for what a comparison adds. */
+const MOST_BYTES = 3 * 2 ** 29;
 
 /** Records, and what they say. The memory is used again for the next bucket. */
 export class Records {
@@ -22,6 +27,20 @@ export class Records {
     this.#places = order.map((_, column) => order.indexOf(column));
   }
 
+  /** Begins anew, with room for so many bytes. Throws ConfigError for more than a record's links reach. */
+  begin(bytes: number): void {
+    this.length = 0;
+    if (bytes <= this.bytes.length) return;
+    if (bytes > MOST_BYTES) {
+      throw new ConfigError(
+        `${bytes} bytes of lines and rows are compared at once; ${MOST_BYTES} are possible`,
+        { cure: "lower memory_bytes; where one key has so many lines, verify its files in parts" },
+      );
+    }
+    this.bytes = new Uint8Array(0); // before the new memory is taken
+    this.#use(new Uint8Array(bytes));
+  }
+
   /** Room for `length` bytes behind the records, which count from now on; answers where. */
   grow(length: number): Uint8Array {
     const start = this.length;
@@ -29,10 +48,14 @@ export class Records {
     if (this.length > this.bytes.length) {
       const grown = new Uint8Array(Math.ceil(this.length * 1.25));
       grown.set(this.bytes.subarray(0, start));
-      this.bytes = grown;
-      this.#view = new DataView(grown.buffer);
+      this.#use(grown);
     }
     return this.bytes.subarray(start, this.length);
+  }
+
+  #use(bytes: Uint8Array<ArrayBuffer>): void {
+    this.bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
   }
 
   /** Adds an entry behind the records; answers its record. Its identity is not told. */
@@ -99,7 +122,7 @@ export class Records {
     const end = this.end(record);
     for (let at = this.cells(record); at < end;) {
       const length = this.#view.getInt32(at, true);
-      if (length === NOT_CARRIED) return false;
+      if (length === UNAVAILABLE) return false;
       at += 4 + Math.max(length, 0);
     }
     return true;
@@ -115,7 +138,7 @@ export class Records {
       const length_b = this.#view.getInt32(at_b, true);
       at_a += 4;
       at_b += 4;
-      if (length_a !== NOT_CARRIED && length_b !== NOT_CARRIED) {
+      if (length_a !== UNAVAILABLE && length_b !== UNAVAILABLE) {
         if (length_a !== length_b || !this.#same(at_a, at_b, length_a)) return false;
       }
       at_a += Math.max(length_a, 0);

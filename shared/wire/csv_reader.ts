@@ -26,6 +26,9 @@ const COMMA = 44;
 const LF = 10;
 const CR = 13;
 
+/** A row above it is none: a quote that nobody closed makes one of all that follows. */
+const LONGEST_ROW_BYTES = 1 << 30;
+
 /** Room at first; one row that is longer makes it grow. */
 const ROOM_BYTES = 64 * 1024;
 
@@ -69,8 +72,17 @@ export class CsvReader {
     this.#escape_formulas = escape_formulas;
   }
 
-  /** Takes a piece in. Throws TypeError when the text is not UTF-8. */
+  /**
+   * Bytes that wait for the rest of their row, which `next` reads from its start again: a next piece as
+   * large as they are bounds that.
+   */
+  get unread(): number {
+    return this.#end - this.#at;
+  }
+
+  /** Takes a piece in. Throws TypeError when the text is not UTF-8, CsvError for a row without end. */
   push(piece: Uint8Array): void {
+    if (this.unread > LONGEST_ROW_BYTES) throw this.#wrong(`a row of ${this.unread} bytes`);
     this.#makeRoom(piece.length);
     this.bytes.set(piece, this.#end);
     this.#end += piece.length;
@@ -145,6 +157,7 @@ export class CsvReader {
   #quoted(start: number): number {
     const { bytes } = this;
     const end = this.#end;
+    const opened = this.#line;
     let isPaired = false;
     let at = start;
     for (; at < end; at++) {
@@ -156,11 +169,11 @@ export class CsvReader {
       at++;
     }
     if (at >= end) {
-      if (this.#is_ended) throw this.#wrong("a quoted field that does not end");
+      if (this.#is_ended) throw this.#wrong("a quoted field that does not end", opened);
       return end;
     }
     let behind = at + 1;
-    while (behind < end && bytes[behind] === CR) behind++;
+    if (behind < end && bytes[behind] === CR) behind++;
     if (behind === end && !this.#is_ended) return end;
     if (behind < end && bytes[behind] !== COMMA && bytes[behind] !== LF) {
       const [found] = new TextDecoder().decode(bytes.subarray(behind, behind + 4));
@@ -221,8 +234,8 @@ export class CsvReader {
     this.#checked = end;
   }
 
-  #wrong(what: string): CsvError {
-    return new CsvError(`${this.#name}, line ${this.#line}: ${what} is not CSV`);
+  #wrong(what: string, line = this.#line): CsvError {
+    return new CsvError(`${this.#name}, line ${line}: ${what} is not CSV`);
   }
 }
 

@@ -16,7 +16,7 @@ export interface Field<Value> {
 
 /** The value that a field holds. */
 // deno-lint-ignore no-explicit-any -- of every field
-export type ValueOf<Of extends Field<any>> = Of extends Field<infer Value> ? Value : never;
+type ValueOf<Of extends Field<any>> = Of extends Field<infer Value> ? Value : never;
 
 /** From here on bytes stay a piece of their own instead of being copied. */
 const PIECE_BYTES = 4 << 10;

@@ -1,4 +1,4 @@
-/** One suite for every Kafka client library, on real brokers. */
+/** One suite for every Kafka client, on real brokers. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import kafkajs from "kafkajs";

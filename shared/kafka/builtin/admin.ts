@@ -1,6 +1,10 @@
 /** Topics, offsets and groups, and reading without a group. */
 import { ConfigError, HistoryLostError } from "../../errors.ts";
+import { demandGone, demandKnown } from "../agreement.ts";
+import { errorName } from "../error_names.ts";
+import { DeniedError } from "../faults.ts";
 import { batchesOf, type Fetched } from "../fetch.ts";
+import { operationsOf } from "../operations.ts";
 import {
   type Admin,
   type InBatch,
@@ -12,13 +16,6 @@ import {
   type TopicInfo,
   type TopicPartition,
 } from "../port.ts";
-import { DeniedError } from "../faults.ts";
-import { operationsOf } from "../operations.ts";
-import { demandGone, demandKnown } from "../agreement.ts";
-import { closedError, type Retry, retrying } from "../retry.ts";
-import { check, type Cluster } from "./cluster.ts";
-import { errorName } from "../error_names.ts";
-import { fetchFrom } from "./reader.ts";
 import {
   aboutTopics,
   createTopics,
@@ -30,6 +27,9 @@ import {
   NO_UUID,
   offsetFetch,
 } from "../requests.ts";
+import { closedError, type Retry, retrying } from "../retry.ts";
+import { check, type Cluster } from "./cluster.ts";
+import { fetchFrom } from "./reader.ts";
 
 /** The resource type of topics in a question about configurations. */
 const TOPIC = 2;

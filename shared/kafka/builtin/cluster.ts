@@ -3,13 +3,14 @@ import { isIP } from "node:net";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { type TlsSettings, tlsSettings } from "../../jobs/tls.ts";
 import type { Log } from "../../observe/log.ts";
+import { MalformedMessageError } from "../../wire/kafka_message.ts";
 import type { TopicIds } from "../agreement.ts";
+import { BrokerConnection, endpoint } from "../connection.ts";
+import { errorName } from "../error_names.ts";
 import { brokerFault } from "../faults.ts";
 import { contactFault } from "../listener.ts";
 import type { Settings } from "../options.ts";
 import { type OffsetRange, partitionId, type TopicPartition } from "../port.ts";
-import { BrokerConnection } from "./connection.ts";
-import { errorName } from "../error_names.ts";
 import {
   aboutTopics,
   type AnswerTo,
@@ -328,7 +329,7 @@ export class Cluster {
       }
       return answer;
     } catch (error) {
-      link.destroy();
+      if (!link.failed) throw unreadable(error, address, request);
       this.signal.throwIfAborted();
       throw await contactFault(error, address, this.settings, this.#answered === undefined);
     }
@@ -342,19 +343,27 @@ export class Cluster {
   }
 
   #connect(lane: Lane, key: string, address: string): BrokerConnection {
-    const colon = address.lastIndexOf(":");
-    const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+    const { host } = endpoint(address);
     const { client_id, connect_timeout_ms, request_timeout_ms, sasl } = this.settings;
     const servername = this.#tls?.servername ?? (isIP(host) === 0 ? host : undefined);
     const tls = this.#tls && { ...this.#tls, ...servername === undefined ? {} : { servername } };
     const answer_timeout_ms = request_timeout_ms + this.#heldBackMs(lane);
     const settings = { client_id, connect_timeout_ms, answer_timeout_ms, tls, sasl };
-    const link = new BrokerConnection(host, Number(address.slice(colon + 1)), settings, () => {
+    const link = new BrokerConnection(address, settings, () => {
       if (this.#links.get(key) === link) this.#links.delete(key);
     });
     this.#links.set(key, link);
     return link;
   }
+}
+
+/** The error for an answer that was not what it should be; any other is as it was. */
+function unreadable(error: unknown, address: string, { name, version }: Request<never, unknown>) {
+  if (!(error instanceof MalformedMessageError)) return error;
+  return new ConfigError(
+    `The answer of ${address} to ${name}, version ${version}, cannot be read: ${error.message}`,
+    { cure: "check that kafka.brokers names Kafka brokers of 3.2 or later", cause: error },
+  );
 }
 
 /** Resolves when more than half have, or all that will; throws as the first when none does. */

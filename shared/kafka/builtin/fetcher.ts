@@ -1,12 +1,12 @@
 /** Fetches the assigned partitions and hands their batches over, one at a time for each partition. */
 import { RetryableError } from "../../errors.ts";
+import { nextOffset } from "../../wire/record_batch.ts";
+import { errorName } from "../error_names.ts";
 import { brokerFault, isPassing } from "../faults.ts";
 import { fetchBytes, type Fetched, giveBack, takeBatch } from "../fetch.ts";
 import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
-import { nextOffset } from "../../wire/record_batch.ts";
 import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
 import type { Cluster } from "./cluster.ts";
-import { errorName } from "../error_names.ts";
 import { fetchFrom } from "./reader.ts";
 
 /** Most bytes of one fetch over all partitions: Kafka's fetch.max.bytes is 50 MiB, a third is enough on one core. */

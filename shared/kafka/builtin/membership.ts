@@ -1,10 +1,8 @@
 /** One member of a consumer group, on the classic protocol: join, sync, heartbeat, commit, leave. */
 import { RetryableError } from "../../errors.ts";
 import { ASSIGNMENT_PROTOCOL, byTopic, dealPartitions } from "../assignment.ts";
-import type { TopicPartition } from "../port.ts";
-import { closedError } from "../retry.ts";
-import { check, type Cluster, type Lane } from "./cluster.ts";
 import { errorName } from "../error_names.ts";
+import type { TopicPartition } from "../port.ts";
 import {
   type AnswerTo,
   assignment,
@@ -16,6 +14,8 @@ import {
   subscription,
   syncGroup,
 } from "../requests.ts";
+import { closedError } from "../retry.ts";
+import { check, type Cluster, type Lane } from "./cluster.ts";
 
 /** What the coordinator says to a heartbeat. */
 export type Pulse = "ok" | "rebalance" | "lost";

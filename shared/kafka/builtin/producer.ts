@@ -4,6 +4,7 @@ import { HistoryLostError, type RecordError, RetryableError } from "../../errors
 import { PackedRecords } from "../../wire/packed_records.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
 import { codecs, crc32c } from "../codecs.ts";
+import { errorName } from "../error_names.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
 import {
   type Acknowledged,
@@ -13,9 +14,6 @@ import {
   type ProducerOptions,
   type TopicPartition,
 } from "../port.ts";
-import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
-import { check, type Cluster } from "./cluster.ts";
-import { errorName } from "../error_names.ts";
 import {
   addPartitionsToTxn,
   describeTransactions,
@@ -23,6 +21,8 @@ import {
   initProducerId,
   produce,
 } from "../requests.ts";
+import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
+import { check, type Cluster } from "./cluster.ts";
 
 /** The broker's answer waits for all in-sync replicas. */
 const ACKS_ALL = -1;
@@ -30,8 +30,11 @@ const ACKS_ALL = -1;
 const SEQUENCES = 2 ** 31;
 /** Only the fence's empty transaction has to end within it. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
-/** Of a larger request a broker reads nothing: it ends the connection (`socket.request.max.bytes`). */
-const REQUEST_BYTES = 100 << 20;
+/** Of a request of 100 MiB a broker reads nothing: it ends the connection (`socket.request.max.bytes`). */
+const REQUEST_BYTES = 99 << 20;
+
+/** Making smaller batches takes less time than the turn of the event loop in which a request goes out. */
+const OVERLAP_BYTES = 64 << 10;
 
 /** An id and epoch under which batches are written. */
 interface Identity {
@@ -140,8 +143,8 @@ export class BuiltinProducer implements Producer {
   }
 
   /**
-   * Sends the lanes' next batches, one request to each leader, bounded by `send_bytes`. While one
-   * leader writes, the batches for the next are made.
+   * Sends the lanes' next batches, one request to each leader: at least one batch, and no more when
+   * all have `send_bytes`. While one leader writes large batches, those for the next are made.
    */
   async #exchange(lanes: readonly Lane[]): Promise<Answer[]> {
     const { send_bytes } = this.#cluster.settings;
@@ -158,15 +161,20 @@ export class BuiltinProducer implements Producer {
     }
     const requests: Promise<Answer[]>[] = [];
     let bytes = 0;
+    let round_bytes = 0;
     for (const [leader, group] of groups) {
+      if (round_bytes >= OVERLAP_BYTES) await setImmediate(); // the request before goes out
       const round: Lane[] = [];
+      round_bytes = 0;
       for (const lane of group) {
-        if (bytes >= send_bytes) break;
+        if (bytes >= send_bytes && round.length > 0) break;
         const { length } = this.#write(lane).bytes;
         if (length > REQUEST_BYTES) {
           answers.push({ lane, refusal: "MESSAGE_TOO_LARGE", base_offset: -1 });
           continue;
         }
+        if (round_bytes + length > REQUEST_BYTES) break;
+        round_bytes += length;
         bytes += length;
         round.push(lane);
       }
@@ -174,7 +182,6 @@ export class BuiltinProducer implements Producer {
       const request = this.#produce(leader, round);
       request.catch(() => {}); // told below, when the others are under way
       requests.push(request);
-      await setImmediate(); // the request goes out
     }
     return [...answers, ...(await Promise.all(requests)).flat()];
   }

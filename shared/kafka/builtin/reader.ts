@@ -1,7 +1,7 @@
 /** Fetching record batches from leaders, as bytes. */
 import type { Fetched, FetchLimits, Wanted } from "../fetch.ts";
-import { check, type Cluster } from "./cluster.ts";
 import { fetch } from "../requests.ts";
+import { check, type Cluster } from "./cluster.ts";
 
 /**
  * Fetches from one broker what it leads, and nothing where another leads by now. Throws as

@@ -26,6 +26,7 @@ import { Requests, type TopicMetadata } from "./requests.ts";
 /** kafkajs's number of the resource kind. */
 const TOPIC = 2;
 const REFUSED = new Set(["TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"]);
+
 /** The admin of the `kafkajs` client. */
 export class KafkajsAdmin implements Admin {
   readonly #admin: LibraryAdmin;

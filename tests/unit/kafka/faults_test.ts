@@ -1,6 +1,6 @@
 import { equal, ok } from "node:assert/strict";
 import { classify, describe } from "../../../shared/errors.ts";
-import { LoginError } from "../../../shared/kafka/builtin/login.ts";
+import { LoginError } from "../../../shared/kafka/login.ts";
 import { brokerFault, connectionFault } from "../../../shared/kafka/faults.ts";
 
 const refusals: readonly (readonly [name: string, error: string, verdict: string])[] = [

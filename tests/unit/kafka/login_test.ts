@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { logIn, LoginError, scram } from "../../../shared/kafka/builtin/login.ts";
+import { logIn, LoginError, scram } from "../../../shared/kafka/login.ts";
 
 /** A server that says these, and what it was told. */
 function server(...says: string[]) {
@@ -46,6 +46,10 @@ for (
     ["no salt", [first.replace(/s=[^,]+,/, "")], /no salt/],
     ["few iterations", [first.replace("4096", "4095")], /asks for 4095 SCRAM iterations/],
     ["iterations without end", [first.replace("4096", "99999999")], /asks for 99999999/],
+    ["iterations in another base", [first.replace("4096", "0x2000")], /asks for 0x2000/],
+    ["a part of an iteration", [first.replace("4096", "4096.5")], /asks for 4096\.5/],
+    ["a salt that is none", [first.replace(/s=[^,]+,/, "s=!!!!,")], /no salt/],
+    ["an extension", [`m=more,${first}`], /demands an extension of SCRAM: more/],
     ["iterations that are no number", [first.replace("4096", "many")], /asks for many/],
     ["a refusal", [first, "e=invalid-proof"], /says invalid-proof/],
     ["an early refusal", ["e=unknown-user"], /says unknown-user/],

@@ -438,6 +438,13 @@ Deno.test("an answer is read with nulls, ids, negative numbers and tagged fields
   });
 });
 
+Deno.test("bytes behind an answer are told: it would be one of another version", () => {
+  const answer = Buffer.alloc(7); // throttle time, error code, tagged fields
+  assert.equal(requests.heartbeat.decode(answer).error_code, 0);
+  const longer = Buffer.concat([answer, Buffer.alloc(1)]);
+  assert.throws(() => requests.heartbeat.decode(longer), /1 bytes stand behind the message/);
+});
+
 Deno.test("error codes have the names that the library gives them", () => {
   for (const [code, name] of Object.entries(library.protocolErrorsCodesById)) {
     assert.equal(errorName(Number(code)), name);

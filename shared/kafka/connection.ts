@@ -5,18 +5,20 @@
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { ReusedReads } from "../../connect/reused_reads.ts";
-import type { TlsSettings } from "../../jobs/tls.ts";
-import { MessageReader } from "../../wire/kafka_message.ts";
-import type { Settings } from "../options.ts";
-import { errorName } from "../error_names.ts";
+import { ReusedReads } from "../connect/reused_reads.ts";
+import type { TlsSettings } from "../jobs/tls.ts";
+import { MessageReader } from "../wire/kafka_message.ts";
+import type { Settings } from "./options.ts";
+import { errorName } from "./error_names.ts";
 import { logIn, LoginError } from "./login.ts";
-import { type Request, saslAuthenticate, saslHandshake } from "../requests.ts";
+import { type Request, saslAuthenticate, saslHandshake } from "./requests.ts";
 
 /** How to connect, and how long to wait. */
 export interface ConnectionSettings extends Pick<Settings, "client_id" | "connect_timeout_ms"> {
   /** Undefined: no TLS. */
-  readonly tls: TlsSettings | undefined;
+  readonly tls:
+    | Omit<TlsSettings, "rejectUnauthorized"> & { rejectUnauthorized: boolean }
+    | undefined;
   readonly sasl: Settings["sasl"];
   /** For the answer to a request. */
   readonly answer_timeout_ms: number;
@@ -37,6 +39,18 @@ const JOINED_BYTES = 16 << 10;
 const LARGEST_ANSWER = 1 << 30;
 /** Of the time after which the broker wants another login. */
 const LOGIN_SHARE = 0.8;
+
+/** Of a longer one a timer is set off at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Host and port of `host:port`; an IPv6 address stands in brackets. */
+export function endpoint(at: string): { readonly host: string; readonly port: number } {
+  const colon = at.lastIndexOf(":");
+  return {
+    host: at.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(at.slice(colon + 1)),
+  };
+}
 
 /** A connection from its opening to its first failure, its end, or the end of its login. */
 export class BrokerConnection {
@@ -60,9 +74,12 @@ export class BrokerConnection {
   /** Resolves when requests may be sent: connected, and logged in where `sasl` says so. */
   readonly ready: Promise<void>;
 
-  /** @param retired told once when no further request is to be sent here: closed, or the login ends soon. */
-  constructor(host: string, port: number, settings: ConnectionSettings, retired: () => void) {
-    this.#at = { host, port };
+  /**
+   * @param at `host:port`.
+   * @param retired told once when no further request is to be sent here: closed, or the login ends soon.
+   */
+  constructor(at: string, settings: ConnectionSettings, retired: () => void) {
+    const { host, port } = this.#at = endpoint(at);
     this.#settings = settings;
     this.#client_id = Buffer.from(settings.client_id);
     this.#retired = retired;
@@ -73,16 +90,22 @@ export class BrokerConnection {
     this.ready.catch(() => {}); // whoever sends hears of it
   }
 
-  /** Asks the broker. Throws what ended the connection, and MalformedMessageError. */
+  /** Whether it is over. */
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Asks the broker. Throws what ended the connection, and MalformedMessageError, which does not end it. */
   ask<Question, Answer>(request: Request<Question, Answer>, question: Question): Promise<Answer> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     this.#correlation = (this.#correlation + 1) & 0x7fffffff;
     const pieces = request.encode(question);
     this.#write([this.#head(request, this.#correlation, pieces), ...pieces]);
+    const { answer_timeout_ms } = this.#settings;
     const timer = setTimeout(() => {
-      this.#fail(new Error("Request timed out"));
-    }, this.#settings.answer_timeout_ms);
+      this.#fail(new Error(`${request.name} was not answered within ${answer_timeout_ms} ms`));
+    }, answer_timeout_ms);
     this.#requests.set(this.#correlation, {
       answered: (body) => resolve(request.decode(body)),
       failed: reject,
@@ -144,7 +167,8 @@ export class BrokerConnection {
     });
     // A new connection logs in anew; this one ends when all answers are there.
     if (lifetime_ms > 0) {
-      this.#relogin = setTimeout(() => this.#retire(), lifetime_ms * LOGIN_SHARE);
+      const share_ms = Math.min(lifetime_ms * LOGIN_SHARE, LONGEST_TIMER_MS);
+      this.#relogin = setTimeout(() => this.#retire(), share_ms);
     }
   }
 

@@ -2,15 +2,15 @@
 import { Buffer } from "node:buffer";
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
-import type { Settings } from "../options.ts";
+import type { Settings } from "./options.ts";
 
 /** The login failed: the message says why, and holds no secret. */
 export class LoginError extends Error {
-  override readonly name = "SASLError";
+  override readonly name = "SASLError"; // as kafkajs has SASL in the names of its own
 }
 
 /** Sends a client's message and answers the server's. */
-export type Exchange = (message: Uint8Array) => Promise<Uint8Array>;
+type Exchange = (message: Uint8Array) => Promise<Uint8Array>;
 
 type Credentials = NonNullable<Settings["sasl"]>;
 
@@ -33,10 +33,10 @@ const MOST_ITERATIONS = 1_000_000;
 const derive = promisify(pbkdf2);
 
 /** What a SCRAM login begins with. */
-export interface ScramStart {
+interface ScramStart {
   readonly username: string;
   readonly password: string;
-  readonly digest: "sha1" | "sha256" | "sha512";
+  readonly digest: "sha256" | "sha512";
   /** Never used before. */
   readonly nonce: string;
 }
@@ -50,12 +50,14 @@ export async function scram(start: ScramStart, exchange: Exchange): Promise<void
   const name = username.replaceAll("=", "=3D").replaceAll(",", "=2C");
   const client_first = `n=${name},r=${nonce}`;
   const server_first = await say(`n,,${client_first}`);
-  const { r = "", s = "", i = "", e } = attributes(server_first);
+  const { r = "", s = "", i = "", e, m } = attributes(server_first);
   if (e !== undefined) throw new LoginError(`the broker says ${e}`);
-  const iterations = Number(i);
-  if (!r.startsWith(nonce) || r === nonce || s === "") {
+  if (m !== undefined) throw new LoginError(`the broker demands an extension of SCRAM: ${m}`);
+  const salt = Buffer.from(s, "base64");
+  if (!r.startsWith(nonce) || r === nonce || salt.length === 0) {
     throw new LoginError("the broker's first SCRAM message has another nonce, or no salt");
   }
+  const iterations = /^[1-9]\d*$/.test(i) ? Number(i) : NaN;
   if (!(iterations >= LEAST_ITERATIONS && iterations <= MOST_ITERATIONS)) {
     throw new LoginError(
       `the broker asks for ${i} SCRAM iterations; ${LEAST_ITERATIONS} to ${MOST_ITERATIONS} are allowed`,
@@ -64,7 +66,7 @@ export async function scram(start: ScramStart, exchange: Exchange): Promise<void
 
   const salted = await derive(
     password,
-    Buffer.from(s, "base64"),
+    salt,
     iterations,
     createHash(digest).digest().length,
     digest,
