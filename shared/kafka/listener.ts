@@ -13,8 +13,8 @@ import { type AnswerTo, apiVersions, type Request, saslHandshake } from "./reque
 const PATIENCE_MS = 2_000;
 
 /**
- * The error for a connection that failed, certificates looked at; on first contact (`first`) a
- * listener that hangs up is asked whether it is TLS or a login that it misses: a broker does not say.
+ * The error for a connection that failed, certificates looked at; on first contact (`first`) a listener
+ * that hangs up is asked whether it misses TLS or a login or is too old: a broker does not say.
  * @param at `host:port` that was tried.
  */
 export async function contactFault(

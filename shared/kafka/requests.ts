@@ -81,6 +81,20 @@ const throttle_time_ms = int32;
 const error_code = int16;
 const error_message = textOrNull;
 
+/** A member of a group in a generation of it. */
+const member = {
+  group_id: text,
+  generation_id: int32,
+  member_id: text,
+  group_instance_id: textOrNull,
+};
+
+/** What was done with partitions, one by one. */
+const partitionErrors = list(struct({
+  name: text,
+  partitions: list(struct({ partition_index: int32, error_code })),
+}));
+
 /** Who asks: nobody that replicates. */
 export const CLIENT = -1;
 /** Reads past open transactions: all that list-sync writes is outside of them. */
@@ -391,13 +405,7 @@ export const addPartitionsToTxn = request(
     producer_epoch: int16,
     topics: list(struct({ name: text, partitions: list(int32) })),
   }),
-  struct({
-    throttle_time_ms,
-    results: list(struct({
-      name: text,
-      partitions: list(struct({ partition_index: int32, error_code })),
-    })),
-  }),
+  struct({ throttle_time_ms, results: partitionErrors }),
 );
 
 export const endTxn = request(
@@ -460,10 +468,7 @@ export const syncGroup = request(
   14,
   5,
   struct({
-    group_id: text,
-    generation_id: int32,
-    member_id: text,
-    group_instance_id: textOrNull,
+    ...member,
     protocol_type: textOrNull,
     protocol_name: textOrNull,
     assignments: list(struct({ member_id: text, assignment: bytes })),
@@ -481,7 +486,7 @@ export const heartbeat = request(
   "Heartbeat",
   12,
   4,
-  struct({ group_id: text, generation_id: int32, member_id: text, group_instance_id: textOrNull }),
+  struct(member),
   struct({ throttle_time_ms, error_code }),
 );
 
@@ -505,10 +510,7 @@ export const offsetCommit = request(
   8,
   8,
   struct({
-    group_id: text,
-    generation_id: int32,
-    member_id: text,
-    group_instance_id: textOrNull,
+    ...member,
     topics: list(struct({
       name: text,
       partitions: list(struct({
@@ -519,13 +521,7 @@ export const offsetCommit = request(
       })),
     })),
   }),
-  struct({
-    throttle_time_ms,
-    topics: list(struct({
-      name: text,
-      partitions: list(struct({ partition_index: int32, error_code })),
-    })),
-  }),
+  struct({ throttle_time_ms, topics: partitionErrors }),
 );
 
 export const offsetFetch = request(

@@ -6,6 +6,7 @@ import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts
 import { codecs, crc32c } from "../codecs.ts";
 import { errorName } from "../error_names.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
+import { OneSend } from "../one_send.ts";
 import {
   type Acknowledged,
   type OutBatch,
@@ -76,8 +77,7 @@ export class BuiltinProducer implements Producer {
   readonly #sequences = new Map<string, number>();
   readonly #topic_ids = new Map<string, string>();
   readonly #fault: FaultLog;
-  #sending = false;
-  #spent: Error | undefined;
+  readonly #one = new OneSend();
 
   private constructor(cluster: Cluster, identity: Identity, tells_too_large: boolean) {
     this.#cluster = cluster;
@@ -98,22 +98,8 @@ export class BuiltinProducer implements Producer {
     return new BuiltinProducer(cluster, identity!, options.tells_too_large ?? false);
   }
 
-  async send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
-    if (this.#sending) throw new Error("send was called again before the last send ended");
-    if (this.#spent !== undefined) {
-      throw new RetryableError("The producer is spent by an earlier error", {
-        cause: this.#spent,
-      });
-    }
-    this.#sending = true;
-    try {
-      return await this.#send(batches);
-    } catch (error) {
-      this.#spent = error as Error;
-      throw error;
-    } finally {
-      this.#sending = false;
-    }
+  send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
+    return this.#one.run(() => this.#send(batches));
   }
 
   async close(): Promise<void> {

@@ -2,8 +2,11 @@
 import type { Admin as LibraryAdmin } from "kafkajs";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
+import { demandGone, demandKnown } from "../agreement.ts";
+import { errorName } from "../error_names.ts";
 import { brokerFault, DeniedError } from "../faults.ts";
 import { batchesOf, type Fetched } from "../fetch.ts";
+import { operationsOf } from "../operations.ts";
 import type { Settings } from "../options.ts";
 import {
   type Admin,
@@ -16,9 +19,6 @@ import {
   type TopicInfo,
   type TopicPartition,
 } from "../port.ts";
-import { errorName } from "../error_names.ts";
-import { operationsOf } from "../operations.ts";
-import { demandGone, demandKnown } from "../agreement.ts";
 import { closedError, retrying } from "../retry.ts";
 import { library, libraryFault, openingFault, refusalOf } from "./library.ts";
 import { Requests, type TopicMetadata } from "./requests.ts";

@@ -7,6 +7,7 @@ import type { Message, Producer as LibraryProducer } from "kafkajs";
 import { type RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
+import { OneSend } from "../one_send.ts";
 import type { Settings } from "../options.ts";
 import {
   type Acknowledged,
@@ -32,8 +33,7 @@ export class KafkajsProducer implements Producer {
   readonly #tells_too_large: boolean;
   readonly #fault: FaultLog;
   readonly #stop = new AbortController();
-  #sending = false;
-  #spent: Error | undefined;
+  readonly #one = new OneSend();
 
   private constructor(
     producer: LibraryProducer,
@@ -71,42 +71,32 @@ export class KafkajsProducer implements Producer {
     return new KafkajsProducer(producer, settings, log, tells_too_large);
   }
 
-  async send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
-    if (this.#sending) throw new Error("send was called again before the last send ended");
-    if (this.#spent !== undefined) {
-      throw new RetryableError("The producer is spent by an earlier error", {
-        cause: this.#spent,
-      });
-    }
-    this.#sending = true;
-    try {
-      const acknowledged: Acknowledged[] = [];
-      const lanes = [
-        ...Map.groupBy(
-          batches.map((batch, index) => ({ batch, index })),
-          (one) => partitionId(one.batch),
-        ).values(),
-      ];
-      const ends = await Promise.allSettled(lanes.map(async (lane) => {
-        for (const { batch, index } of lane) {
-          const { too_large } = acknowledged[index] = await this.#send(batch);
-          if (too_large !== undefined) return;
-        }
-      }));
-      const failed = ends.find((end) => end.status === "rejected");
-      if (failed !== undefined) throw failed.reason;
-      return acknowledged;
-    } catch (error) {
-      this.#spent = error as Error;
-      throw error;
-    } finally {
-      this.#sending = false;
-    }
+  send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
+    return this.#one.run(() => this.#sendAll(batches));
   }
 
   async close(): Promise<void> {
     if (!this.#stop.signal.aborted) this.#stop.abort(closedError("producer"));
     await this.#producer.disconnect();
+  }
+
+  async #sendAll(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
+    const acknowledged: Acknowledged[] = [];
+    const lanes = [
+      ...Map.groupBy(
+        batches.map((batch, index) => ({ batch, index })),
+        (one) => partitionId(one.batch),
+      ).values(),
+    ];
+    const ends = await Promise.allSettled(lanes.map(async (lane) => {
+      for (const { batch, index } of lane) {
+        const { too_large } = acknowledged[index] = await this.#send(batch);
+        if (too_large !== undefined) return;
+      }
+    }));
+    const failed = ends.find((end) => end.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    return acknowledged;
   }
 
   async #send(batch: OutBatch): Promise<Acknowledged> {
