@@ -171,8 +171,11 @@ class Lab implements AsyncDisposable {
   }
 
   async end(which: "stream" | "session"): Promise<void> {
-    const ids = await this.connections(which);
-    assert.equal(ids.length, 1, `connections of the capture: ${ids}`);
+    let ids: string[] = [];
+    await until(
+      () => `the server has one ${which} connection of the capture; it has ${ids.length}: ${ids}`,
+      async () => (ids = await this.connections(which)).length === 1,
+    );
     await this.run(
       this.kind === "MySQL" ? `KILL ${ids[0]}` : `SELECT pg_terminate_backend(${ids[0]})`,
     );
