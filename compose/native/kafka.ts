@@ -168,6 +168,11 @@ export function brokerSettings(
     "group.initial.rebalance.delay.ms": 0,
     // A quarter of the default: the heap is small, and so are the compacted topics.
     "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
+    // As the system sizes them. Fixed ones (100 KB, 64 KB) hold a far client or follower to that much in
+    // each round trip, and sending piece by piece took brokers two thirds more processor time (measured).
+    "socket.send.buffer.bytes": -1,
+    "socket.receive.buffer.bytes": -1,
+    "replica.socket.receive.buffer.bytes": -1,
     ...more,
   };
   return Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join("");

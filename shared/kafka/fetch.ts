@@ -85,6 +85,24 @@ export function giveBack(payloads: readonly Uint8Array[]): void {
   }
 }
 
+/** The memory of an answer, which the partitions that it brought something of share. */
+export class AnswerMemory {
+  readonly #buffer: ArrayBufferLike | undefined;
+  #users: number;
+
+  constructor(fetched: readonly Fetched[]) {
+    const brought = fetched.filter(({ bytes }) => bytes.length > 0);
+    this.#buffer = brought[0]?.bytes.buffer;
+    this.#users = brought.length;
+  }
+
+  /** Told by each partition when nobody reads its bytes any more; the last one frees the memory, as above. */
+  done(): void {
+    this.#users--;
+    if (this.#users === 0 && this.#buffer instanceof ArrayBuffer) this.#buffer.transfer(0);
+  }
+}
+
 /** All records of `fetched` from offset `from` up to `to` (exclusive), batch by batch. */
 export function* batchesOf(fetched: Fetched, from: number, to: number): Generator<InBatch> {
   let rest: Fetched | undefined = fetched;

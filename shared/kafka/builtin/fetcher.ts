@@ -3,7 +3,7 @@ import { RetryableError } from "../../errors.ts";
 import { nextOffset } from "../../wire/record_batch.ts";
 import { errorName } from "../error_names.ts";
 import { brokerFault, isPassing } from "../faults.ts";
-import { fetchBytes, type Fetched, giveBack, takeBatch } from "../fetch.ts";
+import { AnswerMemory, fetchBytes, type Fetched, giveBack, takeBatch } from "../fetch.ts";
 import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
 import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
 import type { Cluster } from "./cluster.ts";
@@ -13,6 +13,15 @@ import { fetchFrom } from "./reader.ts";
 const RESPONSE_BYTES = 16 << 20;
 /** While a partition of the broker is being handled, an idle one must not hold its next fetch back. */
 const BUSY_WAIT_MS = 10;
+
+/** Record batches of a partition that were not handed over yet. */
+interface Held {
+  readonly fetched: Fetched;
+  /** Offset of the first record that is wanted. */
+  readonly from: number;
+  /** Of the answer that brought them. */
+  readonly memory: AnswerMemory;
+}
 
 /** One assigned partition. */
 interface Slot {
@@ -24,7 +33,7 @@ interface Slot {
   topic_id: string;
   paused: boolean;
   /** Fetched and not handed over yet: at most one, undecoded. */
-  held: { readonly fetched: Fetched; readonly from: number } | undefined;
+  held: Held | undefined;
   /** The handler at work. */
   handling: Promise<void> | undefined;
   /** Being asked where to go on. */
@@ -175,10 +184,11 @@ export class Fetcher {
       });
       slots.forEach((slot) => slot.asked = false);
       this.#busy.delete(leader);
+      const memory = new AnswerMemory(fetched);
       for (const one of fetched) {
         const index = slots.findIndex(({ id }) => id === partitionId(one));
         const slot = slots[index];
-        if (slot !== undefined && slot.version === versions[index]) this.#take(slot, one);
+        if (slot !== undefined && slot.version === versions[index]) this.#take(slot, one, memory);
       }
     } catch (error) {
       slots.forEach((slot) => slot.asked = false);
@@ -190,14 +200,14 @@ export class Fetcher {
     this.#pump();
   }
 
-  #take(slot: Slot, fetched: Fetched): void {
+  #take(slot: Slot, fetched: Fetched, memory: AnswerMemory): void {
     const name = errorName(fetched.error_code);
     if (fetched.error_code === 0) {
       this.#recovered(slot);
       if (fetched.bytes.length === 0) return;
       const next = nextOffset(fetched.bytes, slot.offset);
       if (next === slot.offset) return;
-      slot.held = { fetched, from: slot.offset };
+      slot.held = { fetched, from: slot.offset, memory };
       slot.offset = next;
       slot.served = ++this.#answers;
       this.#hand(slot);
@@ -218,9 +228,10 @@ export class Fetcher {
     if (held === undefined || !idle || this.#stop.signal.aborted) return;
     const work = async () => {
       const { batch, left, payloads } = takeBatch(held.fetched, held.from);
-      slot.held = left && { fetched: left, from: batch.next_offset };
+      slot.held = left && { ...held, fetched: left, from: batch.next_offset };
       await this.#handlers.batch(batch);
       giveBack(payloads);
+      if (left === undefined) held.memory.done();
     };
     slot.handling = work().then(() => {
       slot.handling = undefined;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fetchBytes, giveBack } from "../../../shared/kafka/fetch.ts";
+import { AnswerMemory, fetchBytes, giveBack } from "../../../shared/kafka/fetch.ts";
 
 Deno.test("Memory given back is gone, and memory that others share stays", () => {
   const own = new Uint8Array(100);
@@ -9,6 +9,18 @@ Deno.test("Memory given back is gone, and memory that others share stays", () =>
   giveBack([own, part]);
   assert.deepEqual([own.length, value.length], [0, 0]);
   assert.deepEqual([shared.length, part.length], [100, 10]);
+});
+
+Deno.test("An answer's memory is gone when all partitions that it brought something of are done", () => {
+  const answer = new Uint8Array(100);
+  const brought = (partition: number, from: number, to: number) => ({
+    ...{ topic: "t", partition, error_code: 0, end_offset: 9, bytes: answer.subarray(from, to) },
+  });
+  const memory = new AnswerMemory([brought(0, 10, 40), brought(1, 40, 40), brought(2, 40, 90)]);
+  memory.done();
+  assert.equal(answer.length, 100);
+  memory.done();
+  assert.equal(answer.length, 0);
 });
 
 Deno.test("far from the brokers a fetch asks for more, within a bound", () => {
