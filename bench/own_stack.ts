@@ -17,7 +17,7 @@ import { EXIT_STOPPED, host } from "../workers/cli/host.ts";
  * when a signal ends this process early.
  */
 export async function onOwnStack<T>(
-  more: Pick<UpOptions, "only" | "brokers" | "netem">,
+  more: Pick<UpOptions, "only" | "brokers" | "netem" | "long_lived">,
   work: (stack: StackInfo) => Promise<T>,
 ): Promise<T> {
   const name = `bench-${Deno.pid}`;

@@ -5,8 +5,11 @@ import { untilIdle } from "./machine.ts";
 import { type Rounds, type RowResult, rowResult } from "./results.ts";
 import { type RowName, rows } from "./rows/mod.ts";
 
-/** Ours alone, before anything counts: brokers that have just started run interpreted code. */
-const WARM_UP = { changes: 100_000, latency_seconds: 3 };
+/**
+ * Ours alone, before anything counts: brokers that have just started run interpreted code, and compile
+ * what small sends need in half a minute of them.
+ */
+const WARM_UP = { changes: 100_000, latency_seconds: 20 };
 
 /** What is run. */
 export interface RunOptions {

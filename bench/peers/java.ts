@@ -1,16 +1,7 @@
 /** Programs of the Kafka project, started as its own scripts start them. */
 import type { Java } from "../../compose/native/java.ts";
+import { SCRIPT_OPTIONS } from "../../compose/native/kafka.ts";
 import { PeerProcess } from "./process.ts";
-
-/** `kafka-run-class.sh` gives these to every program. */
-const OPTIONS = [
-  "-server",
-  "-XX:+UseG1GC",
-  "-XX:MaxGCPauseMillis=20",
-  "-XX:InitiatingHeapOccupancyPercent=35",
-  "-XX:+ExplicitGCInvokesConcurrent",
-  "-Djava.awt.headless=true",
-];
 
 const LOGGING = `log4j.rootLogger=INFO, err
 log4j.appender.err=org.apache.log4j.ConsoleAppender
@@ -35,7 +26,7 @@ export function startJava(program: JavaProgram): PeerProcess {
   const { java, libraries, heap, main, args, folder, name } = program;
   const logging = `${folder}/log4j.properties`;
   Deno.writeTextFileSync(logging, LOGGING);
-  const options = [...heap, ...OPTIONS, `-Dlog4j.configuration=file:${logging}`];
+  const options = [...heap, ...SCRIPT_OPTIONS, `-Dlog4j.configuration=file:${logging}`];
   const command = [java.command, ...options, "-cp", `${libraries}/*`, main, ...args];
   return new PeerProcess(command, `${folder}/${name}.log`);
 }

@@ -89,6 +89,8 @@ export interface UpOptions {
   netem?: boolean;
   /** Settings of the brokers that this call starts, beside the stack's own. @default none */
   brokers?: Readonly<Record<string, string>>;
+  /** The brokers that this call starts are to run for longer than minutes. @default false */
+  long_lived?: boolean;
   progress?: (event: StackProgress) => void;
 }
 
@@ -260,13 +262,19 @@ class Start {
   readonly info: StackInfo;
   /** Settings of the brokers beside the stack's own. */
   readonly brokers: Readonly<Record<string, string>>;
+  /** They are to run for longer than minutes. */
+  readonly long_lived: boolean;
   readonly #progress: (event: StackProgress) => void;
   readonly #started: ServerInfo[] = [];
   #saving: Promise<void> = Promise.resolve();
 
-  constructor(info: StackInfo, { brokers = {}, progress = () => {} }: UpOptions) {
+  constructor(
+    info: StackInfo,
+    { brokers = {}, long_lived = false, progress = () => {} }: UpOptions,
+  ) {
     this.info = info;
     this.brokers = brokers;
+    this.long_lived = long_lived;
     this.#progress = progress;
   }
 
@@ -431,6 +439,7 @@ async function bringKafkaUp(start: Start): Promise<void> {
           folder: start.folder(name),
           ...secured === undefined ? {} : { secured },
           more: { ...proxied, ...start.brokers },
+          long_lived: start.long_lived,
           log,
           note,
         }),

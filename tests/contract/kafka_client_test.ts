@@ -563,13 +563,14 @@ for (const client of names) {
     }));
 
   test("a leader that moves in the middle loses nothing and doubles nothing", () =>
-    withTopic(client, 1, async (admin, topic, kafka) => {
+    withTopic(client, 1, async (admin, topic) => {
+      const kafka = await open(client, { batch_bytes: 1_024 }); // several batches a send
       const at = { topic, partition: 0 };
       const reader = await new Reader().open(kafka, topic);
       let sent = 0;
       await withProducer(kafka, async (producer) => {
         const send = async () => {
-          await producer.send([{ ...at, records: numbered(10, `${sent++}:`) }]);
+          await producer.send([{ ...at, records: numbered(100, `${sent++}:`) }]);
         };
         for (let i = 0; i < 20; i++) await send();
         const moved = moveLeader(topic);
@@ -579,7 +580,7 @@ for (const client of names) {
         await moved;
         for (let i = 0; i < 20; i++) await send();
       });
-      const expected = Array.from({ length: sent }, (_, send) => numbered(10, `${send}:`))
+      const expected = Array.from({ length: sent }, (_, send) => numbered(100, `${send}:`))
         .flat().map(({ value }) => value);
       sameOrder(values(await readAll(admin, at)), expected);
       await until("all records", () => reader.records.length >= expected.length);

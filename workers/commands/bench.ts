@@ -63,7 +63,7 @@ async function main(): Promise<number> {
   if (options["quick"]) return await onOwnStack({}, () => printQuick(options));
   const names = options["only"] === undefined ? NAMES : chosen(String(options["only"]));
   if (options["scenario"] === undefined) {
-    return await onOwnStack({}, (stack) => compare(names, options, stack));
+    return await onOwnStack({ long_lived: true }, (stack) => compare(names, options, stack));
   }
   if (options["save"]) {
     throw new ConfigError("--save keeps rows that were measured without a --scenario", {
@@ -72,7 +72,7 @@ async function main(): Promise<number> {
   }
   const { applyScenario, steadyScenario } = await import("../../bench/scenario.ts");
   const scenario = steadyScenario(String(options["scenario"]), ["between_brokers"]);
-  return await onOwnStack({ netem: true }, async (stack) => {
+  return await onOwnStack({ netem: true, long_lived: true }, async (stack) => {
     await applyScenario(stack, scenario);
     return await compare(names, options, stack);
   });

@@ -54,6 +54,8 @@ interface Lane extends TopicPartition {
   next_offset: number;
   /** Written and not acknowledged: kept byte for byte, as a repetition must be the same. */
   pending: WrittenBatch | undefined;
+  /** The batch behind it, written while that is in flight. */
+  following: WrittenBatch | undefined;
   /** Most records in one batch; lowered when the broker calls one too large. */
   count_limit: number;
 }
@@ -169,18 +171,33 @@ export class BuiltinProducer implements Producer {
       request.catch(() => {}); // told below, when the others are under way
       requests.push(request);
     }
+    if (round_bytes >= OVERLAP_BYTES) await setImmediate(); // the last request goes out
+    for (const lane of lanes) this.#writeAhead(lane);
     return [...answers, ...(await Promise.all(requests)).flat()];
   }
 
   /** The batch that the lane has to send next. */
   #write(lane: Lane): WrittenBatch {
-    const { records } = lane.jobs[0]!;
-    return lane.pending ??= this.#writer.write(
+    return lane.pending ??= this.#batch(lane, 0);
+  }
+
+  /** Makes the batch behind the one that is in flight. */
+  #writeAhead(lane: Lane): void {
+    const { pending, jobs, done } = lane;
+    if (pending === undefined || done + pending.count >= jobs[0]!.records.length) return;
+    lane.following ??= this.#batch(lane, pending.count);
+  }
+
+  /** The lane's records behind the next `ahead`. */
+  #batch({ id, jobs, done, count_limit }: Lane, ahead: number): WrittenBatch {
+    const { records } = jobs[0]!;
+    const from = done + ahead;
+    return this.#writer.write(
       records,
-      lane.done,
+      from,
       this.#cluster.settings.batch_bytes,
-      { ...this.#identity, base_sequence: this.#sequences.get(lane.id) ?? 0 },
-      Math.min(lane.count_limit, records.length - lane.done),
+      { ...this.#identity, base_sequence: ((this.#sequences.get(id) ?? 0) + ahead) % SEQUENCES },
+      Math.min(count_limit, records.length - from),
     );
   }
 
@@ -254,7 +271,7 @@ export class BuiltinProducer implements Producer {
     const { count } = lane.pending!;
     if (isTooLarge(refusal) && count > 1) {
       lane.count_limit = Math.ceil(count / 2);
-      lane.pending = undefined;
+      lane.pending = lane.following = undefined;
       return undefined;
     }
     const error = brokerFault(refusal, this.#describe(lane));
@@ -270,7 +287,8 @@ export class BuiltinProducer implements Producer {
     const { count } = lane.pending!;
     const { records, index } = lane.jobs[0]!;
     this.#sequences.set(lane.id, ((this.#sequences.get(lane.id) ?? 0) + count) % SEQUENCES);
-    lane.pending = undefined;
+    lane.pending = lane.following;
+    lane.following = undefined;
     lane.done += count;
     lane.next_offset = base_offset + count;
     if (lane.done < records.length) return;
@@ -312,6 +330,7 @@ function toLanes(batches: readonly OutBatch[]): Lane[] {
         done: 0,
         next_offset: -1,
         pending: undefined,
+        following: undefined,
         count_limit: Infinity,
       };
       lanes.set(id, lane);
