@@ -1,5 +1,5 @@
 /** How every worker begins and ends: arguments, job, log, metrics, health, signals, exit code. */
-import { ConfigError, describe } from "../../shared/errors.ts";
+import { ConfigError, describe, isExplained } from "../../shared/errors.ts";
 import { type Path, pathText } from "../../shared/jobs/document.ts";
 import type { Grant, Needs } from "../../shared/jobs/permissions.ts";
 import {
@@ -200,9 +200,9 @@ function tellStrayErrors(log: Log): void {
   });
 }
 
-/** The stack of an error that no person is expected to mend by the job. */
+/** The stack of an error that nobody foresaw. */
 function stackOf(error: unknown): string[] | undefined {
-  if (error instanceof ConfigError || !(error instanceof Error)) return undefined;
+  if (isExplained(error) || !(error instanceof Error)) return undefined;
   return error.stack?.split("\n").slice(1, 9).map((line) => line.trim());
 }
 
