@@ -56,7 +56,7 @@ function launchSpec(name: string, kinds: readonly JobKind[], place: string): Com
   const specs = kinds.map(workerSpec);
   return {
     name,
-    summary: `${specs.map((spec) => spec.summary).join(" ")} Several jobs run side by side,\n` +
+    summary: `${specs.map((spec) => spec.summary).join("\n")}\nSeveral jobs run side by side,\n` +
       `each ${place} with just the permissions that it needs.`,
     usage: `deno task ${name} [options] JOB…`,
     example: specs[0]!.example,
