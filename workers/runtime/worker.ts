@@ -88,9 +88,10 @@ export function runWorker<Kind extends JobKind>(
       log.info("started", { kind, version: VERSION, pid: Deno.pid });
       if (jobKind(kind).checked_at_start) {
         const { checkAtStart } = await import("./inspect.ts");
-        await checkAtStart(kind, job as JobOf<Kind>, { log, now: Date.now, mayConnect });
+        const checked = checkAtStart(kind, job as JobOf<Kind>, { log, now: Date.now, mayConnect });
+        await Promise.race([checked, stopped(signal)]);
       }
-      const code = await work({
+      const code = signal.aborted ? EXIT_DONE : await work({
         job: job as JobOf<Kind>,
         log,
         metrics,
@@ -184,6 +185,14 @@ function stopAtSignals(log: Log, shutdown_timeout_ms: number): AbortSignal {
     Deno.unrefTimer(timer);
   });
   return controller.signal;
+}
+
+/** Resolves when `signal` aborts: a server that is only looked at need not be waited for. */
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 /** Errors that nobody awaits, in libraries too, end the worker with a log line of its form. */

@@ -283,3 +283,21 @@ Deno.test("two captures of one name are refused before either starts", async () 
     assert.match(stderr, /b\.yaml:1:\d+ name: "orders" is the name of .*a\.yaml, too\. To mend:/);
   });
 });
+
+Deno.test("a worker that still waits for the first answer of its servers is stopped at once", async () => {
+  await withSilentServer(async (folder, port, accepted) => {
+    const path = `${folder}/waiting.yaml`;
+    const job = {
+      ...{ job: "capture-mysql", name: "waiting", kafka: { brokers: [`127.0.0.1:${port}`] } },
+      source: { host: "127.0.0.1", port, user: "u", password: "p", tables: ["shop.list"] },
+    };
+    Deno.writeTextFileSync(path, JSON.stringify(job));
+    const worker = new Running(["run", "--no-prompt", "-A", "workers/capture-mysql.ts", path]);
+    await worker.says('"event":"started"');
+    await accepted();
+    worker.kill("SIGTERM");
+    const { code, stderr } = await worker.ended;
+    assert.equal(code, 143, stderr);
+    assert.doesNotMatch(stderr, /shutdown_timeout"/);
+  });
+});
