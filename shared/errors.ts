@@ -79,10 +79,35 @@ export function classify(error: unknown): Verdict {
   return "stop";
 }
 
-/** One line for people: message, then the cure, then the causes' messages. */
+/**
+ * One line for people: the message, the causes that say something else, and last, so that it can be
+ * copied to the line's end, what to do.
+ */
 export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cure = error instanceof ListSyncError && error.cure ? ` To mend: ${error.cure}` : "";
-  const cause = error.cause === undefined ? "" : ` Cause: ${describe(error.cause)}`;
-  return `${error.message}${cure}${cause}`;
+  const told: string[] = [];
+  const cures: string[] = [];
+  for (let at = error; at !== undefined; at = at instanceof Error ? at.cause : undefined) {
+    const text = at instanceof Error ? at.message : String(at);
+    if (!told.some((earlier) => earlier.includes(text))) {
+      told.push(at === error ? text : `Cause: ${text}`);
+    }
+    const cure = cureOf(at);
+    if (cure !== undefined) cures.push(`To mend: ${cure}`);
+  }
+  const parts = [...told, ...cures];
+  return parts.map((part, at) => at < parts.length - 1 ? sentence(part) : part).join(" ");
+}
+
+/** What the reader can do about an error, where it says so. */
+export function cureOf(error: unknown): string | undefined {
+  return error instanceof ListSyncError ? error.cure : undefined;
+}
+
+/** Whether list-sync itself has said what went wrong, so that a stack would tell a person nothing. */
+export function isExplained(error: unknown): boolean {
+  return error instanceof ListSyncError;
+}
+
+function sentence(text: string): string {
+  return /[.:;!?]$/.test(text) ? text : `${text}.`;
 }

@@ -8,7 +8,10 @@
  *       topics: ["orders.public.list"],
  *       group_id: "search",
  *       async write({ changes }) {
- *         for (const { op, before, after } of changes) console.log(op, before, after);
+ *         for (const { op, table, before, after } of changes) {
+ *           const names = table.columns.map(({ name }) => name);
+ *           console.log(op, names, before, after);
+ *         }
  *       },
  *     });
  */

@@ -67,11 +67,11 @@ const captureKafka = z.strictObject({
 
 /** Tells a problem of several options together. */
 function refine(
-  problem: { field: string; message: string } | undefined,
+  problem: { field: string | readonly (string | number)[]; message: string } | undefined,
   context: z.RefinementCtx,
 ): void {
   if (problem === undefined) return;
-  context.addIssue({ code: "custom", path: [problem.field], message: problem.message });
+  context.addIssue({ code: "custom", path: [problem.field].flat(), message: problem.message });
 }
 
 const capturePgJob = z.strictObject({

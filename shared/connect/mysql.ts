@@ -3,9 +3,10 @@ import { connect, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
 import mysql, { type Connection, type ConnectionOptions } from "mysql2";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, type RetryableError } from "../errors.ts";
 import { identityFault, type TlsOptions, tlsSettings } from "../jobs/tls.ts";
 import { certificateFault } from "./certificate.ts";
+import { unreachable } from "./unreachable.ts";
 
 /** Where to connect, and as whom. */
 export interface MysqlServer {
@@ -18,7 +19,7 @@ export interface MysqlServer {
   readonly connect_timeout_ms: number;
 }
 
-/** Connects; throws ConfigError for what the job must mend, else the library's error. `part`: where the job names the server. */
+/** Connects; throws ConfigError for what the job must mend, RetryableError for a server that is not reached, else the library's error. `part`: where the job names the server. */
 export async function openMysql(
   server: MysqlServer,
   part: "source" | "database",
@@ -105,7 +106,7 @@ async function refusal(
   error: MysqlError,
   server: MysqlServer,
   part: string,
-): Promise<ConfigError | undefined> {
+): Promise<ConfigError | RetryableError | undefined> {
   const { host, port, user, tls, connect_timeout_ms: timeout_ms } = server;
   const at = `${host}:${port}`;
   const cure = CURES[error.code ?? ""];
@@ -117,6 +118,8 @@ async function refusal(
       },
     );
   }
+  const unreached = unreachable(error, { server: `MySQL at ${at}`, part });
+  if (unreached !== undefined) return unreached;
   const open = () => beforeHandshake(server);
   return await certificateFault(error, { at, part, tls, timeout_ms, open });
 }

@@ -3,11 +3,12 @@ import { connect, type Socket } from "node:net";
 import { Buffer } from "node:buffer";
 import type { PeerCertificate } from "node:tls";
 import pg from "pg";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, type RetryableError } from "../errors.ts";
 import { identityFault, type TlsOptions, tlsSettings } from "../jobs/tls.ts";
 import { sessionOptions } from "../wire/postgres_session.ts";
 import { certificateFault } from "./certificate.ts";
 import { ReusedReads } from "./reused_reads.ts";
+import { unreachable } from "./unreachable.ts";
 
 /** Where to connect, and as whom. */
 export interface PostgresServer {
@@ -101,12 +102,15 @@ async function refusal(
   error: PostgresError,
   server: PostgresServer,
   { part }: PostgresPurpose,
-): Promise<ConfigError | undefined> {
+): Promise<ConfigError | RetryableError | undefined> {
   const cure = cureOf(error, part);
   if (cure !== undefined) {
     const place = `${placeOf(server)} refused a connection of user ${server.user}`;
     return new ConfigError(`${place}: ${error.message}`, { cure });
   }
+  const sought = { server: placeOf(server).replace(/,$/, ""), part };
+  const unreached = unreachable(error, sought);
+  if (unreached !== undefined) return unreached;
   const { host, port, tls, connect_timeout_ms: timeout_ms } = server;
   return await certificateFault(error, {
     at: `${host}:${port}`,

@@ -67,14 +67,13 @@ function problemOf(issue: z.core.$ZodIssue, root: JsonSchema, faulty: Faulty): P
     : undefined;
   const hint = near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`;
   const isUnquoted = wanted?.type === "string" && ["number", "boolean"].includes(typeof found);
-  const reason = isUnquoted
-    ? " without quotes"
-    : issue.code === "invalid_format" || wanted === undefined
-    ? ` (${issue.message})`
-    : "";
+  const isSpecial = !isUnquoted && (issue.code === "invalid_format" || wanted === undefined);
+  const reason = isSpecial ? ` (${issue.message})` : "";
   const message = choices
     ? `found ${shown}${hint}. Allowed: ${choices.join(", ")}.`
-    : `expected ${expectation(wanted)}; found ${shown}${reason}.`;
+    : `expected ${expectation(wanted)}${reason}; found ${shown}${
+      isUnquoted ? " without quotes" : ""
+    }.`;
   return [{ path, place, message }];
 }
 

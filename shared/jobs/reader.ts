@@ -139,6 +139,11 @@ function kindOf<Kinds extends JobKinds>(
   const name = valueAt(document.value, ["job"]);
   if (typeof name === "string" && Object.hasOwn(kinds, name)) return name;
   const near = typeof name === "string" ? nearest(name, known) : undefined;
+  const { value } = document;
+  if (typeof value !== "object" || Array.isArray(value)) {
+    const found = Array.isArray(value) ? "a list" : "text";
+    throw new ConfigError(`${path}: expected keys and values, as in jobs/; found ${found}.`);
+  }
   const message = name === undefined
     ? `"job" is missing: it says what kind of job this is.`
     : `found ${JSON.stringify(name)}${near ? `; nearest is ${JSON.stringify(near)}` : ""}.`;

@@ -1,5 +1,13 @@
 /** Reads YAML 1.2 with the place of every value. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type YAMLParseError,
+} from "yaml";
 import {
   type Document,
   type Path,
@@ -19,10 +27,9 @@ export function readYaml(text: string): Document {
   };
   const fault = document.errors[0];
   if (fault) {
-    const hint = text.includes("${") && fault.code !== "DUPLICATE_KEY"
-      ? ' (a ${…} inside [ ] or { } must stand in quotes: ["${env:NAME}"])'
-      : "";
-    throw new SyntaxProblem(`not readable as YAML: ${fault.message}${hint}`, at(fault.pos[0]));
+    const place = at(fault.pos[0]);
+    const message = `not readable as YAML: ${fault.message}${hintOf(fault, text, place)}`;
+    throw new SyntaxProblem(message, place);
   }
 
   const places = new Map<string, Places>();
@@ -53,6 +60,19 @@ export function readYaml(text: string): Document {
     // An alias without its anchor, or so many of one that they would fill the memory.
     throw new SyntaxProblem(`not readable as YAML: ${(error as Error).message}`, alias);
   }
+}
+
+/** What a person may have meant by what the parser refuses. */
+function hintOf({ code, pos }: YAMLParseError, text: string, { line }: Place): string {
+  if (code === "TAB_AS_INDENT") return "; indent with spaces";
+  if (code === "DUPLICATE_KEY") {
+    const [key = ""] = /^[^:\n]*/.exec(text.slice(pos[0]))!;
+    return `; ${key.trim()} stands here for the second time`;
+  }
+  const before = text.split("\n").slice(0, line);
+  return before.some((above) => /[[{,]\s*\$\{/.test(above))
+    ? ' (a ${…} inside [ ] or { } must stand in quotes: ["${env:NAME}"])'
+    : "";
 }
 
 function startOf(node: unknown, at: (offset: number) => Place): Place | undefined {

@@ -6,7 +6,7 @@ import { tlsOptions } from "../jobs/tls.ts";
 const broker = z.string()
   .regex(
     /^(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):([1-9]\d{0,4})$/,
-    "expected host:port, for example broker1:9092",
+    "host:port, for example broker1:9092",
   );
 
 const saslOptions = z.strictObject({

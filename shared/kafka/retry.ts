@@ -13,6 +13,8 @@ export interface Retry {
   readonly what: string;
   /** Ends the repetitions with its reason. */
   readonly signal: AbortSignal;
+  /** That it does not succeed at once is no news, so that the log has it as debug. */
+  readonly usual?: boolean;
   /** The last fault is thrown when this time is over; absent: never. */
   readonly give_up_ms?: number;
 }
@@ -22,7 +24,7 @@ export interface Retry {
  * Each new reason is logged once as `kafka_retry`, and its end as `kafka_recovered`.
  */
 export async function retrying<T>(retry: Retry, attempt: () => Promise<T>): Promise<T> {
-  const fault = new FaultLog(retry.log, retry.what);
+  const fault = new FaultLog(retry.log, retry.what, retry.usual);
   const started = performance.now();
   for (let attempts = 0;; attempts++) {
     retry.signal.throwIfAborted();
@@ -45,11 +47,13 @@ export async function retrying<T>(retry: Retry, attempt: () => Promise<T>): Prom
 export class FaultLog {
   readonly #log: Log;
   readonly #what: string;
+  readonly #usual: boolean;
   readonly #reasons = new Set<string>();
 
-  constructor(log: Log, what: string) {
+  constructor(log: Log, what: string, usual = false) {
     this.#log = log;
     this.#what = what;
+    this.#usual = usual;
   }
 
   /** The fault came, perhaps again. */
@@ -57,13 +61,16 @@ export class FaultLog {
     const reason = error instanceof Error ? error.message : String(error);
     if (this.#reasons.has(reason)) return;
     this.#reasons.add(reason);
-    this.#log.warn("kafka_retry", { what: this.#what, reason });
+    this.#log[this.#usual ? "debug" : "warn"]("kafka_retry", { what: this.#what, reason });
   }
 
   /** The work went on. */
   over(): void {
     if (this.#reasons.size === 0) return;
-    this.#log.info("kafka_recovered", { what: this.#what, after: [...this.#reasons] });
+    this.#log[this.#usual ? "debug" : "info"]("kafka_recovered", {
+      what: this.#what,
+      after: [...this.#reasons],
+    });
     this.#reasons.clear();
   }
 }

@@ -61,14 +61,18 @@ function jsonLine(head: Head, fields: Fields, plain: Replacer): string {
 }
 
 function textLine({ level, time, job, event }: Head, fields: Fields, plain: Replacer): string {
-  const written = Object.entries(fields).map(([name, value]) => ` ${name}=${inline(value, plain)}`);
+  const written = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` ${name}=${inline(value, plain)}`);
   return `${time} ${level.padEnd(5)} ${job} ${event}${written.join("")}`;
 }
 
 function inline(value: unknown, plain: Replacer): string {
   try {
     const text = JSON.stringify(value, plain) ?? "undefined";
-    return /^"[^\s"\\=]+"$/.test(text) ? text.slice(1, -1) : text;
+    if (/^"[^\s"\\=]+"$/.test(text)) return text.slice(1, -1);
+    // Quotes inside stay as they are: a person copies statements from here.
+    return text.startsWith('"') ? text.replace(/\\(["\\])/g, "$1") : text;
   } catch (error) {
     return JSON.stringify(String(error));
   }

@@ -5,6 +5,9 @@
 import { z } from "zod";
 import type { Op } from "../change.ts";
 import { HistoryLostError, RetryableError, SnapshotCutError } from "../errors.ts";
+import { globMatcher } from "../jobs/glob.ts";
+import { nearest } from "../jobs/nearest.ts";
+import type { SnapshotOptions } from "../sources/snapshot_options.ts";
 import { type FormatName, formats } from "../formats/mod.ts";
 import { columnsOptions } from "../transforms/columns.ts";
 import { transforms } from "../transforms/mod.ts";
@@ -71,12 +74,32 @@ export const captureOptions = {
 
 /** What is wrong with the options of a capture job together; undefined: nothing. */
 export function captureProblem(
-  job: Pick<CaptureJob, "on_history_lost" | "source">,
-): { field: string; message: string } | undefined {
-  if (job.on_history_lost !== "resync" || job.source.snapshot !== "never") return undefined;
+  job: Pick<CaptureJob, "on_history_lost" | "columns"> & {
+    readonly source: Pick<SnapshotOptions, "snapshot"> & {
+      readonly tables: readonly string[];
+      readonly exclude_tables: readonly string[];
+    };
+  },
+): { field: readonly (string | number)[]; message: string } | undefined {
+  if (job.on_history_lost === "resync" && job.source.snapshot === "never") {
+    const message = "`resync` reads all rows anew, which `snapshot: never` forbids";
+    return { field: ["on_history_lost"], message };
+  }
+  const { tables, exclude_tables } = job.source;
+  const names = (patterns: readonly string[], name: string) =>
+    patterns.some((pattern) => globMatcher(pattern)(name));
+  const idle = job.columns.findIndex(({ table }) =>
+    !/[*?]/.test(table) && (!names(tables, table) || names(exclude_tables, table))
+  );
+  if (idle < 0) return undefined;
+  const { table } = job.columns[idle]!;
+  const exact = tables.filter((pattern) => !/[*?]/.test(pattern));
+  const near = nearest(table, exact);
   return {
-    field: "on_history_lost",
-    message: "`resync` reads all rows anew, which `snapshot: never` forbids",
+    field: ["columns", idle, "table"],
+    message: `${JSON.stringify(table)} is not captured${
+      near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`
+    }. Allowed: what source.tables names and source.exclude_tables does not.`,
   };
 }
 

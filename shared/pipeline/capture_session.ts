@@ -369,6 +369,9 @@ export class CaptureSession {
 
   #refuseOtherRouting(known: StoredPosition | undefined): void {
     if (known === undefined || known.clean || known.routing === this.#routing()) return;
+    const notes = noteTopicNames(this.#job.name);
+    const has_sent = Object.keys(known.topics).some((name) => !notes.includes(name));
+    if (!has_sent) return; // a topic is stored before anything is sent to it
     throw new ConfigError(
       "The topic template, the format or the columns changed after a run that did not end in order," +
         " or ended inside a transaction: what that run had sent last stands where this job would not" +
@@ -376,7 +379,7 @@ export class CaptureSession {
       {
         cure:
           "start the job once as it was before and let it drain with `mode: batch`, then start" +
-          " it with the change",
+          " it with the change; or `deno task positions reset JOB`, which reads all rows anew",
       },
     );
   }

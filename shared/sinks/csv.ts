@@ -21,7 +21,9 @@ import type {
 /** Schema of the job's `sink` for CSV. */
 export const csvOptions = z.strictObject({
   output: z.string().min(1)
-    .describe("Folder for the files; consumers of one group on one host share it."),
+    .describe(
+      "Folder for the files, from where the worker is started; consumers of one group on one host share it.",
+    ),
   // A folder a topic; operation first, so that a listing shows what goes together; a number a set.
   filename: z.string().default("{topic}/{operation}-{partition}-{sequence}.csv")
     .describe(

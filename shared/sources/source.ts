@@ -68,6 +68,9 @@ export interface Finding {
   readonly cure?: string;
 }
 
+/** What is said of the tables that are captured, as they are now, beside what their source knows. */
+export type Judge = (tables: readonly TableSchema[]) => Finding[];
+
 /** How `open` begins. */
 export interface OpenOptions {
   /** Where to start; undefined: at the end of the log as it stands now, if the job wants it with a snapshot. */
@@ -91,8 +94,8 @@ export interface Source {
    * another server goes on with the same history, for positions of two servers do not compare.
    */
   readonly generation: number;
-  /** Looks at the server without changing anything. */
-  inspect(): Promise<Finding[]>;
+  /** Looks at the server without changing anything. `judge` is shown the tables that are captured. */
+  inspect(judge?: Judge): Promise<Finding[]>;
   /**
    * Makes what the capture needs (slot, publication), checks that the log still holds what comes
    * after `resume` and that the server is the same one, and answers where it will start: to be stored

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Change, Row, TableSchema, Value } from "../change.ts";
 import { ConfigError } from "../errors.ts";
 import { globMatcher } from "../jobs/glob.ts";
+import { nearest } from "../jobs/nearest.ts";
 import { schemaFingerprint } from "../wire/schema_fingerprint.ts";
 import type { Transform } from "./transform.ts";
 
@@ -37,7 +38,7 @@ export function columns(rules: ColumnsOptions): Transform {
   const planFor = (table: TableSchema) => {
     let plan = plans.get(table);
     if (plan === undefined) {
-      const name = `${table.schema ?? table.db}.${table.table}`;
+      const name = nameOf(table);
       const fitting = matchers.find(({ matches }) => matches(name));
       plan = fitting === undefined ? "as it is" : planOf(table, name, fitting.rule);
       plans.set(table, plan);
@@ -49,6 +50,38 @@ export function columns(rules: ColumnsOptions): Transform {
     const plan = planFor(change.table);
     return plan === "as it is" ? change : apply(change, plan);
   };
+}
+
+/** A rule that a table cannot be given. */
+export interface RuleFault {
+  /** The rule's pattern. */
+  readonly rule: string;
+  readonly error: ConfigError;
+}
+
+/** What the transform would throw at the first row of each of these tables. */
+export function ruleFaults(rules: ColumnsOptions, tables: readonly TableSchema[]): RuleFault[] {
+  return tables.flatMap((table) => {
+    const rule = rules.find((rule) => globMatcher(rule.table)(nameOf(table)));
+    if (rule === undefined) return [];
+    try {
+      planOf(table, nameOf(table), rule);
+      return [];
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return [{ rule: rule.table, error }];
+    }
+  });
+}
+
+/** Patterns of rules that none of these tables has. */
+export function idleRules(rules: ColumnsOptions, tables: readonly TableSchema[]): string[] {
+  return rules.map((rule) => rule.table)
+    .filter((pattern) => !tables.some((table) => globMatcher(pattern)(nameOf(table))));
+}
+
+function nameOf({ db, schema, table }: TableSchema): string {
+  return `${schema ?? db}.${table}`;
 }
 
 interface Plan {
@@ -75,8 +108,10 @@ function planOf(table: TableSchema, name: string, rule: ColumnsOptions[number]):
   const named = [...rule.include ?? [], ...rule.exclude ?? [], ...rule.mask ?? []];
   const unknown = named.find((column) => !table.columns.some(({ name }) => name === column));
   if (unknown !== undefined) {
-    const names = table.columns.map((column) => column.name).join(", ");
-    refuse(unknown, `it has no column ${unknown}; its columns are ${names}`);
+    const names = table.columns.map((column) => column.name);
+    const near = nearest(unknown, names);
+    const hint = near === undefined ? "" : `; nearest is ${near}`;
+    refuse(unknown, `it has no column ${unknown}${hint}; its columns are ${names.join(", ")}`);
   }
   for (const [at, index] of key.entries()) {
     const column = table.columns[table.key[at]!]!.name;

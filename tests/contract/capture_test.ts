@@ -417,6 +417,17 @@ for (const kind of KINDS) {
   });
 }
 
+Deno.test("a rule that stopped a capture before it sent anything can be corrected", async () => {
+  await using lab = await Lab.open("PostgreSQL");
+  const columns = [{ table: `*.${lab.table}`, mask: ["w"] }];
+  const first = await lab.started({ columns });
+  await lab.insert(3);
+  await assert.rejects(first.done, /it has no column w; nearest is v/);
+  const second = await lab.started({ columns: [{ ...columns[0]!, mask: ["v"] }] });
+  await lab.holds(1, 3);
+  await second.stop();
+});
+
 Deno.test("a topic may be called like a member of every object", async () => {
   await using lab = await Lab.open("PostgreSQL");
   const template = "constructor";

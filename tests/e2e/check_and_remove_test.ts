@@ -1,5 +1,6 @@
 /** `deno task check` and `deno task remove` on real servers. */
 import assert from "node:assert/strict";
+import mysql2 from "mysql2/promise";
 import pg from "pg";
 import type { Finding } from "../../shared/sources/source.ts";
 import { commandRunner } from "../command.ts";
@@ -17,6 +18,7 @@ interface CaptureJob {
   source: Record<string, unknown>;
   kafka: Record<string, unknown>;
   mode: "stream" | "batch";
+  columns?: { table: string; mask: string[] }[];
 }
 
 function captureJob(mode: "stream" | "batch"): CaptureJob & { job: string } {
@@ -58,6 +60,12 @@ async function sql(...statements: string[]): Promise<Record<string, unknown>[]> 
   } finally {
     await client.end();
   }
+}
+
+async function mysql(statement: string): Promise<void> {
+  const { host, port, users } = STACK.mysql;
+  const connection = await mysql2.createConnection({ host, port, ...users.admin });
+  await connection.query(statement).finally(() => connection.end());
 }
 
 const slots = () =>
@@ -122,6 +130,25 @@ Deno.test("a worker refuses to start for what check calls an error", async () =>
   const { error } = await worker.event("failed");
   assert.match(String(error), /replication_factor: the job asks for 9/);
 });
+
+for (const makeJob of [captureJob, mysqlJob]) {
+  const job = makeJob("batch");
+  Deno.test(`${job.job}: check names rules of columns that cannot be applied, or fit no table`, async () => {
+    const table = `${STACK.mysql.database}.${RUN}`;
+    if (makeJob === mysqlJob) await mysql(`CREATE TABLE ${table} (id INT PRIMARY KEY, note TEXT)`);
+    const rule = makeJob === mysqlJob ? table : TABLE;
+    const tables = makeJob === mysqlJob ? job.source.tables : ["public.*"];
+    const columns = [{ table: rule, mask: ["noted"] }, { table: `${rule}_later`, mask: ["note"] }];
+    const [code, found] = await findings({ ...job, source: { ...job.source, tables }, columns });
+    if (makeJob === mysqlJob) await mysql(`DROP TABLE ${table}`);
+    assert.equal(code, 1);
+    const [fault, idle] = found.filter(({ subject }) => subject.startsWith("columns "));
+    assert.equal(fault?.level, "error", JSON.stringify(found));
+    assert.match(fault!.found, /no column noted; nearest is note; its columns are id, note/);
+    assert.equal(idle?.level, "warning");
+    assert.match(idle!.found, /no captured table/);
+  });
+}
 
 Deno.test("remove is refused while the capture runs, and the capture goes on", async () => {
   const job = captureJob("stream");

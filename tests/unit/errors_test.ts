@@ -31,8 +31,21 @@ Deno.test("what nobody has vouched for stops the job", () => {
   for (const error of errors) assert.equal(classify(error), "stop", String(error));
 });
 
-Deno.test("a described error tells message, cure and causes in one line", () => {
+Deno.test("a described error tells message and causes in one line, and the cures last", () => {
   const cause = new ConfigError("no slot", { cure: "make one" });
   const error = new RetryableError("cannot start", { cause });
-  assert.equal(describe(error), "cannot start Cause: no slot To mend: make one");
+  assert.equal(describe(error), "cannot start. Cause: no slot. To mend: make one");
+});
+
+Deno.test("a cause that says nothing new is not told again", () => {
+  const refused = new Error("connect ECONNREFUSED db:5432");
+  const cause = new Error("Connection to db:5432 failed", { cause: refused });
+  const error = new RetryableError("Cannot reach db:5432: connect ECONNREFUSED db:5432", {
+    ...{ cure: "start it", cause },
+  });
+  assert.equal(
+    describe(error),
+    "Cannot reach db:5432: connect ECONNREFUSED db:5432. Cause: Connection to db:5432 failed." +
+      " To mend: start it",
+  );
 });

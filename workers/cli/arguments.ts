@@ -94,7 +94,10 @@ export function usageText(spec: CommandSpec): string {
   if (spec.positionals) rows.unshift([spec.positionals.name, spec.positionals.help]);
   rows.push(["--help", "Show this text."]);
   const width = Math.max(...rows.map(([flag]) => flag.length));
-  const listed = rows.map(([flag, help]) => `  ${flag.padEnd(width)}  ${help}`);
+  const listed = rows.map(([flag, help]) => {
+    const lines = wrapped(help, Math.max(40, HELP_WIDTH - width - 4));
+    return `  ${flag.padEnd(width)}  ${lines.join(`\n${" ".repeat(width + 4)}`)}`;
+  });
   return [
     spec.summary,
     "",
@@ -103,6 +106,19 @@ export function usageText(spec: CommandSpec): string {
     "",
     ...listed,
   ].join("\n");
+}
+
+/** Columns of a line of help; longer ones are broken between words. */
+const HELP_WIDTH = 100;
+
+function wrapped(text: string, width: number): string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const longer = lines.at(-1) === "" ? word : `${lines.at(-1)} ${word}`;
+    if (longer.length <= width || lines.at(-1) === "") lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function splitOption(arg: string): [name: string, attached: string | undefined] {

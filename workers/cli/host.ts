@@ -14,7 +14,7 @@ export interface Host {
   readonly has_terminal: boolean;
   /** A variable of the environment. */
   env(name: string): string | undefined;
-  /** Calls `listener` each time that the worker is asked to stop. */
+  /** Calls `listener` each time that the worker is asked to stop; see `distinctRequests`. */
   on_stop(listener: (signal: StopSignal) => void): void;
   /** Hands a text to whoever started the worker. */
   answer(text: string): void;
@@ -27,13 +27,34 @@ const processHost: Host = {
   has_terminal: Deno.stderr.isTerminal(),
   env: (name) => Deno.env.get(name),
   on_stop(listener) {
+    const take = distinctRequests(listener, () => performance.now());
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      Deno.addSignalListener(signal, () => listener(signal));
+      Deno.addSignalListener(signal, () => take(signal));
     }
   },
   answer: (text) => console.log(text),
   exit: (code) => Deno.exit(code),
 };
+
+/** Signals closer together than this are one request. */
+const REPEAT_MS = 500;
+
+/**
+ * Passes a signal on to `listener` unless another came just before: service managers and `timeout`
+ * signal a whole group, in which `deno task` and the launcher hand the same signal on once more, and a
+ * second request means to end without a drain. `now`: milliseconds.
+ */
+export function distinctRequests(
+  listener: (signal: StopSignal) => void,
+  now: () => number,
+): (signal: StopSignal) => void {
+  let taken_ms = -Infinity;
+  return (signal) => {
+    if (now() - taken_ms < REPEAT_MS) return;
+    taken_ms = now();
+    listener(signal);
+  };
+}
 
 let current = processHost;
 

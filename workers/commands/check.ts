@@ -41,10 +41,12 @@ function report(findings: readonly Finding[]): string {
   });
   const count = (wanted: Finding["level"]) =>
     findings.filter(({ level }) => level === wanted).length;
+  const counted = (level: Finding["level"]) =>
+    `${count(level)} ${level}${count(level) === 1 ? "" : "s"}`;
   return [
     ...lines,
     "",
-    `${count("ok")} ok, ${count("warning")} warnings, ${count("error")} errors`,
+    `${count("ok")} ok, ${counted("warning")}, ${counted("error")}`,
   ].join("\n");
 }
 

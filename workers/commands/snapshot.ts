@@ -1,5 +1,7 @@
 /** `deno task snapshot JOB TABLE …`: asks a running capture to read tables again while it goes on. */
 import { ConfigError } from "../../shared/errors.ts";
+import { globMatcher } from "../../shared/jobs/glob.ts";
+import { nearest } from "../../shared/jobs/nearest.ts";
 import type { KeyRange } from "../../shared/sources/incremental.ts";
 import { createSignalTable } from "../../shared/sources/snapshot_options.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
@@ -52,12 +54,34 @@ export async function main(): Promise<number> {
         " capture again",
     });
   }
+  refuseOthers(captureJob.source, tables);
   const log = commandLog(job, secrets);
   const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
   await source.signal(tables, rangeOf(parsed.options));
   if (parsed.options.json) console.log(JSON.stringify({ job: job.name, requested: tables }));
   else console.log(`Asked ${job.name} to read ${tables.join(", ")}; its log tells how it goes.`);
   return EXIT_DONE;
+}
+
+/** Throws ConfigError for a table that the job does not capture: its capture would refuse it, in its log. */
+export function refuseOthers(
+  source: { readonly tables: readonly string[]; readonly exclude_tables: readonly string[] },
+  tables: readonly string[],
+): void {
+  const names = (patterns: readonly string[], table: string) =>
+    patterns.some((pattern) => globMatcher(pattern)(table));
+  const other = tables.find((table) =>
+    !names(source.tables, table) || names(source.exclude_tables, table)
+  );
+  if (other === undefined) return;
+  const near = nearest(other, source.tables.filter((pattern) => !/[*?]/.test(pattern)));
+  throw new ConfigError(
+    `snapshot: the job does not capture ${JSON.stringify(other)}${
+      near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`
+    }. Allowed: what source.tables names (${
+      source.tables.join(", ")
+    }) and source.exclude_tables does not.`,
+  );
 }
 
 /** Between which keys, from the options `from` and `to`; undefined: all. Throws ConfigError. */

@@ -40,6 +40,7 @@ export function launch(name: JobKindSpec["command"], workers: Workers): Promise<
     });
     const overrides = Object.assign({}, ...kinds.map((kind) => readOverrides(kind, options)));
     const files = positionals.map((path) => checkedFile(name, path, overrides));
+    if (name === "capture") refuseSameSource(files);
     const passed = passedOn(spec, options);
     await workers.prepare(files);
     const advertised = askingOnce(workers, log);
@@ -55,7 +56,7 @@ function launchSpec(name: string, kinds: readonly JobKind[], place: string): Com
   const specs = kinds.map(workerSpec);
   return {
     name,
-    summary: `${specs.map((spec) => spec.summary).join(" ")} Several jobs run side by side,\n` +
+    summary: `${specs.map((spec) => spec.summary).join("\n")}\nSeveral jobs run side by side,\n` +
       `each ${place} with just the permissions that it needs.`,
     usage: `deno task ${name} [options] JOB…`,
     example: specs[0]!.example,
@@ -76,6 +77,21 @@ function checkedFile(
     `${loaded.where(["job"])} job: ${loaded.kind} is not started by \`deno task ${name}\`.`,
     { cure: `deno task ${command} ${path}` },
   );
+}
+
+/** A source has one capture: of two the second is refused by the first one's slot or lock, at some time. */
+function refuseSameSource(files: readonly JobFile[]): void {
+  for (const [at, { path, loaded }] of files.entries()) {
+    const { kind, job: { name } } = loaded;
+    const other = files.slice(0, at).find((earlier) =>
+      earlier.loaded.kind === kind && earlier.loaded.job.name === name
+    );
+    if (other === undefined) continue;
+    throw new ConfigError(
+      `${loaded.where(["name"])} name: ${JSON.stringify(name)} is the name of ${other.path}, too.`,
+      { cure: other.path === path ? "name each job file once" : "give each capture its own name" },
+    );
+  }
 }
 
 /** The options as arguments again. */

@@ -16,8 +16,7 @@ export function workerSpec(kind: JobKind): CommandSpec {
       "log": {
         type: "string",
         value: "json|text",
-        help: "Form of the log lines.",
-        default: "json",
+        help: "Form of the log lines; left out: text on a terminal, else json.",
       },
       "json": { type: "boolean", help: "Write the result as one JSON object on stdout." },
       ...overrideOptions(kind),
@@ -26,8 +25,9 @@ export function workerSpec(kind: JobKind): CommandSpec {
   };
 }
 
-/** The form of the log lines that `--log` asks for. */
+/** The form of the log lines that `--log` asks for, or that whoever reads stderr can use. */
 export function logFormat(option: OptionValue): "json" | "text" {
+  if (option === undefined) return Deno.stderr.isTerminal() ? "text" : "json";
   if (option === "json" || option === "text") return option;
   throw new ConfigError(`--log: found ${JSON.stringify(option)}. Allowed: json, text.`);
 }

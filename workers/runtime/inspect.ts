@@ -1,5 +1,6 @@
 /** What `deno task check` looks at, and every worker again at its start. */
-import { classify, ConfigError, describe } from "../../shared/errors.ts";
+import type { TableSchema } from "../../shared/change.ts";
+import { classify, ConfigError, cureOf, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { timeouts } from "../../shared/kafka/options.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -11,6 +12,7 @@ import { captureRights, consumeRights, type WantedRight } from "../../shared/pip
 import { topicOf } from "../../shared/pipeline/routing.ts";
 import { topicMatcher } from "../../shared/pipeline/topics.ts";
 import type { Finding } from "../../shared/sources/source.ts";
+import { idleRules, ruleFaults } from "../../shared/transforms/columns.ts";
 import type { JobKind, JobOf } from "../jobs.ts";
 import { type CaptureKind, connectorOf, isCapture, sourceMaker } from "./sources.ts";
 
@@ -122,10 +124,30 @@ async function inspectSource(
 ): Promise<Finding[]> {
   const source = (await sourceMaker(kind, job, deps))();
   try {
-    return await source.inspect();
+    return await source.inspect((tables) => inspectColumns(job, tables));
   } finally {
     await source.close();
   }
+}
+
+/** Rules that would stop the capture at a table's first row, and those that do nothing. */
+function inspectColumns(
+  { columns }: Pick<JobOf<CaptureKind>, "columns">,
+  tables: readonly TableSchema[],
+): Finding[] {
+  const faults = ruleFaults(columns, tables).map(({ rule, error }): Finding => ({
+    level: "error",
+    subject: `columns ${rule}`,
+    found: error.message,
+    cure: error.cure,
+  }));
+  const idle = idleRules(columns, tables).map((rule): Finding => ({
+    level: "warning",
+    subject: `columns ${rule}`,
+    found: "no captured table has this name yet: nothing is left out or masked by this rule",
+    cure: "correct its table, or leave the rule for a table that is still to come",
+  }));
+  return [...faults, ...idle];
 }
 
 async function inspectBrokers(
@@ -168,8 +190,9 @@ export async function checkAtStart<Kind extends JobKind>(
 export function refuseErrors(findings: readonly Finding[]): void {
   const errors = findings.filter(({ level }) => level === "error");
   if (errors.length === 0) return;
-  const list = errors.map(({ subject, found, cure }) =>
-    `${subject}: ${found}.${cure === undefined ? "" : ` To mend: ${cure}`}`
+  const list = errors.map(({ subject, found, cure }, at) =>
+    `${errors.length > 1 ? `(${at + 1}) ` : ""}${subject}: ${found}.` +
+    (cure === undefined ? "" : ` To mend: ${cure}`)
   );
   throw new ConfigError(`The job cannot run: ${list.join(" ")}`);
 }
@@ -179,7 +202,14 @@ export function allFindings({ findings, unreached }: Inspection): Finding[] {
   const failed = unreached.map(({ subject, error }): Finding => ({
     level: "error",
     subject,
-    found: describe(error),
+    ...toldOf(error),
   }));
   return [...findings, ...failed];
+}
+
+/** An error as a finding has it: what to do stands apart. */
+function toldOf(error: unknown): Pick<Finding, "found" | "cure"> {
+  const cure = cureOf(error);
+  if (cure === undefined) return { found: describe(error) };
+  return { found: describe(error).replace(/\.? To mend: .*/s, ""), cure };
 }

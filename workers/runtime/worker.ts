@@ -1,5 +1,5 @@
 /** How every worker begins and ends: arguments, job, log, metrics, health, signals, exit code. */
-import { ConfigError, describe } from "../../shared/errors.ts";
+import { ConfigError, describe, isExplained } from "../../shared/errors.ts";
 import { type Path, pathText } from "../../shared/jobs/document.ts";
 import type { Grant, Needs } from "../../shared/jobs/permissions.ts";
 import {
@@ -88,9 +88,10 @@ export function runWorker<Kind extends JobKind>(
       log.info("started", { kind, version: VERSION, pid: Deno.pid });
       if (jobKind(kind).checked_at_start) {
         const { checkAtStart } = await import("./inspect.ts");
-        await checkAtStart(kind, job as JobOf<Kind>, { log, now: Date.now, mayConnect });
+        const checked = checkAtStart(kind, job as JobOf<Kind>, { log, now: Date.now, mayConnect });
+        await Promise.race([checked, stopped(signal)]);
       }
-      const code = await work({
+      const code = signal.aborted ? EXIT_DONE : await work({
         job: job as JobOf<Kind>,
         log,
         metrics,
@@ -186,6 +187,14 @@ function stopAtSignals(log: Log, shutdown_timeout_ms: number): AbortSignal {
   return controller.signal;
 }
 
+/** Resolves when `signal` aborts: a server that is only looked at need not be waited for. */
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 /** Errors that nobody awaits, in libraries too, end the worker with a log line of its form. */
 function tellStrayErrors(log: Log): void {
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -200,9 +209,9 @@ function tellStrayErrors(log: Log): void {
   });
 }
 
-/** The stack of an error that no person is expected to mend by the job. */
+/** The stack of an error that nobody foresaw. */
 function stackOf(error: unknown): string[] | undefined {
-  if (error instanceof ConfigError || !(error instanceof Error)) return undefined;
+  if (isExplained(error) || !(error instanceof Error)) return undefined;
   return error.stack?.split("\n").slice(1, 9).map((line) => line.trim());
 }
 

@@ -84,7 +84,7 @@ export class BuiltinAdmin implements Admin {
       await this.#retrying("create topics", () => this.#create(missing));
     }
     const partitions = topics.flatMap(({ name, partitions }) => all(name, partitions));
-    await this.#retrying("wait for the leaders of new topics", async () => {
+    await this.#waiting("wait for the leaders of new topics", async () => {
       const names = [...new Set(missing.map(({ name }) => name))];
       if (names.length === 0) return;
       demandKnown(await this.#cluster.topicIds(names), names);
@@ -143,7 +143,7 @@ export class BuiltinAdmin implements Admin {
         check(error_code, `Deleting topic ${name}`);
       }
     });
-    await this.#retrying("wait until deleted topics are gone", async () => {
+    await this.#waiting("wait until deleted topics are gone", async () => {
       demandGone(await this.#cluster.topicIds(names), names);
     });
   }
@@ -255,10 +255,16 @@ export class BuiltinAdmin implements Admin {
     return { name, id, partitions: leaders.length, replication_factor };
   }
 
-  #retrying<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+  /** Brokers learn of topics one after another. */
+  #waiting(what: string, attempt: () => Promise<void>): Promise<void> {
+    return this.#retrying(what, attempt, true);
+  }
+
+  #retrying<T>(what: string, attempt: () => Promise<T>, usual = false): Promise<T> {
     const retry: Retry = {
       log: this.#cluster.log,
       what,
+      usual,
       signal: this.#cluster.signal,
       give_up_ms: this.#cluster.settings.retry_timeout_ms,
     };

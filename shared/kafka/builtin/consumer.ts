@@ -102,7 +102,7 @@ export class BuiltinConsumer implements Consumer {
     const beating = this.#beat(interrupt, over.signal);
     const { handlers, group_id, fetch_bytes } = this.#options;
     const names = partitions.map(partitionId);
-    this.#cluster.log.info("partitions_assigned", { group_id, partitions: names });
+    this.#cluster.log.debug("assignment_begun", { group_id, partitions: names });
     const fetcher = new Fetcher(this.#cluster, handlers, fetch_bytes);
     this.#fetcher = fetcher;
     try {
@@ -121,7 +121,7 @@ export class BuiltinConsumer implements Consumer {
         handlers.failed(error);
       }
       const reason = interrupt.signal.reason as Interruption;
-      this.#cluster.log.info("partitions_revoked", { group_id, partitions: names, reason });
+      this.#cluster.log.info("assignment_ended", { group_id, reason });
       this.#closing.signal.removeEventListener("abort", stop);
       over.abort();
       await beating;

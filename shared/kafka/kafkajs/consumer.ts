@@ -289,7 +289,7 @@ export class KafkajsConsumer implements Consumer {
     }]));
     const { group_id } = this.#options;
     const names = [...this.#holdings.keys()];
-    this.#log.info("partitions_assigned", { group_id, partitions: names });
+    this.#log.debug("assignment_begun", { group_id, partitions: names });
     this.#assigning = this.#assign(partitions).catch((error) => {
       if (!this.#stop.signal.aborted) this.#fail(error);
     });
@@ -432,8 +432,7 @@ export class KafkajsConsumer implements Consumer {
       clearInterval(beating);
       this.#holdings = new Map();
       const { group_id } = this.#options;
-      const names = partitions.map(partitionId);
-      this.#log.info("partitions_revoked", { group_id, partitions: names, reason });
+      this.#log.info("assignment_ended", { group_id, reason });
     }
   }
 

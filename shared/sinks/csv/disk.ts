@@ -36,6 +36,9 @@ export interface Disk {
 /** System errors that say: nothing can be written here now. */
 const UNWRITABLE = new Set(["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO"]);
 
+/** System errors that say: a file stands where a folder is wanted. */
+const NO_FOLDER = new Set(["ENOTDIR", "EEXIST"]);
+
 /** Does `write`; where the file system does not let it, the ConfigError names `path` and the cure. */
 export function writing<T>(path: string, write: () => T): T {
   try {
@@ -46,7 +49,14 @@ export function writing<T>(path: string, write: () => T): T {
 }
 
 function unwritable(path: string, error: unknown): unknown {
-  if (!UNWRITABLE.has((error as { code?: string }).code ?? "")) return error;
+  const code = (error as { code?: string }).code ?? "";
+  if (NO_FOLDER.has(code)) {
+    return new ConfigError(`Cannot write ${path}: a file stands where a folder is wanted`, {
+      cure: "name a folder in sink.output, or move the file away",
+      cause: error,
+    });
+  }
+  if (!UNWRITABLE.has(code)) return error;
   return new ConfigError(`Cannot write ${path}`, {
     cure: "free space on that file system, or let this user write there, and start again",
     cause: error,
@@ -89,7 +99,7 @@ export const disk: Disk = {
       return [...Deno.readDirSync(path)].map((entry) => entry.name);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return [];
-      throw error;
+      throw unwritable(path, error);
     }
   },
   rename: (from, to) => writing(to, () => Deno.renameSync(from, to)),

@@ -1,8 +1,12 @@
 /** What `check` finds on a server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
+import { nearest } from "../../jobs/nearest.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
-import type { Finding } from "../source.ts";
+import type { TableSchema } from "../../change.ts";
+import type { Finding, Judge } from "../source.ts";
+import { ServerCatalogue } from "./catalogue.ts";
 import type { MysqlSession } from "./connection.ts";
+import { schemaOfCatalogue } from "./definition.ts";
 import type { Flavour } from "./flavour.ts";
 import type { MysqlOptions } from "./options.ts";
 import { accountOf, readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
@@ -27,6 +31,7 @@ export async function inspectServer(
   flavour: Flavour,
   options: MysqlOptions,
   selection: TableSelection,
+  judge: Judge = () => [],
 ): Promise<Finding[]> {
   let facts: ServerFacts;
   try {
@@ -44,9 +49,11 @@ export async function inspectServer(
     ...settings(facts),
     ...await privileges(session, facts),
   ];
-  const all = await capturedTables(session, selection);
+  const visible = await visibleTables(session);
+  const all = visible.filter(({ db, name }) => selection.has(db, name));
   const tables = all.filter(({ db, name }) => `${db}.${name}` !== options.signal_table);
-  findings.push(...patterns(options, tables), ...existingRows(tables, options));
+  findings.push(...patterns(options, tables, visible), ...existingRows(tables, options));
+  findings.push(...judge(await capturedSchemas(session, tables, options)));
   findings.push(...await signalTable(session, options));
   if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
@@ -95,30 +102,52 @@ async function privileges(session: MysqlSession, facts: ServerFacts): Promise<Fi
   return findings;
 }
 
-async function capturedTables(session: MysqlSession, selection: TableSelection): Promise<Table[]> {
+async function visibleTables(session: MysqlSession): Promise<Table[]> {
   const rows = await session.query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES
      WHERE TABLE_TYPE IN (${TABLE_TYPES}) ORDER BY TABLE_SCHEMA, TABLE_NAME`,
   );
   return rows
-    .map(([db, name, count]) => ({ db: db ?? "", name: name ?? "", rows: Number(count ?? 0) }))
-    .filter(({ db, name }) => selection.has(db, name));
+    .map(([db, name, count]) => ({ db: db ?? "", name: name ?? "", rows: Number(count ?? 0) }));
+}
+
+async function capturedSchemas(
+  session: MysqlSession,
+  tables: readonly Table[],
+  { tinyint1_as_boolean }: MysqlOptions,
+): Promise<TableSchema[]> {
+  const catalogue = new ServerCatalogue(session);
+  const schemas: TableSchema[] = [];
+  for (const { db, name } of tables) {
+    const table = await catalogue.table(db, name);
+    schemas.push(schemaOfCatalogue(db, name, table, tinyint1_as_boolean));
+  }
+  return schemas;
 }
 
 /** A pattern without tables: missing, or not to be seen without SELECT. */
-function patterns(options: MysqlOptions, tables: readonly Table[]): Finding[] {
+function patterns(
+  options: MysqlOptions,
+  tables: readonly Table[],
+  visible: readonly Table[],
+): Finding[] {
   return options.tables.map((pattern): Finding => {
     const only = new TableSelection([pattern], options.exclude_tables);
     const found = tables.filter(({ db, name }) => only.has(db, name));
     const subject = `tables ${pattern}`;
     if (found.length > 0) return ok(subject, `${found.length}: ${names(found)}`);
+    const near = nearest(pattern, visible.map(({ db, name }) => `${db}.${name}`));
     const [db = ""] = pattern.split(".");
     const scope = /[*?]/.test(db) ? "*.*" : `${quoted(db)}.*`;
     return {
       level: /[*?]/.test(pattern) ? "warning" : "error",
       subject,
-      found: "no table that this user may read; the names of tables made later are matched then",
-      cure: `GRANT SELECT ON ${scope} TO '${options.user.replaceAll("'", "''")}'@'%';`,
+      found: "no table that this user may read" +
+        (near === undefined ? "" : `; nearest is ${near}`) +
+        "; the names of tables made later are matched then",
+      cure: `correct source.tables; or, if the table is there: GRANT SELECT ON ${scope} TO '${
+        options.user.replaceAll("'", "''")
+      }'@'%';`,
     };
   });
 }

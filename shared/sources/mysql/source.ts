@@ -20,6 +20,7 @@ import {
 import type {
   BatchesOptions,
   Finding,
+  Judge,
   LogStanding,
   Move,
   OpenOptions,
@@ -130,9 +131,9 @@ export class MysqlSource implements Source {
     return this.#opened!.generation;
   }
 
-  async inspect(): Promise<Finding[]> {
+  async inspect(judge?: Judge): Promise<Finding[]> {
     return await this.#ask((session) =>
-      inspectServer(session, this.#flavour, this.#options, this.#selection)
+      inspectServer(session, this.#flavour, this.#options, this.#selection, judge)
     );
   }
 

@@ -52,7 +52,7 @@ export async function connect(
  * a break has no code, and what the socket says no place.
  */
 export function explain(error: unknown, options: PostgresOptions): unknown {
-  if (!(error instanceof Error)) return error;
+  if (!(error instanceof Error) || error instanceof RetryableError) return error;
   const { code, syscall, message } = error as ServerError & { readonly syscall?: string };
   const broken = code === undefined
     ? /Connection terminated|timeout expired|not queryable/i.test(message)

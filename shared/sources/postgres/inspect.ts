@@ -1,13 +1,15 @@
 /** What `check` looks at before a capture from PostgreSQL: each finding with a cure to paste. */
 import { ConfigError } from "../../errors.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
-import type { Finding } from "../source.ts";
+import type { TableSchema } from "../../change.ts";
+import type { Finding, Judge } from "../source.ts";
 import {
   type CatalogTable,
   describeTables,
   type ListedTable,
   listTables,
   type TableName,
+  TypeCatalog,
 } from "./catalog.ts";
 import {
   quoteIdentifier,
@@ -28,6 +30,9 @@ import {
   uncovered,
 } from "./slot.ts";
 import { globMatcher } from "../../jobs/glob.ts";
+import { nearest } from "../../jobs/nearest.ts";
+import { capturedTable } from "./snapshot.ts";
+import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
 import { OID } from "../../wire/postgres_value.ts";
 
@@ -42,6 +47,7 @@ export async function inspect(
   session: Session,
   options: PostgresOptions,
   { name, resyncs = false }: { readonly name: string; readonly resyncs?: boolean },
+  judge: Judge = () => [],
 ): Promise<Finding[]> {
   const names = objectNames(options, name);
   const listed = await listTables(session);
@@ -76,8 +82,9 @@ export async function inspect(
     }
   }
   findings.push(...await inspectSignalTable(session, options, described));
-  for (const table of described) {
-    if (nameOf(table) === options.signal_table) continue;
+  const captured = described.filter((table) => nameOf(table) !== options.signal_table);
+  findings.push(...judge(await capturedSchemas(session, options, captured)));
+  for (const table of captured) {
     findings.push(inspectIdentity(table, options.plugin, published.has(quoteTable(table))));
     if (options.plugin === "wal2json") findings.push(...unfaithful(table));
     findings.push(await inspectRows(session, table, options));
@@ -291,10 +298,12 @@ function inspectPatterns(listed: readonly ListedTable[], options: PostgresOption
     );
     const subject = `tables ${pattern}`;
     if (found.length > 0) return ok(subject, `${found.length} matched`);
+    const near = nearest(pattern, listed.map(nameOf));
     return {
       level: "error",
       subject,
-      found: "no table of this name is there, or all are excluded",
+      found: "no table of this name is there, or all are excluded" +
+        (near === undefined ? "" : `; nearest is ${near}`),
       cure:
         "correct source.tables; to see what there is: SELECT schemaname, tablename FROM pg_tables",
     };
@@ -455,32 +464,53 @@ async function inspectPublication(
     return [...findings, ok(subject, `covers ${tables.length} of ${tables.length} tables`)];
   }
   const state = publication === undefined ? "is not there" : `lacks ${missing.length} tables`;
-  if (await mayPublish(session, name, publication !== undefined, missing)) {
+  const lack = await lackToPublish(session, name, publication !== undefined, missing);
+  if (lack === undefined) {
     return [...findings, ok(subject, `${state}; the capture adds what is missing`)];
   }
   return [...findings, {
     level: "error",
     subject,
-    found: `${state}, and the role may not change that: it does not own the tables`,
+    found: `${state}, and the role may not change that: it ${lack}`,
     cure: await publicationStatement(session, name, publication !== undefined, missing),
   }];
 }
 
-/** A publication is made by someone who may create in the database and owns the tables. */
-async function mayPublish(
+/**
+ * What the role lacks to make or extend the publication: that takes its owner, or who may create in the
+ * database, and who owns the tables. Undefined: nothing.
+ */
+async function lackToPublish(
   session: Session,
   name: string,
   exists: boolean,
   tables: readonly TableName[],
-): Promise<boolean> {
+): Promise<string | undefined> {
   const [row] = await session.query(
     `select case when $3::bool
               then (select pg_has_role(pubowner, 'usage') from pg_publication where pubname = $1)
-              else has_database_privilege(current_database(), 'create') end
-        and (select bool_and(pg_has_role(relowner, 'usage')) from pg_class where oid = any($2::oid[]))`,
+              else has_database_privilege(current_database(), 'create') end,
+            (select bool_and(pg_has_role(relowner, 'usage')) from pg_class where oid = any($2::oid[])),
+            current_database()`,
     [name, `{${tables.map((table) => table.oid).join(",")}}`, String(exists)],
   );
-  return row![0] === "t";
+  const [may_change, owns_tables, database] = row!;
+  if (owns_tables !== "t") return "does not own the tables";
+  if (may_change === "t") return undefined;
+  return exists ? "does not own the publication" : `lacks CREATE on database ${database}`;
+}
+
+// Definitions -------------------------------------------------------------------------------------
+
+async function capturedSchemas(
+  session: Session,
+  { database }: PostgresOptions,
+  tables: readonly CatalogTable[],
+): Promise<TableSchema[]> {
+  const parts = { types: new TypeCatalog(session), tables: new TableFactory(database) };
+  const schemas: TableSchema[] = [];
+  for (const table of tables) schemas.push((await capturedTable(table, parts)).schema);
+  return schemas;
 }
 
 // Signal table ------------------------------------------------------------------------------------

@@ -335,13 +335,15 @@ export async function removeObjects(
       });
     }
     await dropSlot(session, slot);
-    told.push(`Dropped replication slot ${slot} of ${placeOf(options)} with the log that it kept.`);
+    told.push(
+      `Dropped replication slot ${slot} of database ${options.database} with the log that it kept.`,
+    );
   }
   if (await findPublication(session, publication) !== undefined) {
     const statement = `DROP PUBLICATION ${quoteIdentifier(publication)}`;
     try {
       await session.query(statement);
-      told.push(`Dropped publication ${publication} of ${placeOf(options)}.`);
+      told.push(`Dropped publication ${publication} of database ${options.database}.`);
     } catch (error) {
       if ((error as ServerError).code !== "42501") throw error;
       told.push(

@@ -26,7 +26,7 @@ import {
 } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
 import { condition, PostgresRangeReader, type PostgresTable } from "./range_reader.ts";
-import type { TableFactory } from "./table.ts";
+import type { CapturedTable, TableFactory } from "./table.ts";
 import { wantedTables } from "./slot.ts";
 import {
   currentSnapshot,
@@ -67,6 +67,27 @@ export async function listForSnapshot(
   });
 }
 
+/** A table as a snapshot captures it, by what the catalogue says now. */
+export async function capturedTable(
+  now: CatalogTable,
+  { types, tables }: { readonly types: TypeCatalog; readonly tables: TableFactory },
+): Promise<CapturedTable> {
+  const columns = now.columns.filter(({ generated }) => !generated);
+  await types.load(columns.map(({ type_oid }) => type_oid));
+  const indexOf = (number: number) => columns.findIndex((column) => column.number === number);
+  return tables.make({
+    schema: now.schema,
+    table: now.table,
+    columns: columns.map(({ name, type, type_oid }) => ({
+      ...{ name, type },
+      conversion: types.get(type_oid),
+    })),
+    key: capturedKey(now).map(indexOf),
+    identity: [],
+    full: false,
+  });
+}
+
 /** Numbers of the columns that are the key of the table's changes in the log. */
 function capturedKey(table: CatalogTable): readonly number[] {
   if (table.replica_identity === "n") return [];
@@ -84,7 +105,12 @@ export async function createExportingSlot(
 ): Promise<Moment> {
   const slot = `CREATE_REPLICATION_SLOT ${quoteIdentifier(name)} LOGICAL ${plugin}`;
   const how = slot_failover ? "(SNAPSHOT 'export', FAILOVER true)" : "EXPORT_SNAPSHOT";
-  const { rows } = await client.query({ text: `${slot} ${how}`, rowMode: "array" });
+  const { rows } = await client.query({ text: `${slot} ${how}`, rowMode: "array" })
+    .catch((error: unknown) => {
+      if ((error as ServerError).code !== "42710") throw error;
+      const message = `Another capture has just made slot ${name}`;
+      throw new RetryableError(message, { cause: error });
+    });
   const [, start, exported] = rows[0] as TextRow;
   return { start: parseLsn(start!), exported: exported! };
 }
@@ -182,20 +208,7 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
       // Truncated, rewritten or made anew: older snapshots see an empty table.
       throw new RetryableError(`Table ${listed.name} was rewritten as its snapshot began`);
     }
-    const columns = now.columns.filter(({ generated }) => !generated);
-    await types.load(columns.map(({ type_oid }) => type_oid));
-    const indexOf = (number: number) => columns.findIndex((column) => column.number === number);
-    const { schema, conversions } = tables.make({
-      schema: now.schema,
-      table: now.table,
-      columns: columns.map(({ name, type, type_oid }) => ({
-        ...{ name, type },
-        conversion: types.get(type_oid),
-      })),
-      key: capturedKey(now).map(indexOf),
-      identity: [],
-      full: false,
-    });
+    const { schema, conversions } = await capturedTable(now, { types, tables });
     const cut = schema.key.length === 0 ? undefined : await this.#cut(now);
     return { name: listed, schema, conversions, key_id: cut?.id, cut_by: cut?.columns ?? [] };
   }

@@ -24,6 +24,7 @@ import {
 import type {
   BatchesOptions,
   Finding,
+  Judge,
   LogStanding,
   Move,
   OpenOptions,
@@ -153,8 +154,8 @@ export class PostgresSource implements Source {
     return this.#running!.generation;
   }
 
-  async inspect(): Promise<Finding[]> {
-    return await this.#ask((session) => inspect(session, this.#options, this.#context));
+  async inspect(judge?: Judge): Promise<Finding[]> {
+    return await this.#ask((session) => inspect(session, this.#options, this.#context, judge));
   }
 
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {

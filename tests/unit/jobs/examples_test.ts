@@ -70,3 +70,14 @@ Deno.test("every option of every kind is described", () => {
   }
   assert.deepEqual(undescribed, []);
 });
+
+Deno.test("a rule of columns for a table that the job does not capture is refused: it would mask nothing", () => {
+  const { path, text } = EXAMPLES.find(({ path }) => path.endsWith("capture-pg.yaml"))!;
+  const ruled = (table: string) => `${text}columns:\n  - table: ${table}\n    mask: [domain]\n`;
+  load(path, ruled("public.list"));
+  load(path, ruled("public.li*"));
+  assert.throws(
+    () => load(path, ruled("public.lits")),
+    /columns\[0\]\.table: "public\.lits" is not captured; nearest is "public\.list"/,
+  );
+});

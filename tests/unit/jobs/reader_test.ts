@@ -84,7 +84,7 @@ source:
   tables: []
 `;
   assert.deepEqual(refused("jobs/a.yaml", text), [
-    'jobs/a.yaml:2:7 name: expected text; found "Orders" (lower-case letters).',
+    'jobs/a.yaml:2:7 name: expected text (lower-case letters); found "Orders".',
     "jobs/a.yaml:3:1 source.database: is missing and has no default; expected text (Name of the database).",
     "jobs/a.yaml:4:9 source.host: expected text; found 5 without quotes.",
     'jobs/a.yaml:5:3 source.prot: unknown key; nearest is "port". Allowed: host, port, database, password, plugin, tables, tls.',
@@ -106,11 +106,28 @@ Deno.test("an unknown, a missing and an empty job kind name the known ones", () 
   assert.deepEqual(refused("a.yaml", "job: captrue\n"), [
     'a.yaml:1:6 job: found "captrue"; nearest is "capture". Allowed: capture.',
   ]);
-  for (const text of ["", "- a\n", "name: x\n"]) {
+  for (const text of ["", "# nothing\n", "name: x\n"]) {
     assert.deepEqual(refused("a.yaml", text), [
       'a.yaml:1:1 job: "job" is missing: it says what kind of job this is. Allowed: capture.',
     ]);
   }
+  for (const [text, found] of [["- a\n", "a list"], ["job capture\n", "text"]] as const) {
+    assert.deepEqual(refused("a.yaml", text), [
+      `a.yaml: expected keys and values, as in jobs/; found ${found}.`,
+    ]);
+  }
+});
+
+Deno.test("what is no YAML is told with what was meant", () => {
+  assert.match(refused("a.yaml", GOOD_YAML + "\tport: 1\n")[0]!, /Tabs .*; indent with spaces$/);
+  assert.match(
+    refused("a.yaml", GOOD_YAML + "name: x\n")[0]!,
+    /:6:1 .*unique; name stands here for the second time$/,
+  );
+  const flow = GOOD_YAML + "  password: [${env:A}, b\n";
+  assert.match(refused("a.yaml", flow)[0]!, /must stand in quotes/);
+  const far = GOOD_YAML + "  password: ${env:A}\n port: 1\n";
+  assert.doesNotMatch(refused("a.yaml", far)[0]!, /must stand in quotes/);
 });
 
 Deno.test("combinations that cannot be are refused at the part that the schema names", () => {

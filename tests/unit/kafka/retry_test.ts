@@ -64,3 +64,15 @@ Deno.test("waits grow from tens of milliseconds to a cap, each within its upper 
     ok(wait_ms >= full / 2 && wait_ms <= full, `attempt ${attempt}: ${wait_ms} ms`);
   }
 });
+
+Deno.test("what is usual at first is told as debug alone", async () => {
+  const { events, log: { debug } } = recorder();
+  const silent = () => {};
+  const { signal } = new AbortController();
+  let attempts = 0;
+  const log: Log = { debug, info: silent, warn: silent, error: silent };
+  await retrying({ log, what: "w", signal, usual: true }, async () => {
+    if (++attempts < 2) throw new RetryableError("not known yet");
+  });
+  deepEqual(events, ["kafka_retry not known yet", "kafka_recovered not known yet"]);
+});

@@ -27,6 +27,14 @@ Deno.test("as text a line shows the same, with quotes only where they are needed
   ]);
 });
 
+Deno.test("as text a statement can be copied as it is, and what is undefined is left out", () => {
+  const { lines, log } = logged({ format: "text" });
+  log.warn("check", { cure: 'ALTER TABLE "a\\b"\n;', stack: undefined });
+  assert.deepEqual(lines, [
+    '2026-11-21T10:00:00.000Z warn  orders check cure="ALTER TABLE "a\\b"\\n;"\n',
+  ]);
+});
+
 Deno.test("lines below the level are left out", () => {
   const { lines, log } = logged({ level: "warn" });
   log.debug("a");
@@ -59,7 +67,7 @@ Deno.test("an error is told with its cure and its causes", () => {
   log.error("failed", {
     error: new RetryableError("No answer.", { cure: "wait", cause: new Error("reset") }),
   });
-  assert.equal(JSON.parse(lines[0]!).error, "No answer. To mend: wait Cause: reset");
+  assert.equal(JSON.parse(lines[0]!).error, "No answer. Cause: reset. To mend: wait");
 });
 
 Deno.test("fields cannot replace level, time, job or event", () => {

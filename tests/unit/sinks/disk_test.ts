@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ConfigError } from "../../../shared/errors.ts";
 import { disk } from "../../../shared/sinks/csv/disk.ts";
 import { inFolder } from "./fixtures.ts";
 
@@ -33,4 +34,16 @@ Deno.test("an output folder that is not there is made by a worker that may touch
     const told = JSON.parse(new TextDecoder().decode(stdout));
     assert.deepEqual(told, [output, `${output}/.list-sync`]);
     assert(Deno.statSync(`${output}/.list-sync/topic`).isDirectory);
+  }));
+
+Deno.test("a file in the place of the output folder is named, with what to do", () =>
+  inFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/out`, "");
+    const message = /Cannot write .*out\/\.list-sync: a file stands where a folder is wanted/;
+    assert.throws(() => disk.list(`${folder}/out/.list-sync`), (error) => {
+      assert.ok(error instanceof ConfigError);
+      assert.match(error.message, message);
+      assert.match(error.cure!, /sink\.output/);
+      return true;
+    });
   }));

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import type { Change, TableSchema } from "../../../shared/change.ts";
-import { columns, columnsOptions } from "../../../shared/transforms/columns.ts";
+import {
+  columns,
+  columnsOptions,
+  idleRules,
+  ruleFaults,
+} from "../../../shared/transforms/columns.ts";
 
 const table: TableSchema = {
   id: "00000000",
@@ -60,7 +65,10 @@ Deno.test("a rule that cannot fit is refused with the column's name", () => {
     [{ table: "public.users", exclude: ["id"] }, /key column id cannot be left out/],
     [{ table: "public.users", include: ["note"] }, /key column id cannot be left out/],
     [{ table: "public.users", mask: ["age"] }, /column age has type integer/],
-    [{ table: "public.users", exclude: ["ago"] }, /no column ago; its columns are email, id, age/],
+    [
+      { table: "public.users", exclude: ["ago"] },
+      /no column ago; nearest is age; its columns are email, id, age/,
+    ],
   ];
   for (const [rule, message] of refusals) assert.throws(() => rules(rule)(change), { message });
 });
@@ -68,4 +76,15 @@ Deno.test("a rule that cannot fit is refused with the column's name", () => {
 Deno.test("include and exclude cannot stand in one rule", () => {
   const both = columnsOptions.safeParse([{ table: "t", include: ["a"], exclude: ["b"] }]);
   assert.match(both.error!.issues[0]!.message, /cannot stand in one rule/);
+});
+
+Deno.test("rules that cannot be applied, and rules that no table has, are told before any row comes", () => {
+  const parsed = columnsOptions.parse([
+    { table: "public.users", mask: ["emial"] },
+    { table: "public.usres", mask: ["email"] },
+  ]);
+  const faults = ruleFaults(parsed, [table]);
+  assert.deepEqual(faults.map(({ rule }) => rule), ["public.users"]);
+  assert.match(faults[0]!.error.message, /no column emial; nearest is email/);
+  assert.deepEqual(idleRules(parsed, [table]), ["public.usres"]);
 });

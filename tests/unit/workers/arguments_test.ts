@@ -79,3 +79,11 @@ Example: deno task seed --rows 10 jobs/seed.yaml
   --help           Show this text.`,
   );
 });
+
+Deno.test("long help is broken between words, below where it begins", () => {
+  const help = "word ".repeat(40).trim();
+  const text = usageText({ ...SPEC, options: { long: { type: "boolean", help } } });
+  for (const line of text.split("\n")) assert.ok(line.length <= 100, line);
+  assert.match(text, /--long +word[ word]*\n +word/);
+  assert.equal(text.match(/word/g)!.length, 40);
+});

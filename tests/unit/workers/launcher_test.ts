@@ -57,7 +57,11 @@ class Running {
   }
 
   kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
+    try {
+      this.#child.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended already
+    }
   }
 }
 
@@ -162,8 +166,8 @@ for (const [way, how] of Object.entries(LAUNCHERS)) {
       await accepted();
       launcher.kill("SIGINT");
       await launcher.says('"event":"stopping"');
-      launcher.kill("SIGINT");
-      const { code, stderr } = await launcher.ended;
+      const again = setInterval(() => launcher.kill("SIGINT"), 100);
+      const { code, stderr } = await launcher.ended.finally(() => clearInterval(again));
       assert.notEqual(code, 0);
       assert.match(stderr, /"event":"worker_ended"/);
     });
@@ -262,5 +266,38 @@ Deno.test("a thread may do what it is granted, whatever its maker may, and sees 
     assert.equal(stdout.trim(), "[2,2]", stderr);
     assert.match(stderr, /database\.host: this process may not connect to 127\.0\.0\.1:\d+/);
     assert.match(stderr, /the environment variable HOME is not set/);
+  });
+});
+
+Deno.test("two captures of one name are refused before either starts", async () => {
+  await withSilentServer(async (folder, port) => {
+    const job = JSON.stringify({
+      ...{ job: "capture-mysql", name: "orders", kafka: { brokers: [`127.0.0.1:${port}`] } },
+      source: { host: "127.0.0.1", port, user: "u", password: "p", tables: ["shop.list"] },
+    });
+    for (const name of ["a", "b"]) Deno.writeTextFileSync(`${folder}/${name}.yaml`, job);
+    const jobs = ["a", "b"].map((name) => `${folder}/${name}.yaml`);
+    const flags = ["--no-prompt", "--allow-read", "--allow-env", "--allow-run"];
+    const { code, stderr } = await run(["run", ...flags, "workers/commands/capture.ts", ...jobs]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /b\.yaml:1:\d+ name: "orders" is the name of .*a\.yaml, too\. To mend:/);
+  });
+});
+
+Deno.test("a worker that still waits for the first answer of its servers is stopped at once", async () => {
+  await withSilentServer(async (folder, port, accepted) => {
+    const path = `${folder}/waiting.yaml`;
+    const job = {
+      ...{ job: "capture-mysql", name: "waiting", kafka: { brokers: [`127.0.0.1:${port}`] } },
+      source: { host: "127.0.0.1", port, user: "u", password: "p", tables: ["shop.list"] },
+    };
+    Deno.writeTextFileSync(path, JSON.stringify(job));
+    const worker = new Running(["run", "--no-prompt", "-A", "workers/capture-mysql.ts", path]);
+    await worker.says('"event":"started"');
+    await accepted();
+    worker.kill("SIGTERM");
+    const { code, stderr } = await worker.ended;
+    assert.equal(code, 143, stderr);
+    assert.doesNotMatch(stderr, /shutdown_timeout"/);
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ConfigError } from "../../../shared/errors.ts";
-import { rangeOf } from "../../../workers/commands/snapshot.ts";
+import { rangeOf, refuseOthers } from "../../../workers/commands/snapshot.ts";
 
 Deno.test("a range is a value at each end, or a JSON array for a key of several columns", () => {
   assert.equal(rangeOf({}), undefined);
@@ -16,4 +16,11 @@ Deno.test("a range is a value at each end, or a JSON array for a key of several 
       return true;
     });
   }
+});
+
+Deno.test("a table that the job does not capture is refused, with the name that was meant", () => {
+  const source = { tables: ["public.list", "eu.*"], exclude_tables: ["eu.secret"] };
+  refuseOthers(source, ["public.list", "eu.visits"]);
+  assert.throws(() => refuseOthers(source, ["public.lits"]), /nearest is "public\.list"/);
+  assert.throws(() => refuseOthers(source, ["eu.visits", "eu.secret"]), /capture "eu\.secret"/);
 });
