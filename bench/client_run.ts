@@ -18,7 +18,7 @@ export interface ClientRun {
 }
 
 /** Records of one send; of the usual size they are what `kafka.send_bytes` allows. */
-const SEND_RECORDS = 8_000;
+const SEND_RECORDS = 4_000;
 
 /**
  * Writes the values, without a key as Java's producer-perf does, in turn to each partition. As in a

@@ -2,6 +2,7 @@
 import type { Connection as CoreConnection, ConnectionOptions } from "mysql2";
 import type { Connection } from "mysql2/promise";
 import { openMysql } from "../../connect/mysql.ts";
+import { ReusedReads } from "../../connect/reused_reads.ts";
 import { RetryableError } from "../../errors.ts";
 import type { MysqlOptions } from "./options.ts";
 
@@ -102,7 +103,20 @@ export class MysqlSession {
   }
 }
 
-/** A connection of the library's lower level, on which commands of our own can run. */
+/** A connection of the library's lower level, whose socket is read by ourselves once it is set up. */
 export function connectCore(options: MysqlOptions, program: string): Promise<CoreConnection> {
-  return openMysql(options, "source", settings(program));
+  const { host, port, tls } = options;
+  return openMysql(options, "source", {
+    ...settings(program),
+    // Streams bring much; what TLS decrypts it puts into memory of its own.
+    ...tls === false ? { stream: () => reusedReads(host, port) } : {},
+  });
+}
+
+/** A socket set up as the library sets up its own. */
+function reusedReads(host: string, port: number): ReusedReads {
+  const socket = new ReusedReads();
+  socket.connect(port, host, () => socket.setKeepAlive(true));
+  socket.setNoDelay(true);
+  return socket;
 }

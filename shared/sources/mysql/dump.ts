@@ -1,4 +1,4 @@
-/** The stream of raw binlog events over a replica's connection; mysql2 brings the packets. */
+/** The stream of raw binlog events over a replica's connection. */
 import { Buffer } from "node:buffer";
 import type { Connection } from "mysql2";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
@@ -7,15 +7,7 @@ import { connectCore } from "./connection.ts";
 import type { Flavour } from "./flavour.ts";
 import type { CaptureIdentity } from "./identity.ts";
 import { MISSED_HEARTBEATS, type MysqlOptions } from "./options.ts";
-import {
-  type CommandConnection,
-  END,
-  ERROR,
-  OK,
-  type Packet,
-  RawCommand,
-  serverError,
-} from "./raw_command.ts";
+import { END, endNow, ERROR, OK, type Packet, PacketSocket, serverError } from "./packet_socket.ts";
 
 /** Where a dump begins: behind a set of transactions, or at an offset of a file. */
 export type DumpStart =
@@ -30,35 +22,22 @@ export interface DumpParts {
   readonly program: string;
 }
 
-/** One event as it came: valid for as long as it is kept. */
-export interface RawEvent {
-  readonly bytes: Uint8Array;
-  readonly at: number;
-  readonly end: number;
-}
+/** One event as it came. */
+export type RawEvent = Packet;
 
-/** Slots of the queue that are given back at once. */
-const COMPACT_AT = 1_024;
-
-/** A queue of raw events between the socket and the capture, bounded in bytes. */
+/** Events that have come and were not taken, bounded in bytes. */
 export class BinlogDump {
   readonly #connection: Connection;
-  readonly #socket: CommandConnection["stream"];
-  readonly #queue_bytes: number;
+  readonly #socket: PacketSocket;
   readonly #silence_ms: number;
-  #queue: (RawEvent | undefined)[] = [];
-  #head = 0;
-  #held_bytes = 0;
-  #paused = false;
-  #error: Error | undefined;
-  #wake: (() => void) | undefined;
+  /** What the server said instead of an event; the connection's end comes after it. */
+  #refusal: Error | undefined;
 
   private constructor(connection: Connection, options: MysqlOptions) {
     this.#connection = connection;
-    this.#socket = (connection as unknown as CommandConnection).stream;
-    this.#queue_bytes = options.queue_bytes;
+    this.#socket = new PacketSocket(connection, options.queue_bytes);
     this.#silence_ms = options.heartbeat_interval_ms * MISSED_HEARTBEATS;
-    connection.on("error", (error: Error) => this.#fail(error));
+    connection.on("error", (error: Error) => this.#socket.fail(error));
   }
 
   /** Connects, registers as a replica and asks for the events. Throws the connection's errors. */
@@ -68,122 +47,99 @@ export class BinlogDump {
     start: DumpStart,
   ): Promise<BinlogDump> {
     const connection = await connectCore(options, program);
-    const dump = new BinlogDump(connection, options);
+    connection.on("error", () => {}); // told by the statement that meets it
     try {
       const heartbeat_ns = options.heartbeat_interval_ms * 1_000_000;
-      await dump.#prepare(flavour.dumpSettings(identity, heartbeat_ns));
+      await prepare(connection, flavour.dumpSettings(identity, heartbeat_ns));
+    } catch (error) {
+      endNow(connection);
+      throw error;
+    }
+    const dump = new BinlogDump(connection, options);
+    try {
+      await dump.#register(registerPacket(identity, program));
     } catch (error) {
       dump.stop();
       throw error;
     }
-    const core = connection as unknown as CommandConnection;
-    core.addCommand(
-      new RawCommand(registerPacket(identity, program), (packet) => {
-        if (packet.buffer[packet.offset] === ERROR) dump.#fail(serverError(packet));
-        return true;
-      }),
-    );
-    core.addCommand(
-      new RawCommand(
-        dumpPacket(identity.server_id, start, flavour.dump_flags),
-        (packet) => dump.#receive(packet),
-      ),
-    );
+    dump.#socket.command(dumpPacket(identity.server_id, start, flavour.dump_flags));
     return dump;
   }
 
-  /** The next event if one is there already. */
+  async #register(command: Uint8Array): Promise<void> {
+    const socket = this.#socket;
+    socket.command(command);
+    while (!socket.next()) {
+      if (socket.failure !== undefined) throw socket.failure;
+      await this.#arrival();
+    }
+    const { packet } = socket;
+    if (packet.bytes[packet.at] === ERROR) throw serverError(packet);
+  }
+
+  /** The next event if one is there already. Its bytes stay until something is awaited, or until the next call. */
   take(): RawEvent | undefined {
-    const event = this.#queue[this.#head];
-    if (event === undefined) return undefined;
-    this.#queue[this.#head++] = undefined;
-    this.#held_bytes -= event.end - event.at;
-    if (this.#head === this.#queue.length || this.#head === COMPACT_AT) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
+    const { packet } = this.#socket;
+    if (this.#refusal !== undefined || !this.#socket.next()) return undefined;
+    const status = packet.bytes[packet.at];
+    if (status !== OK) {
+      this.#refusal = refusal(status, packet);
+      return undefined;
     }
-    if (this.#paused && this.#held_bytes < this.#queue_bytes / 2) {
-      this.#paused = false;
-      this.#socket.resume();
-    }
-    return event;
+    packet.at++;
+    return packet;
   }
 
   /**
-   * Waits until `take` has something or `signal` aborts, at the latest after `timeout_ms`. Throws the error that ended the stream,
-   * and RetryableError when the server has been silent for three heartbeats.
+   * Waits until more has come or `signal` aborts, at the latest after `timeout_ms`. Throws the error
+   * that ended the stream, also when the server has been silent for three heartbeats.
    */
   async wait(signal: AbortSignal, timeout_ms?: number): Promise<void> {
-    if (this.#head < this.#queue.length || signal.aborted) return;
-    if (this.#error !== undefined) throw this.#error;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const early = timeout_ms === undefined
-      ? undefined
-      : setTimeout(() => this.#wake?.(), timeout_ms);
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      timer = setTimeout(() => {
-        this.#fail(
-          new RetryableError(`The server has sent nothing for ${this.#silence_ms} ms`),
-        );
-      }, this.#silence_ms);
-    });
-    const abort = () => this.#wake?.();
+    if (signal.aborted) return;
+    const error = this.#refusal ?? this.#socket.failure;
+    if (error !== undefined) throw error;
+    const abort = () => this.#socket.wake();
     signal.addEventListener("abort", abort, { once: true });
     try {
-      await woken;
+      await this.#arrival(timeout_ms);
     } finally {
-      clearTimeout(timer);
-      clearTimeout(early);
-      this.#wake = undefined;
       signal.removeEventListener("abort", abort);
     }
-    if (this.#head === this.#queue.length && this.#error !== undefined) throw this.#error;
+  }
+
+  async #arrival(timeout_ms?: number): Promise<void> {
+    const silence = setTimeout(() => {
+      const error = `The server has sent nothing for ${this.#silence_ms} ms`;
+      this.#socket.fail(new RetryableError(error));
+    }, this.#silence_ms);
+    try {
+      await this.#socket.arrival(timeout_ms);
+    } finally {
+      clearTimeout(silence);
+    }
   }
 
   /** Ends the connection at once. */
   stop(): void {
-    this.#error ??= new RetryableError("The dump was stopped");
-    this.#socket.destroy(); // first: the server's last words on a closing connection are no news
-    this.#connection.destroy();
-    this.#queue = [];
-    this.#head = 0;
+    this.#socket.drop(new RetryableError("The dump was stopped"));
+    endNow(this.#connection);
   }
+}
 
-  async #prepare(settings: readonly string[]): Promise<void> {
-    const patience = "SET SESSION net_write_timeout = 3600"; // backpressure must not look like a dead reader
-    for (const statement of [...settings, patience]) {
-      await new Promise<void>((resolve, reject) =>
-        this.#connection.query(statement, (error) => error ? reject(error) : resolve())
-      );
-    }
+async function prepare(connection: Connection, settings: readonly string[]): Promise<void> {
+  const patience = "SET SESSION net_write_timeout = 3600"; // backpressure must not look like a dead reader
+  for (const statement of [...settings, patience]) {
+    await new Promise<void>((resolve, reject) =>
+      connection.query(statement, (error) => error ? reject(error) : resolve())
+    );
   }
+}
 
-  #receive(packet: Packet): boolean {
-    const status = packet.buffer[packet.offset];
-    if (status === OK) {
-      const at = packet.offset + 1;
-      this.#queue.push({ bytes: packet.buffer, at, end: packet.end });
-      this.#held_bytes += packet.end - at;
-      if (!this.#paused && this.#held_bytes > this.#queue_bytes) {
-        this.#paused = true;
-        this.#socket.pause();
-      }
-      this.#wake?.();
-      return false;
-    }
-    if (status === ERROR) this.#fail(explain(serverError(packet)));
-    else if (status === END) this.#fail(new RetryableError("The server ended the dump"));
-    else {this.#fail(
-        new RetryableError(`The server sent a packet that begins with ${status}`),
-      );}
-    return true;
-  }
-
-  #fail(error: Error): void {
-    this.#error ??= error;
-    this.#wake?.();
-  }
+/** What a packet says that is no event. */
+function refusal(status: number | undefined, packet: Packet): Error {
+  if (status === ERROR) return explain(serverError(packet));
+  if (status === END) return new RetryableError("The server ended the dump");
+  return new RetryableError(`The server sent a packet that begins with ${status}`);
 }
 
 const COM_BINLOG_DUMP = 0x12;

@@ -1,4 +1,4 @@
-/** Reads ranges of tables for a snapshot: rows stay packets until they are asked for. */
+/** Reads ranges of tables for a snapshot: rows stay bytes in the socket until they are asked for. */
 import { Buffer } from "node:buffer";
 import type { Connection } from "mysql2";
 import type { Row } from "../../change.ts";
@@ -7,14 +7,7 @@ import { BinlogReader } from "../../wire/binlog_reader.ts";
 import { type CellReader, readTextRow } from "../../wire/mysql_text.ts";
 import type { Range, RangeReader, ReadableTable } from "../snapshot.ts";
 import { condition, type KeyColumn } from "./key_column.ts";
-import {
-  type CommandConnection,
-  END,
-  ERROR,
-  type Packet,
-  RawCommand,
-  serverError,
-} from "./raw_command.ts";
+import { END, endNow, ERROR, type Inside, PacketSocket, serverError } from "./packet_socket.ts";
 
 /** A table as a snapshot reads it. */
 export interface MysqlTable extends ReadableTable {
@@ -30,28 +23,20 @@ export interface MysqlTable extends ReadableTable {
 /** An end packet is shorter; a row that begins with this byte holds a cell of 16 MiB. */
 const END_LENGTH = 9;
 
-/** Rows of the queue that are given back at once. */
-const COMPACT_AT = 1_024;
-
 /** One connection, in the snapshot's transaction. */
 export class MysqlRangeReader implements RangeReader<MysqlTable> {
   readonly #connection: Connection;
-  readonly #core: CommandConnection;
   readonly #queue_bytes: number;
+  /** From the first range on the connection is this one's alone. */
+  #socket: PacketSocket | undefined;
   #cells: readonly CellReader[] = [];
-  #queue: (BinlogReader | undefined)[] = [];
-  #head = 0;
-  #held_bytes = 0;
-  #paused = false;
   /** What the next packet is. */
   #part: "header" | "columns" | "rows" | "none" = "none";
   #error: Error | undefined;
-  #wake: (() => void) | undefined;
 
   /** At most `queue_bytes` and a row are held. */
   constructor(connection: Connection, queue_bytes: number) {
     this.#connection = connection;
-    this.#core = connection as unknown as CommandConnection;
     this.#queue_bytes = queue_bytes;
     connection.on("error", (error: Error) => this.#fail(error));
   }
@@ -61,80 +46,57 @@ export class MysqlRangeReader implements RangeReader<MysqlTable> {
     this.#part = "header";
     const sql = `SELECT ${table.expressions.join(", ")} FROM ${tableOf(table)}` +
       condition(table.cut_by, range);
-    const request = queryPacket(sql, this.#core.serverCapabilityFlags);
-    const command = new RawCommand(request, (packet) => this.#receive(packet));
-    this.#core.addCommand(command);
+    const { serverCapabilityFlags } = this.#connection as unknown as Inside;
+    this.#socket ??= new PacketSocket(this.#connection, this.#queue_bytes);
+    if (this.#error !== undefined) this.#socket.fail(this.#error);
+    this.#socket.command(queryPacket(sql, serverCapabilityFlags));
   }
 
   async read(
     limits: { readonly rows: number; readonly bytes: number },
     take: (row: Row) => void,
   ): Promise<boolean> {
+    const socket = this.#socket!;
+    const { packet } = socket;
     let rows = 0, bytes = 0;
     while (rows < limits.rows && bytes < limits.bytes) {
-      const packet = this.#queue[this.#head];
-      if (packet === undefined) {
-        if (this.#error !== undefined) throw this.#error;
-        if (this.#part === "none") return false;
+      if (this.#part === "none") return false;
+      if (!socket.next()) {
+        if (socket.failure !== undefined) throw socket.failure;
         if (rows > 0) return true;
-        await new Promise<void>((resolve) => this.#wake = resolve);
+        await socket.arrival();
         continue;
       }
-      this.#queue[this.#head++] = undefined;
+      if (!this.#isRow()) continue;
       rows++;
-      bytes += packet.left;
-      this.#held_bytes -= packet.left;
-      take(readTextRow(packet, this.#cells));
+      bytes += packet.end - packet.at;
+      take(readTextRow(new BinlogReader(packet.bytes, packet.at, packet.end), this.#cells));
     }
-    this.#makeRoom();
     return true;
   }
 
   /** Ends the connection at once. */
   close(): void {
-    this.#core.stream.destroy(); // first: the server's last words on a closing connection are no news
-    this.#connection.destroy();
     this.#fail(new RetryableError("A snapshot's connection was closed"));
+    endNow(this.#connection);
   }
 
-  #makeRoom(): void {
-    if (this.#head >= COMPACT_AT || this.#head === this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
-    }
-    if (!this.#paused || this.#held_bytes > this.#queue_bytes / 2) return;
-    this.#paused = false;
-    this.#core.stream.resume();
-  }
-
-  #receive(packet: Packet): boolean {
-    const { buffer, offset, end } = packet;
-    const first = buffer[offset];
-    const isEnd = first === END && end - offset < END_LENGTH;
-    if (first === ERROR && this.#part !== "columns") {
-      this.#fail(serverError(packet));
-      return true;
-    }
+  /** Whether the packet is a row; throws the server's error. */
+  #isRow(): boolean {
+    const { packet } = this.#socket!;
+    const { bytes, at, end } = packet;
+    const first = bytes[at];
+    if (first === ERROR && this.#part !== "columns") throw serverError(packet);
+    const isEnd = first === END && end - at < END_LENGTH;
+    if (this.#part === "rows" && !isEnd) return true;
     if (this.#part === "header") this.#part = "columns";
-    else if (this.#part === "columns") this.#part = isEnd ? "rows" : "columns";
-    else if (isEnd) this.#part = "none";
-    else this.#keep(new BinlogReader(buffer, offset, end));
-    this.#wake?.();
-    return this.#part === "none";
-  }
-
-  #keep(packet: BinlogReader): void {
-    this.#queue.push(packet);
-    this.#held_bytes += packet.left;
-    if (this.#paused || this.#held_bytes <= this.#queue_bytes) return;
-    this.#paused = true;
-    this.#core.stream.pause();
+    else if (isEnd) this.#part = this.#part === "columns" ? "rows" : "none";
+    return false;
   }
 
   #fail(error: Error): void {
     this.#error ??= error;
-    this.#part = "none";
-    this.#wake?.();
+    this.#socket?.fail(error);
   }
 }
 

@@ -137,7 +137,7 @@ await capture({
     topic: topic.parse(undefined),
     partitions: partitions.parse(undefined),
     replication_factor: replication_factor.parse(undefined),
-    send_bytes: 4 << 20,
+    send_bytes: 2 << 20,
   },
   format: job.format,
   mode: job.mode,
