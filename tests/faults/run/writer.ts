@@ -2,6 +2,7 @@
 import { connectMysql } from "../../../shared/database/mysql.ts";
 import { connectPostgres } from "../../../shared/database/postgres.ts";
 import type { DatabaseOptions } from "../../../shared/database/options.ts";
+import { RetryableError } from "../../../shared/errors.ts";
 import { Random } from "../../../shared/seed/random.ts";
 import { Ledger, type Step } from "./ledger.ts";
 
@@ -203,6 +204,7 @@ function statementOf(table: string, { op, ids, note }: Step): string {
 
 /** The server is down, starting, or went away in the middle; what is wrong with a statement is none. */
 function isOutage(error: unknown): boolean {
+  if (error instanceof RetryableError) return true; // nobody answered
   const { code, message } = error as { code?: string; message?: string };
   return /^(ECONN|EPIPE|57P|08|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN)/.test(code ?? "") ||
     /Connection (terminated|lost|closed)|closed state|not queryable|timeout/i.test(message ?? "");
