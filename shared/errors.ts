@@ -80,22 +80,21 @@ export function classify(error: unknown): Verdict {
 }
 
 /**
- * One line for people: the message, the causes that say something else, and last, so that it can be
- * copied to the line's end, what to do.
+ * One line for people: what went wrong, and last, so that it can be copied to the line's end, what to do.
  */
 export function describe(error: unknown): string {
+  const cures = chain(error).map(cureOf).filter((cure) => cure !== undefined);
+  return sentences([reasonOf(error), ...cures.map((cure) => `To mend: ${cure}`)]);
+}
+
+/** What went wrong: the message, and the causes that say something else. */
+export function reasonOf(error: unknown): string {
   const told: string[] = [];
-  const cures: string[] = [];
-  for (let at = error; at !== undefined; at = at instanceof Error ? at.cause : undefined) {
-    const text = at instanceof Error ? at.message : String(at);
-    if (!told.some((earlier) => earlier.includes(text))) {
-      told.push(at === error ? text : `Cause: ${text}`);
-    }
-    const cure = cureOf(at);
-    if (cure !== undefined) cures.push(`To mend: ${cure}`);
+  for (const text of chain(error).map((at) => at instanceof Error ? at.message : String(at))) {
+    if (told.some((earlier) => earlier.includes(text))) continue;
+    told.push(told.length === 0 ? text : `Cause: ${text}`);
   }
-  const parts = [...told, ...cures];
-  return parts.map((part, at) => at < parts.length - 1 ? sentence(part) : part).join(" ");
+  return sentences(told);
 }
 
 /** What the reader can do about an error, where it says so. */
@@ -108,6 +107,17 @@ export function isExplained(error: unknown): boolean {
   return error instanceof ListSyncError;
 }
 
-function sentence(text: string): string {
-  return /[.:;!?]$/.test(text) ? text : `${text}.`;
+/** The error, its cause, the cause of that. */
+function chain(error: unknown): unknown[] {
+  const all = [error];
+  for (let at = error; at instanceof Error && at.cause !== undefined; at = at.cause) {
+    all.push(at.cause);
+  }
+  return all;
+}
+
+/** The parts in one line, each but the last ended. */
+function sentences(parts: readonly string[]): string {
+  const ended = (part: string) => /[.:;!?]$/.test(part) ? part : `${part}.`;
+  return parts.map((part, at) => at < parts.length - 1 ? ended(part) : part).join(" ");
 }

@@ -34,7 +34,7 @@ export function produceRow(peer: keyof typeof PEERS): Row {
     work: "produce only",
     peer,
     aim,
-    figures: ["per_second"],
+    figures: ["per_second", "wall_seconds"],
     prepare: ({ changes }) => prepareProduce(changes, produce),
   };
 }

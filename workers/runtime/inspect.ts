@@ -1,6 +1,6 @@
 /** What `deno task check` looks at, and every worker again at its start. */
 import type { TableSchema } from "../../shared/change.ts";
-import { classify, ConfigError, cureOf, describe } from "../../shared/errors.ts";
+import { classify, ConfigError, cureOf, reasonOf } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { timeouts } from "../../shared/kafka/options.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -202,14 +202,8 @@ export function allFindings({ findings, unreached }: Inspection): Finding[] {
   const failed = unreached.map(({ subject, error }): Finding => ({
     level: "error",
     subject,
-    ...toldOf(error),
+    found: reasonOf(error),
+    cure: cureOf(error),
   }));
   return [...findings, ...failed];
-}
-
-/** An error as a finding has it: what to do stands apart. */
-function toldOf(error: unknown): Pick<Finding, "found" | "cure"> {
-  const cure = cureOf(error);
-  if (cure === undefined) return { found: describe(error) };
-  return { found: describe(error).replace(/\.? To mend: .*/s, ""), cure };
 }
