@@ -7,7 +7,7 @@ import { type RowName, rows } from "./rows/mod.ts";
 
 /**
  * Ours alone, before anything counts: brokers that have just started run interpreted code, and compile
- * what small sends need in half a minute of them.
+ * what small sends need only after many of them.
  */
 const WARM_UP = { changes: 100_000, latency_seconds: 20 };
 

@@ -38,7 +38,7 @@ export class SnapshotCutError extends ListSyncError {}
 export type Verdict = "retry" | "stop";
 
 /** System error codes of sockets that a later attempt may not meet. */
-const PASSING_CODES = new Set([
+export const PASSING_CODES: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
   "EPIPE",

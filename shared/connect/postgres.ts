@@ -63,9 +63,13 @@ export async function openPostgres(
   }
 }
 
-/** How messages name the server. */
-export function placeOf({ host, port, database }: PostgresServer): string {
-  return `PostgreSQL at ${host}:${port}, database ${database},`;
+/** How messages name the server in the middle of a sentence. */
+export function placeOf(server: PostgresServer): string {
+  return `${serverOf(server)},`;
+}
+
+function serverOf({ host, port, database }: PostgresServer): string {
+  return `PostgreSQL at ${host}:${port}, database ${database}`;
 }
 
 /** `pg` checks the host, or for an address `localhost`, whatever name it is given: so the check is ours. */
@@ -108,8 +112,7 @@ async function refusal(
     const place = `${placeOf(server)} refused a connection of user ${server.user}`;
     return new ConfigError(`${place}: ${error.message}`, { cure });
   }
-  const sought = { server: placeOf(server).replace(/,$/, ""), part };
-  const unreached = unreachable(error, sought);
+  const unreached = unreachable(error, { server: serverOf(server), part });
   if (unreached !== undefined) return unreached;
   const { host, port, tls, connect_timeout_ms: timeout_ms } = server;
   return await certificateFault(error, {

@@ -1,5 +1,5 @@
 /** Servers that do not answer: which one, and the options that name it. */
-import { RetryableError } from "../errors.ts";
+import { PASSING_CODES, RetryableError } from "../errors.ts";
 
 /** The server that was to be reached. */
 export interface Sought {
@@ -11,13 +11,7 @@ export interface Sought {
 
 /** Codes of a lookup or a connection that came to nothing; a later attempt may do better. */
 const UNREACHED = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ETIMEDOUT",
-  "EPIPE",
-  "EAI_AGAIN",
+  ...PASSING_CODES,
   "ENOTFOUND", // name servers of containers say so, too, while one is started anew
   "PROTOCOL_CONNECTION_LOST", // mysql2's word for a server that hung up before its greeting
 ]);

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { Op } from "../change.ts";
 import { HistoryLostError, RetryableError, SnapshotCutError } from "../errors.ts";
-import { globMatcher } from "../jobs/glob.ts";
+import { globSelection, isPattern } from "../jobs/glob.ts";
 import { nearest } from "../jobs/nearest.ts";
 import type { SnapshotOptions } from "../sources/snapshot_options.ts";
 import { type FormatName, formats } from "../formats/mod.ts";
@@ -86,15 +86,11 @@ export function captureProblem(
     return { field: ["on_history_lost"], message };
   }
   const { tables, exclude_tables } = job.source;
-  const names = (patterns: readonly string[], name: string) =>
-    patterns.some((pattern) => globMatcher(pattern)(name));
-  const idle = job.columns.findIndex(({ table }) =>
-    !/[*?]/.test(table) && (!names(tables, table) || names(exclude_tables, table))
-  );
+  const isCaptured = globSelection(tables, exclude_tables);
+  const idle = job.columns.findIndex(({ table }) => !isPattern(table) && !isCaptured(table));
   if (idle < 0) return undefined;
   const { table } = job.columns[idle]!;
-  const exact = tables.filter((pattern) => !/[*?]/.test(pattern));
-  const near = nearest(table, exact);
+  const near = nearest(table, tables.filter((name) => !isPattern(name)));
   return {
     field: ["columns", idle, "table"],
     message: `${JSON.stringify(table)} is not captured${

@@ -1,6 +1,6 @@
 /** `deno task snapshot JOB TABLE …`: asks a running capture to read tables again while it goes on. */
 import { ConfigError } from "../../shared/errors.ts";
-import { globMatcher } from "../../shared/jobs/glob.ts";
+import { globSelection, isPattern } from "../../shared/jobs/glob.ts";
 import { nearest } from "../../shared/jobs/nearest.ts";
 import type { KeyRange } from "../../shared/sources/incremental.ts";
 import { createSignalTable } from "../../shared/sources/snapshot_options.ts";
@@ -68,13 +68,10 @@ export function refuseOthers(
   source: { readonly tables: readonly string[]; readonly exclude_tables: readonly string[] },
   tables: readonly string[],
 ): void {
-  const names = (patterns: readonly string[], table: string) =>
-    patterns.some((pattern) => globMatcher(pattern)(table));
-  const other = tables.find((table) =>
-    !names(source.tables, table) || names(source.exclude_tables, table)
-  );
+  const isCaptured = globSelection(source.tables, source.exclude_tables);
+  const other = tables.find((table) => !isCaptured(table));
   if (other === undefined) return;
-  const near = nearest(other, source.tables.filter((pattern) => !/[*?]/.test(pattern)));
+  const near = nearest(other, source.tables.filter((name) => !isPattern(name)));
   throw new ConfigError(
     `snapshot: the job does not capture ${JSON.stringify(other)}${
       near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`

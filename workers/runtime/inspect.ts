@@ -1,6 +1,7 @@
 /** What `deno task check` looks at, and every worker again at its start. */
 import type { TableSchema } from "../../shared/change.ts";
 import { classify, ConfigError, cureOf, reasonOf } from "../../shared/errors.ts";
+import { isPattern } from "../../shared/jobs/glob.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { timeouts } from "../../shared/kafka/options.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -106,7 +107,7 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
 function rightsOfCapture(kind: CaptureKind, job: JobOf<CaptureKind>): WantedRight[] {
   const connector = connectorOf(kind);
   const database = kind === "capture-pg" ? (job as JobOf<"capture-pg">).source.database : undefined;
-  const topics = job.source.tables.filter((name) => !/[*?]/.test(name)).map((name) => {
+  const topics = job.source.tables.filter((name) => !isPattern(name)).map((name) => {
     const dot = name.indexOf(".");
     const [first, table] = [name.slice(0, dot), name.slice(dot + 1)];
     const [db, schema] = database === undefined ? [first, null] : [database, first];
@@ -124,7 +125,8 @@ async function inspectSource(
 ): Promise<Finding[]> {
   const source = (await sourceMaker(kind, job, deps))();
   try {
-    return await source.inspect((tables) => inspectColumns(job, tables));
+    const judge = (tables: readonly TableSchema[]) => inspectColumns(job, tables);
+    return await source.inspect(job.columns.length > 0 ? judge : undefined);
   } finally {
     await source.close();
   }

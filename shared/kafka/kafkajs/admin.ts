@@ -98,7 +98,7 @@ export class KafkajsAdmin implements Admin {
     }
     if (missing.length === 0) return;
     const names = missing.map(({ name }) => name);
-    await this.#retrying("Waiting for the leaders of new topics", async () => {
+    await this.#waiting("Waiting for the leaders of new topics", async () => {
       demandKnown(await this.#requests.topicIds(), names);
       const known = new Map((await this.#requests.topics()).map((topic) => [topic.name, topic]));
       for (const { name } of missing) {
@@ -156,7 +156,7 @@ export class KafkajsAdmin implements Admin {
         });
       });
     }
-    await this.#retrying("Waiting until deleted topics are gone", async () => {
+    await this.#waiting("Waiting until deleted topics are gone", async () => {
       demandGone(await this.#requests.topicIds(), names);
     });
   }
@@ -285,10 +285,16 @@ export class KafkajsAdmin implements Admin {
     }
   }
 
-  #retrying<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+  /** Brokers learn of topics one after another. */
+  #waiting(what: string, attempt: () => Promise<void>): Promise<void> {
+    return this.#retrying(what, attempt, true);
+  }
+
+  #retrying<T>(what: string, attempt: () => Promise<T>, usual = false): Promise<T> {
     return retrying({
       log: this.#log,
       what,
+      usual,
       signal: this.#stop.signal,
       give_up_ms: this.#settings.retry_timeout_ms,
     }, async () => {

@@ -1,5 +1,6 @@
 /** What `check` finds on a server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
+import { isPattern } from "../../jobs/glob.ts";
 import { nearest } from "../../jobs/nearest.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { TableSchema } from "../../change.ts";
@@ -31,7 +32,7 @@ export async function inspectServer(
   flavour: Flavour,
   options: MysqlOptions,
   selection: TableSelection,
-  judge: Judge = () => [],
+  judge?: Judge,
 ): Promise<Finding[]> {
   let facts: ServerFacts;
   try {
@@ -53,7 +54,9 @@ export async function inspectServer(
   const all = visible.filter(({ db, name }) => selection.has(db, name));
   const tables = all.filter(({ db, name }) => `${db}.${name}` !== options.signal_table);
   findings.push(...patterns(options, tables, visible), ...existingRows(tables, options));
-  findings.push(...judge(await capturedSchemas(session, tables, options)));
+  if (judge !== undefined) {
+    findings.push(...judge(await capturedSchemas(session, tables, options)));
+  }
   findings.push(...await signalTable(session, options));
   if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
@@ -138,9 +141,9 @@ function patterns(
     if (found.length > 0) return ok(subject, `${found.length}: ${names(found)}`);
     const near = nearest(pattern, visible.map(({ db, name }) => `${db}.${name}`));
     const [db = ""] = pattern.split(".");
-    const scope = /[*?]/.test(db) ? "*.*" : `${quoted(db)}.*`;
+    const scope = isPattern(db) ? "*.*" : `${quoted(db)}.*`;
     return {
-      level: /[*?]/.test(pattern) ? "warning" : "error",
+      level: isPattern(pattern) ? "warning" : "error",
       subject,
       found: "no table that this user may read" +
         (near === undefined ? "" : `; nearest is ${near}`) +

@@ -1,10 +1,9 @@
 /** Which tables a job captures. */
-import { globMatcher } from "../../jobs/glob.ts";
+import { globSelection } from "../../jobs/glob.ts";
 
 /** A test of `db` and `table` by the job's `tables` and `exclude_tables`; its signal table is wanted, too. */
 export class TableSelection {
-  readonly #wanted: readonly ((name: string) => boolean)[];
-  readonly #excluded: readonly ((name: string) => boolean)[];
+  readonly #isCaptured: (name: string) => boolean;
   readonly #known = new Map<string, boolean>();
 
   readonly #signal_table: string | undefined;
@@ -15,17 +14,14 @@ export class TableSelection {
     signal_table?: string,
   ) {
     this.#signal_table = signal_table;
-    this.#wanted = tables.map(globMatcher);
-    this.#excluded = exclude_tables.map(globMatcher);
+    this.#isCaptured = globSelection(tables, exclude_tables);
   }
 
   has(db: string, table: string): boolean {
     const name = `${db}.${table}`;
     const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const matches = (test: (name: string) => boolean) => test(name);
-    const answer = name === this.#signal_table ||
-      this.#wanted.some(matches) && !this.#excluded.some(matches);
+    const answer = name === this.#signal_table || this.#isCaptured(name);
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(name, answer);
     return answer;

@@ -47,7 +47,7 @@ export async function inspect(
   session: Session,
   options: PostgresOptions,
   { name, resyncs = false }: { readonly name: string; readonly resyncs?: boolean },
-  judge: Judge = () => [],
+  judge?: Judge,
 ): Promise<Finding[]> {
   const names = objectNames(options, name);
   const listed = await listTables(session);
@@ -83,7 +83,9 @@ export async function inspect(
   }
   findings.push(...await inspectSignalTable(session, options, described));
   const captured = described.filter((table) => nameOf(table) !== options.signal_table);
-  findings.push(...judge(await capturedSchemas(session, options, captured)));
+  if (judge !== undefined) {
+    findings.push(...judge(await capturedSchemas(session, options, captured)));
+  }
   for (const table of captured) {
     findings.push(inspectIdentity(table, options.plugin, published.has(quoteTable(table))));
     if (options.plugin === "wal2json") findings.push(...unfaithful(table));

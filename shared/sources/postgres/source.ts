@@ -3,6 +3,7 @@ import type pg from "pg";
 import type { Change } from "../../change.ts";
 import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
+import { isPattern } from "../../jobs/glob.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { hex16, hex8, parsePosition } from "../../position.ts";
@@ -670,7 +671,6 @@ function namesOf(name: string): [schema: string, table: string] {
  * made later come, too; the reader leaves out what is not wanted.
  */
 function wal2jsonTables({ tables, signal_table }: PostgresOptions): string {
-  const isPattern = (name: string) => /[*?]/.test(name);
   const names = [...tables, ...signal_table === undefined ? [] : [signal_table]].map((name) => {
     const [schema, table] = namesOf(name);
     if (isPattern(schema)) return "*.*";

@@ -204,6 +204,5 @@ class Flow implements AsyncDisposable {
 
 /** What the consumer's log says of partitions that it was given. */
 function assignments(consumer: WorkerProcess): readonly Readonly<Record<string, unknown>>[] {
-  // The Kafka client logs the same with the group's name.
   return consumer.lines("partitions_assigned");
 }
