@@ -22,7 +22,7 @@ const SEND_RECORDS = 4_000;
 
 /**
  * Writes the values, without a key as Java's producer-perf does, in turn to each partition. As in a
- * capture, records are packed while the send before is in flight.
+ * capture, records are packed and prepared while the send before is in flight.
  */
 async function produce(kafka: KafkaClient, run: ClientRun): Promise<void> {
   const { topic, records, payloads } = run;
@@ -35,6 +35,7 @@ async function produce(kafka: KafkaClient, run: ClientRun): Promise<void> {
   for (let first = 0; first < records; first += SEND_RECORDS) {
     const end = Math.min(records, first + SEND_RECORDS);
     const batches = packed(arena, values, { ...run, first, end });
+    producer.prepare(batches);
     await sending;
     sending = producer.send(batches);
     [arena, other] = [other, arena];

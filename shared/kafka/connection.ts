@@ -70,6 +70,7 @@ export class BrokerConnection {
   #relogin: ReturnType<typeof setTimeout> | undefined;
   #retiring = false;
   #failure: Error | undefined;
+  #is_ready = false;
 
   /** Resolves when requests may be sent: connected, and logged in where `sasl` says so. */
   readonly ready: Promise<void>;
@@ -88,6 +89,11 @@ export class BrokerConnection {
       : connectTls({ ...settings.tls, host, port });
     this.ready = this.#open();
     this.ready.catch(() => {}); // whoever sends hears of it
+  }
+
+  /** Whether requests may be sent at once. */
+  get is_ready(): boolean {
+    return this.#is_ready;
   }
 
   /** Whether it is over. */
@@ -140,6 +146,7 @@ export class BrokerConnection {
       });
       socket.on("data", (chunk: Buffer) => this.#receive(chunk));
       if (sasl !== undefined) await this.#login(sasl);
+      this.#is_ready = true;
     } catch (error) {
       this.#fail(error as Error);
       throw error;

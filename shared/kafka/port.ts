@@ -60,6 +60,11 @@ export interface Producer {
    * is seen to be another one under the same name.
    */
   send(batches: readonly OutBatch[]): Promise<Acknowledged[]>;
+  /**
+   * Does what it can of a later send of these records while another is in flight, so that they leave
+   * at once when their turn comes. They must not change any more.
+   */
+  prepare(batches: readonly OutBatch[]): void;
   close(): Promise<void>;
 }
 

@@ -40,6 +40,7 @@ import {
   transactionalId,
 } from "./positions.ts";
 import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
+import { SendSize } from "./send_size.ts";
 import { SchemaChanges } from "./schema_changes.ts";
 import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
 import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
@@ -58,7 +59,7 @@ export interface CaptureJob extends OversizeJob {
     readonly topic: string;
     readonly partitions: number;
     readonly replication_factor: number;
-    /** Bytes of records gathered while a send is in flight: what a job may hold beside it. */
+    /** Bytes of records gathered while a send is in flight, more with far brokers (`send_size.ts`). */
     readonly send_bytes: number;
   };
   readonly format: FormatName;
@@ -123,6 +124,7 @@ export class CaptureSession {
   #spare = new RecordArena();
   /** In flight. */
   #sent: Load | undefined;
+  readonly #send_size: SendSize;
   /** Position of the last change that was taken, and of the last that ended a whole transaction. */
   #taken = "";
   #covered = "";
@@ -152,6 +154,7 @@ export class CaptureSession {
     const { connector } = this.#source;
     this.#identity = { connector, name: job.name, version: deps.version };
     this.#load = new Load(deps.now(), new RecordArena());
+    this.#send_size = new SendSize(job.kafka.send_bytes);
     this.#note_topics = noteTopics(job, job.kafka.replication_factor);
   }
 
@@ -388,7 +391,8 @@ export class CaptureSession {
 
   /**
    * Encodes a batch while a load is in flight. Small batches are gathered into large sends, so that
-   * few changes are held at a time and brokers have few requests to answer.
+   * few changes are held at a time and brokers have few requests to answer. A load that is full before
+   * the one in flight is acknowledged, as with far brokers, is made ready meanwhile.
    */
   async #take(batch: SourceBatch): Promise<void> {
     const notes = this.#notes!;
@@ -415,7 +419,10 @@ export class CaptureSession {
     this.#load.covered = this.#covered;
     this.#load.snapshot = batch.snapshot ?? this.#load.snapshot;
     if (this.#sent === undefined) this.#flush();
-    else if (this.#load.held_bytes >= this.#job.kafka.send_bytes) await this.#outbox.drained();
+    else if (this.#load.held_bytes >= this.#send_size.bytes) {
+      this.#producer!.prepare(this.#load.batches());
+      await this.#outbox.drained();
+    }
   }
 
   /** Adds a change to the load: for all of `route` where it is the table's, else for the partition of its key. */
@@ -580,7 +587,9 @@ export class CaptureSession {
   #store(change: Partial<StoredPosition>): void {
     this.#outbox.add(async () => {
       Object.assign(this.#stored!, change);
+      const began = performance.now();
       await this.#sendStoring([]);
+      this.#send_size.took(performance.now() - began);
     });
   }
 

@@ -47,7 +47,7 @@ export interface BatchCodec {
   compress(bytes: Uint8Array): Uint8Array;
 }
 
-/** A batch as written. */
+/** A batch as written; a broker takes it once it is stamped. */
 export interface WrittenBatch {
   /** The batch's own copy: it outlives the writer's buffer. */
   readonly bytes: Uint8Array;
@@ -66,6 +66,11 @@ const CONTROL = 0b100000;
 /** Length, attributes, timestamp and offset delta of a record at their longest. */
 const RECORD_OVERHEAD = MAX_LENGTH_WIDTH + 1 + 8 + MAX_LENGTH_WIDTH;
 
+/** Bounds what a batch takes of memory before compression, here and where it is read. */
+const MOST_TIMES = 4;
+/** Batches are not compressed alike. */
+const LIKELY = 0.8;
+
 const decoder = new TextDecoder();
 const NO_HEADERS: readonly (readonly [string, Uint8Array])[] = [];
 
@@ -74,21 +79,37 @@ export class RecordBatchWriter {
   readonly #codec: BatchCodec;
   #buffer = new Uint8Array(64 * 1024);
   #at = 0;
+  /** What compression left of the last batch. */
+  #share = 1;
 
   constructor(codec: BatchCodec) {
     this.#codec = codec;
   }
 
   /**
-   * One batch of the records from index `from` on: as many as fit into `limit_bytes` before
-   * compression and into `limit_count`, at least one.
+   * One batch of the records from index `from` on, as many as likely fit into `limit_bytes` when they
+   * are compressed as the last batch was, and into `limit_count`; at least one.
    */
   write(
     records: PackedRecords,
     from: number,
     limit_bytes: number,
-    stamp: ProducerStamp,
     limit_count: number = records.length - from,
+  ): WrittenBatch {
+    const times = Math.min(MOST_TIMES, LIKELY / this.#share);
+    if (times > 1) {
+      const batch = this.#write(records, from, limit_bytes * times, limit_count);
+      if (batch.bytes.length <= limit_bytes || batch.count === 1) return batch;
+    }
+    return this.#write(records, from, limit_bytes, limit_count);
+  }
+
+  /** The same with a limit on the bytes before compression. */
+  #write(
+    records: PackedRecords,
+    from: number,
+    limit_bytes: number,
+    limit_count: number,
   ): WrittenBatch {
     const base_timestamp = records.timestamp_ms(from);
     let max_timestamp = base_timestamp;
@@ -107,8 +128,18 @@ export class RecordBatchWriter {
     }
     const count = index - from;
     const bytes = this.#pack();
-    this.#header(bytes, count, base_timestamp, max_timestamp, stamp);
+    this.#share = bytes.length / this.#at;
+    this.#header(bytes, count, base_timestamp, max_timestamp);
     return { bytes, count };
+  }
+
+  /** Puts in whose batch it is and where its sequence begins, and the checksum over all. */
+  stamp({ bytes }: WrittenBatch, stamp: ProducerStamp): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    view.setBigInt64(43, stamp.producer_id);
+    view.setInt16(51, stamp.producer_epoch);
+    view.setInt32(53, stamp.base_sequence);
+    view.setUint32(CRC_AT, this.#codec.crc32c(bytes.subarray(ATTRIBUTES_AT)));
   }
 
   #pack(): Uint8Array {
@@ -124,7 +155,6 @@ export class RecordBatchWriter {
     count: number,
     base_timestamp: number,
     max_timestamp: number,
-    stamp: ProducerStamp,
   ): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     view.setBigInt64(0, 0n); // base offset: the broker's to say
@@ -135,11 +165,7 @@ export class RecordBatchWriter {
     view.setInt32(23, count - 1); // offset of the last record
     view.setBigInt64(27, BigInt(base_timestamp));
     view.setBigInt64(35, BigInt(max_timestamp));
-    view.setBigInt64(43, stamp.producer_id);
-    view.setInt16(51, stamp.producer_epoch);
-    view.setInt32(53, stamp.base_sequence);
     view.setInt32(57, count);
-    view.setUint32(CRC_AT, this.#codec.crc32c(bytes.subarray(ATTRIBUTES_AT)));
   }
 
   #record(records: PackedRecords, index: number, delta: number, timestamp_delta: number): void {

@@ -115,6 +115,7 @@ export class CaptureRun {
         this.#watch.sent?.(batches, this);
         return acknowledged;
       },
+      prepare: (batches) => producer.prepare(batches),
       close: () => producer.close(),
     });
     return {

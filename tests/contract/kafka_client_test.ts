@@ -20,6 +20,7 @@ import {
   type TopicPartition,
 } from "../../shared/kafka/port.ts";
 import { createLog } from "../../shared/observe/log.ts";
+import { PackedRecords } from "../../shared/wire/packed_records.ts";
 import { keptBatch } from "./kept_batch.ts";
 import { testStack } from "../stack.ts";
 import { DEADLINE_MS, until as waitUntil } from "../until.ts";
@@ -294,17 +295,44 @@ for (const client of names) {
       deepEqual(read.map((text) => text.split(" ")[0]), numbered(300).map(({ value }) => value));
     }));
 
-  test("a batch that the broker calls too large is split", () =>
+  test("what is prepared while a send is in flight follows it, of any size", () =>
+    withTopic(client, 2, async (admin, topic, kafka) => {
+      const sends = [3, 40, 200, 1].map((count, send) =>
+        Array.from({ length: count }, (_, index) => record(`${send}:${index} ${noise(20_000)}`))
+      );
+      await withProducer(kafka, async (producer) => {
+        let sending: Promise<unknown> = Promise.resolve();
+        for (const records of sends) {
+          const batches = [0, 1].map((partition) => ({
+            ...{ topic, partition, records: PackedRecords.of(records) },
+          }));
+          producer.prepare(batches);
+          await sending;
+          sending = producer.send(batches);
+        }
+        await sending;
+      });
+      for (const partition of [0, 1]) {
+        deepEqual(plain(await readAll(admin, { topic, partition })), plain(sends.flat()));
+      }
+    }));
+
+  test("a batch that the broker calls too large is split, prepared or not", () =>
     withTopic(client, 1, async (admin, topic) => {
       const kafka = await open(client, { compression: "none", batch_bytes: 4 << 20 });
-      const records = Array.from({ length: 9 }, (_, index) => record(`${index}${noise(300_000)}`));
+      const records = PackedRecords.of(
+        Array.from({ length: 9 }, (_, index) => record(`${index}${noise(300_000)}`)),
+      );
       await withProducer(kafka, async (producer) => {
-        const [end] = await producer.send([{ topic, partition: 0, records }]);
-        equal(end!.next_offset, 9);
+        for (const end_offset of [9, 18]) {
+          const [end] = await producer.send([{ topic, partition: 0, records }]);
+          equal(end!.next_offset, end_offset);
+          producer.prepare([{ topic, partition: 0, records }]);
+        }
         await producer.send([{ topic, partition: 0, records: numbered(1) }]);
       });
       const read = values(await readAll(admin, { topic, partition: 0 }));
-      deepEqual(read.map((text) => text[0]), [..."012345678", "0"]);
+      deepEqual(read.map((text) => text[0]), [..."012345678", ..."012345678", "0"]);
     }));
 
   test("a record larger than the topic takes is a RecordError that says how to mend it", () =>

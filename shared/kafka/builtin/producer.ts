@@ -1,5 +1,4 @@
 /** An idempotent producer. */
-import { setImmediate } from "node:timers/promises";
 import { HistoryLostError, type RecordError, RetryableError } from "../../errors.ts";
 import { PackedRecords } from "../../wire/packed_records.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
@@ -34,9 +33,6 @@ const TRANSACTION_TIMEOUT_MS = 60_000;
 /** Of a request of 100 MiB a broker reads nothing: it ends the connection (`socket.request.max.bytes`). */
 const REQUEST_BYTES = 99 << 20;
 
-/** Making smaller batches takes less time than the turn of the event loop in which a request goes out. */
-const OVERLAP_BYTES = 64 << 10;
-
 /** An id and epoch under which batches are written. */
 interface Identity {
   readonly producer_id: bigint;
@@ -54,7 +50,7 @@ interface Lane extends TopicPartition {
   next_offset: number;
   /** Written and not acknowledged: kept byte for byte, as a repetition must be the same. */
   pending: WrittenBatch | undefined;
-  /** The batch behind it, written while that is in flight. */
+  /** The batch behind it, written while that is in flight; not stamped yet. */
   following: WrittenBatch | undefined;
   /** Most records in one batch; lowered when the broker calls one too large. */
   count_limit: number;
@@ -78,6 +74,8 @@ export class BuiltinProducer implements Producer {
   readonly #writer: RecordBatchWriter;
   readonly #sequences = new Map<string, number>();
   readonly #topic_ids = new Map<string, string>();
+  /** First batches of later sends, not stamped yet. */
+  readonly #prepared = new WeakMap<PackedRecords, WrittenBatch>();
   readonly #fault: FaultLog;
   readonly #one = new OneSend();
 
@@ -102,6 +100,14 @@ export class BuiltinProducer implements Producer {
 
   send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
     return this.#one.run(() => this.#send(batches));
+  }
+
+  prepare(batches: readonly OutBatch[]): void {
+    const { batch_bytes } = this.#cluster.settings;
+    for (const { records } of batches) {
+      if (!(records instanceof PackedRecords)) continue; // they are packed anew for their send
+      this.#prepared.set(records, this.#writer.write(records, 0, batch_bytes));
+    }
   }
 
   async close(): Promise<void> {
@@ -132,7 +138,7 @@ export class BuiltinProducer implements Producer {
 
   /**
    * Sends the lanes' next batches, one request to each leader: at least one batch, and no more when
-   * all have `send_bytes`. While one leader writes large batches, those for the next are made.
+   * all have `send_bytes`. While one leader writes its batches, those for the next are made.
    */
   async #exchange(lanes: readonly Lane[]): Promise<Answer[]> {
     const { send_bytes } = this.#cluster.settings;
@@ -149,11 +155,9 @@ export class BuiltinProducer implements Producer {
     }
     const requests: Promise<Answer[]>[] = [];
     let bytes = 0;
-    let round_bytes = 0;
     for (const [leader, group] of groups) {
-      if (round_bytes >= OVERLAP_BYTES) await setImmediate(); // the request before goes out
       const round: Lane[] = [];
-      round_bytes = 0;
+      let round_bytes = 0;
       for (const lane of group) {
         if (bytes >= send_bytes && round.length > 0) break;
         const { length } = this.#write(lane).bytes;
@@ -171,14 +175,18 @@ export class BuiltinProducer implements Producer {
       request.catch(() => {}); // told below, when the others are under way
       requests.push(request);
     }
-    if (round_bytes >= OVERLAP_BYTES) await setImmediate(); // the last request goes out
     for (const lane of lanes) this.#writeAhead(lane);
     return [...answers, ...(await Promise.all(requests)).flat()];
   }
 
   /** The batch that the lane has to send next. */
   #write(lane: Lane): WrittenBatch {
-    return lane.pending ??= this.#batch(lane, 0);
+    if (lane.pending !== undefined) return lane.pending;
+    lane.pending = lane.following ?? this.#batch(lane, 0);
+    lane.following = undefined;
+    const base_sequence = this.#sequences.get(lane.id) ?? 0;
+    this.#writer.stamp(lane.pending, { ...this.#identity, base_sequence });
+    return lane.pending;
   }
 
   /** Makes the batch behind the one that is in flight. */
@@ -189,14 +197,16 @@ export class BuiltinProducer implements Producer {
   }
 
   /** The lane's records behind the next `ahead`. */
-  #batch({ id, jobs, done, count_limit }: Lane, ahead: number): WrittenBatch {
+  #batch({ jobs, done, count_limit }: Lane, ahead: number): WrittenBatch {
     const { records } = jobs[0]!;
     const from = done + ahead;
+    const prepared = from === 0 ? this.#prepared.get(records) : undefined;
+    if (prepared !== undefined && prepared.count <= count_limit) return prepared;
+    const { batch_bytes } = this.#cluster.settings;
     return this.#writer.write(
       records,
       from,
-      this.#cluster.settings.batch_bytes,
-      { ...this.#identity, base_sequence: ((this.#sequences.get(id) ?? 0) + ahead) % SEQUENCES },
+      batch_bytes,
       Math.min(count_limit, records.length - from),
     );
   }
@@ -287,8 +297,7 @@ export class BuiltinProducer implements Producer {
     const { count } = lane.pending!;
     const { records, index } = lane.jobs[0]!;
     this.#sequences.set(lane.id, ((this.#sequences.get(lane.id) ?? 0) + count) % SEQUENCES);
-    lane.pending = lane.following;
-    lane.following = undefined;
+    lane.pending = undefined;
     lane.done += count;
     lane.next_offset = base_offset + count;
     if (lane.done < records.length) return;

@@ -75,6 +75,9 @@ export class KafkajsProducer implements Producer {
     return this.#one.run(() => this.#sendAll(batches));
   }
 
+  /** Nothing: kafkajs writes records when it sends them. */
+  prepare(): void {}
+
   async close(): Promise<void> {
     if (!this.#stop.signal.aborted) this.#stop.abort(closedError("producer"));
     await this.#producer.disconnect();

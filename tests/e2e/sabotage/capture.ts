@@ -42,6 +42,7 @@ function hasty(producer: Producer): Producer {
       // Where the records will stand nobody knows yet.
       return batches.map(({ topic, partition }) => ({ topic, partition, next_offset: NaN }));
     },
+    prepare: () => {},
     close: () => producer.close(),
   };
 }
@@ -90,6 +91,7 @@ function altering(producer: Producer): Producer {
       altered ||= at >= 0;
       return producer.send(batches);
     },
+    prepare: () => {},
     close: () => producer.close(),
   };
 }

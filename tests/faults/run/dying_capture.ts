@@ -33,6 +33,7 @@ function dyingProducer(producer: Producer): Producer {
       if (batches.some(({ topic }) => topic === POSITIONS_TOPIC)) dieAt("stored");
       return acknowledged;
     },
+    prepare: (batches) => producer.prepare(batches),
     close: () => producer.close(),
   };
 }

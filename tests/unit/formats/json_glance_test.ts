@@ -16,12 +16,11 @@ const plain = new RecordBatchWriter({
   compress: (bytes) => bytes,
   crc32c: () => 0,
 });
-const stamp = { producer_id: -1n, producer_epoch: -1, base_sequence: -1 };
 
 /** Records as a fetch brings them: side by side in one piece of memory. */
 function fetched(values: readonly (string | Uint8Array | null)[]): InRecord[] {
   const records = values.map((value) => ({ key: "{}", value, timestamp_ms: 0 }));
-  const { bytes } = plain.write(PackedRecords.of(records), 0, Infinity, stamp);
+  const { bytes } = plain.write(PackedRecords.of(records), 0, Infinity);
   return readRecordBatches(bytes, 0, () => assert.fail("nothing is compressed")).records;
 }
 

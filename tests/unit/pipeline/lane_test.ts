@@ -128,8 +128,7 @@ Deno.test("what a sink does that looks at no rows is counted as for any other", 
   const writer = new RecordBatchWriter({
     ...{ compression_id: 0, compress: (bytes) => bytes, crc32c: () => 0 },
   });
-  const stamp = { producer_id: -1n, producer_epoch: -1, base_sequence: -1 };
-  const { bytes } = writer.write(PackedRecords.of(records), 0, Infinity, stamp);
+  const { bytes } = writer.write(PackedRecords.of(records), 0, Infinity);
   const read = readRecordBatches(bytes, 0, (_, bytes) => bytes).records;
   const [looking, counting] = await Promise.all([true, false].map(async (reads_rows) => {
     const { lane, sink } = laneOf("fail", { sink: new TellingSink({ reads_rows }) });

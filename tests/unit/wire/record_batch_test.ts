@@ -61,12 +61,7 @@ Deno.test("what is written is read back, in every compression", () => {
     fc.constantFrom(...NAMES),
     fc.nat(1_000_000),
     (records, compression, offset) => {
-      const { bytes, count } = writer(compression).write(
-        PackedRecords.of(records),
-        0,
-        1 << 30,
-        STAMP,
-      );
+      const { bytes, count } = writer(compression).write(PackedRecords.of(records), 0, 1 << 30);
       equal(count, records.length);
       const read = readRecordBatches(placed(bytes, offset), offset, decompress);
       equal(read.next_offset, offset + records.length);
@@ -79,7 +74,10 @@ Deno.test("what is written is read back, in every compression", () => {
 Deno.test("another implementation reads the same records, stamp and checksum", () => {
   fc.assert(
     fc.property(fc.array(record, { minLength: 1, maxLength: 8 }), (records) => {
-      const { bytes } = writer("lz4").write(PackedRecords.of(records), 0, 1 << 30, STAMP);
+      const lz4 = writer("lz4");
+      const batch = lz4.write(PackedRecords.of(records), 0, 1 << 30);
+      lz4.stamp(batch, STAMP);
+      const { bytes } = batch;
       const read = readRecordsBatch(Reader.from(Buffer.from(bytes)));
       equal(read.producerId, STAMP.producer_id);
       equal(read.producerEpoch, STAMP.producer_epoch);
@@ -108,7 +106,7 @@ Deno.test("batches are cut by bytes, and together hold every record in order", (
       const write = writer();
       const read: unknown[] = [];
       for (let from = 0; from < records.length;) {
-        const { bytes, count } = write.write(PackedRecords.of(records), from, limit, STAMP);
+        const { bytes, count } = write.write(PackedRecords.of(records), from, limit);
         ok(count >= 1);
         ok(count === 1 || bytes.length <= limit, `${count} records in ${bytes.length} > ${limit}`);
         read.push(...plain(
@@ -122,6 +120,45 @@ Deno.test("batches are cut by bytes, and together hold every record in order", (
   ));
 });
 
+Deno.test("a batch holds what fits compressed, up to four times the limit, whatever came before", () => {
+  const kinds = {
+    alike: (n: number) => "x".repeat(n),
+    unlike: (n: number) => Uint8Array.from({ length: n }, () => Math.random() * 256),
+  };
+  const value = fc.tuple(fc.constantFrom(...Object.keys(kinds)), fc.integer({ min: 1, max: 900 }));
+  const limit = 4_000;
+  /** What framing adds to bytes that compression makes no smaller. */
+  const frame = 32;
+  let most = 0;
+  fc.assert(
+    fc.property(fc.array(value, { minLength: 60, maxLength: 200 }), (values) => {
+      const records = PackedRecords.of(
+        values.toSorted().map(([kind, length]) => ({
+          ...{ key: null, value: kinds[kind as keyof typeof kinds](length), timestamp_ms: 5 },
+        })),
+      );
+      const write = writer("lz4");
+      const contents: (string | null)[] = [];
+      for (let from = 0; from < records.length;) {
+        const { bytes, count } = write.write(records, from, limit);
+        ok(bytes.length <= limit + frame, `${count} records in ${bytes.length} > ${limit}`);
+        const read = readRecordBatches(placed(bytes, from), from, decompress).records;
+        const plain_bytes = read.reduce((sum, { size }) => sum + size, 0);
+        ok(plain_bytes <= 4 * limit, `${plain_bytes} bytes before compression`);
+        most = Math.max(most, plain_bytes);
+        contents.push(...read.map(({ value }) => bytesOf(value)));
+        from += count;
+      }
+      deepEqual(
+        contents,
+        Array.from({ length: records.length }, (_, index) => bytesOf(records.at(index)!.value)),
+      );
+    }),
+    { numRuns: 20 },
+  );
+  ok(most > 3 * limit, `${most} bytes at most, which a limit of ${limit} held compressed`);
+});
+
 const three: RecordToWrite[] = ["a", "b", "c"].map((key) => ({
   key,
   value: key.repeat(10),
@@ -129,7 +166,7 @@ const three: RecordToWrite[] = ["a", "b", "c"].map((key) => ({
 }));
 
 Deno.test("records below the asked offset and a batch that is cut off are left out", () => {
-  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20);
   const second = placed(bytes, 103);
   const fetched = Buffer.concat([placed(bytes, 100), second.subarray(0, second.length - 1)]);
   const read = readRecordBatches(fetched, 102, decompress);
@@ -139,7 +176,7 @@ Deno.test("records below the asked offset and a batch that is cut off are left o
 });
 
 Deno.test("a limit leaves whole batches for the next call", () => {
-  const { bytes } = writer("lz4").write(PackedRecords.of(three), 0, 1 << 20, STAMP);
+  const { bytes } = writer("lz4").write(PackedRecords.of(three), 0, 1 << 20);
   const fetched = Buffer.concat([0, 3, 6].map((offset) => placed(bytes, offset)));
   const offsets: number[][] = [];
   for (let rest: Uint8Array = fetched, next = 1; rest.length > 0;) {
@@ -152,7 +189,7 @@ Deno.test("a limit leaves whole batches for the next call", () => {
 });
 
 Deno.test("a control batch gives no record but moves the next offset", () => {
-  const { bytes } = writer().write(PackedRecords.of(three.slice(0, 1)), 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three.slice(0, 1)), 0, 1 << 20);
   const marker = placed(bytes, 9);
   new DataView(marker.buffer).setInt16(21, 0b110000);
   const { records, next_offset } = readRecordBatches(marker, 9, decompress);
@@ -160,7 +197,7 @@ Deno.test("a control batch gives no record but moves the next offset", () => {
 });
 
 Deno.test("a batch that compaction emptied moves the next offset", () => {
-  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20);
   const emptied = placed(bytes.subarray(0, 61), 20);
   const view = new DataView(emptied.buffer);
   view.setInt32(8, 49);
@@ -170,7 +207,7 @@ Deno.test("a batch that compaction emptied moves the next offset", () => {
 });
 
 Deno.test("damaged bytes are reported, never read as records beyond the batch", () => {
-  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20, STAMP);
+  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20);
   // The attributes are left alone: another codec's complaint is that codec's own.
   const position = fc.nat(bytes.length - 1).filter((at) => at !== 21 && at !== 22);
   fc.assert(
