@@ -57,8 +57,8 @@ export const produceOptions = z.strictObject({
   // Memory is twice this. More gains nothing beside the brokers (measured).
   send_bytes: z.int().min(1_024).max(256 << 20).default(2 << 20)
     .describe(
-      "Bytes of records in one send, for each 10 ms that brokers take to acknowledge one, up to eight" +
-        " times as many; as much is gathered while it is in flight.",
+      "Bytes of records in one send, for each 10 ms that brokers take to acknowledge a small one, up to" +
+        " eight times as many; as much is gathered while it is in flight.",
     ),
 });
 

@@ -23,6 +23,7 @@ import { formatPosition } from "../position.ts";
 import { partitionFor } from "../wire/murmur2.ts";
 import { RecordArena } from "../wire/packed_records.ts";
 import { Handover } from "./handover.ts";
+import { Linger } from "./linger.ts";
 import { Load, type Target } from "./load.ts";
 import { Notes, noteStamp, noteTopicNames, noteTopics } from "./notes.ts";
 import { Oversize, type OversizeJob } from "./oversize.ts";
@@ -124,6 +125,9 @@ export class CaptureSession {
   #spare = new RecordArena();
   /** In flight. */
   #sent: Load | undefined;
+  /** Whether the load waits: for the one in flight, or for more. */
+  #waiting = false;
+  readonly #linger = new Linger();
   readonly #send_size: SendSize;
   /** Position of the last change that was taken, and of the last that ended a whole transaction. */
   #taken = "";
@@ -418,8 +422,10 @@ export class CaptureSession {
     this.#load.resume = batch.resume;
     this.#load.covered = this.#covered;
     this.#load.snapshot = batch.snapshot ?? this.#load.snapshot;
-    if (this.#sent === undefined) this.#flush();
-    else if (this.#load.held_bytes >= this.#send_size.bytes) {
+    const { held_bytes } = this.#load;
+    this.#linger.gathered(held_bytes, this.#send_size.bytes);
+    if (!this.#waiting) this.#flush();
+    else if (held_bytes >= this.#send_size.bytes) {
       this.#producer!.prepare(this.#load.batches());
       await this.#outbox.drained();
     }
@@ -441,7 +447,9 @@ export class CaptureSession {
     const load = this.#load;
     this.#load = new Load(this.#deps.now(), this.#spare);
     const positions = load.positions();
+    const flushed = performance.now();
     this.#sent = load;
+    this.#waiting = true;
     this.#outbox.add(async () => {
       if (load.records > 0) this.#note(positions, await this.#send(load));
       if (load.resume !== undefined) this.#acknowledge(load.resume, load.covered);
@@ -449,6 +457,8 @@ export class CaptureSession {
       load.arena.reset();
       this.#spare = load.arena;
       this.#sent = undefined;
+      await this.#linger.wait(this.#load.held_bytes, performance.now() - flushed);
+      this.#waiting = false;
       if (!this.#load.isEmpty) this.#flush();
     });
   }
@@ -471,7 +481,7 @@ export class CaptureSession {
 
   /** Resolves when all that was taken is acknowledged; rejects with the first failure. */
   async #settle(): Promise<void> {
-    do await this.#outbox.drained(); while (this.#sent !== undefined);
+    do await this.#outbox.drained(); while (this.#waiting);
   }
 
   /** Publishes the table's definition and makes its topic, before the first row that needs them. */

@@ -201,14 +201,10 @@ export class BuiltinProducer implements Producer {
     const { records } = jobs[0]!;
     const from = done + ahead;
     const prepared = from === 0 ? this.#prepared.get(records) : undefined;
+    this.#prepared.delete(records);
     if (prepared !== undefined && prepared.count <= count_limit) return prepared;
-    const { batch_bytes } = this.#cluster.settings;
-    return this.#writer.write(
-      records,
-      from,
-      batch_bytes,
-      Math.min(count_limit, records.length - from),
-    );
+    const count = Math.min(count_limit, records.length - from);
+    return this.#writer.write(records, from, this.#cluster.settings.batch_bytes, count);
   }
 
   /** Whoever reads the topic has lost what was written to the one before. */
