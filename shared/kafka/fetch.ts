@@ -27,19 +27,6 @@ export interface FetchLimits {
   readonly max_bytes: number;
 }
 
-/** A round trip of so many milliseconds is worth as many bytes again. */
-const FAR_MS = 100;
-/** Bounds what fetches take of memory. */
-const MOST_TIMES = 8;
-
-/**
- * Bytes to ask of a partition at once. Far from the brokers `fetch_bytes` take less time than the way
- * there and back, in which nothing comes: at 800 ms and 20 Mbit/s they used a fifth of the line.
- */
-export function fetchBytes(fetch_bytes: number, round_trip_ms: number): number {
-  return fetch_bytes * Math.min(MOST_TIMES, Math.max(1, Math.round(round_trip_ms / FAR_MS)));
-}
-
 /** Decompressed bytes after which a batch is handed over: some thousand row changes. */
 const BATCH_BYTES = 1 << 20;
 

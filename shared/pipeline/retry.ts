@@ -41,7 +41,7 @@ export async function retrying<T>(
       if (signal.aborted) return undefined;
       if (elapsed_ms() - began > steps.max_ms) attempt = 0;
       const wait_ms = Math.round(backoff(attempt, steps, random()));
-      metrics.retries.add(1, { reason: reasonOf(error) });
+      metrics.retries.add(1, { reason: labelOf(error) });
       log.warn("retrying", { attempt: attempt + 1, wait_ms, error: describe(error) });
       await wait(wait_ms, signal);
     }
@@ -50,7 +50,7 @@ export async function retrying<T>(
 }
 
 /** A word for the metric: few values, never a message. */
-function reasonOf(error: unknown): string {
+function labelOf(error: unknown): string {
   const { code, name } = error as { code?: unknown; name?: unknown };
   if (typeof code === "string") return code;
   return typeof name === "string" ? name : "other";

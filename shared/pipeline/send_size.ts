@@ -1,9 +1,8 @@
 /** How much a capture sends at once. */
+import { bytesFor } from "../kafka/distance.ts";
 
 /** What brokers beside a capture take at most to acknowledge a few bytes. */
 const NEAR_MS = 10;
-/** Bounds what sends take of memory. */
-const MOST_TIMES = 8;
 
 /**
  * `send_bytes` for each 10 ms that a small send takes at best: while brokers copy one send, a capture
@@ -24,7 +23,6 @@ export class SendSize {
 
   /** Bytes of records that may be gathered for the next send. */
   get bytes(): number {
-    const times = Math.round(this.#quickest_ms / NEAR_MS);
-    return this.#send_bytes * Math.min(MOST_TIMES, Math.max(1, times));
+    return bytesFor(this.#send_bytes, this.#quickest_ms, NEAR_MS);
   }
 }

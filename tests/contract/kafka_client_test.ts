@@ -303,9 +303,8 @@ for (const client of names) {
       await withProducer(kafka, async (producer) => {
         let sending: Promise<unknown> = Promise.resolve();
         for (const records of sends) {
-          const batches = [0, 1].map((partition) => ({
-            ...{ topic, partition, records: PackedRecords.of(records) },
-          }));
+          const packed = PackedRecords.of(records);
+          const batches = [0, 1].map((partition) => ({ topic, partition, records: packed }));
           producer.prepare(batches);
           await sending;
           sending = producer.send(batches);

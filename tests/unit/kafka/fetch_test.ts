@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AnswerMemory, fetchBytes, giveBack } from "../../../shared/kafka/fetch.ts";
+import { AnswerMemory, giveBack } from "../../../shared/kafka/fetch.ts";
 
 Deno.test("Memory given back is gone, and memory that others share stays", () => {
   const own = new Uint8Array(100);
@@ -21,9 +21,4 @@ Deno.test("An answer's memory is gone when all partitions that it brought someth
   assert.equal(answer.length, 100);
   memory.done();
   assert.equal(answer.length, 0);
-});
-
-Deno.test("far from the brokers a fetch asks for more, within a bound", () => {
-  const asked = [0, 1, 99, 149, 150, 400, 800, 30_000].map((ms) => fetchBytes(1_000, ms));
-  assert.deepEqual(asked, [1_000, 1_000, 1_000, 1_000, 2_000, 4_000, 8_000, 8_000]);
 });

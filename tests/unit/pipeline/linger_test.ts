@@ -3,8 +3,13 @@ import { Linger } from "../../../shared/pipeline/linger.ts";
 
 const KIB = 1 << 10;
 
-/** Whether it waits, and for how long it was told that more is gathered until it did not. */
-async function waits(held_bytes: number, since_ms: number, more: readonly number[] = []) {
+/** Whether it waits, and how often it was told of more until it did not. */
+async function waits(
+  held_bytes: number,
+  since_ms: number,
+  more: readonly number[] = [],
+  most_bytes = 1_000 * KIB,
+) {
   const linger = new Linger();
   let over = false;
   const waiting = linger.wait(held_bytes, since_ms).then(() => over = true);
@@ -14,7 +19,7 @@ async function waits(held_bytes: number, since_ms: number, more: readonly number
   let told = 0;
   for (const bytes of more) {
     if (over) break;
-    linger.gathered(bytes, 1_000 * KIB);
+    linger.gathered(bytes, most_bytes);
     told++;
     for (let turn = 0; turn < 5; turn++) await Promise.resolve();
   }
@@ -35,8 +40,6 @@ Deno.test("a stream that is busy waits until there is enough, or for its time", 
 });
 
 Deno.test("a job's own bound on a send is enough", async () => {
-  const linger = new Linger();
-  const waiting = linger.wait(100 * KIB, 0);
-  linger.gathered(128 * KIB, 128 * KIB);
-  await waiting;
+  const more = [127 * KIB, 128 * KIB, 600 * KIB];
+  assert.deepEqual(await waits(100 * KIB, 0, more, 128 * KIB), { waits: true, told: 2 });
 });
