@@ -21,7 +21,7 @@ await runWorker("consume-csv", async ({ job, log, metrics, health, signal, now, 
   const figures = { ...summary, rows, rows_per_second: Math.round(rows / seconds) };
   log.info("consumed", figures);
   if (json) console.log(JSON.stringify({ job: job.name, ...figures }));
-  else if (job.mode === "batch") console.log(report(summary, rows));
+  else if (job.mode === "batch") console.log(report(job.name, summary, rows));
   return EXIT_DONE;
 });
 
@@ -34,13 +34,14 @@ async function createSink(
 }
 
 /** The result for people. */
-function report(summary: ConsumeSummary, rows: number): string {
+function report(job: string, summary: ConsumeSummary, rows: number): string {
   const { topics, changes, repetitions, skipped, dead_letters, seconds } = summary;
   const passed = [["skipped", skipped], ["dead letters", dead_letters]] as const;
   const found = passed.filter(([, records]) => records > 0);
   return table(
     [
       ...[
+        "job",
         "topics",
         "created",
         "updated",
@@ -54,6 +55,7 @@ function report(summary: ConsumeSummary, rows: number): string {
       ...found.map(([name]) => name),
     ],
     [[
+      job,
       topics.join(", "),
       count(changes.c),
       count(changes.u),

@@ -293,12 +293,23 @@ export class ConsumeSession {
 
   /** Where the sink stands, else where the group does, else where the job says. */
   async #startOffset(at: TopicPartition, standing: Standing | undefined): Promise<number> {
-    const [{ first, end }, committed] = await Promise.all([
+    const { log } = this.#deps;
+    const [{ first, end }, offsets] = await Promise.all([
       this.#range(at),
-      standing === undefined ? this.#admin.committed(this.#group_id, at.topic) : undefined,
+      this.#admin.committed(this.#group_id, at.topic),
     ]);
-    const wanted = standing?.next_offset ?? committed?.[at.partition];
-    this.#deps.log.info("partition_opened", {
+    const committed = offsets[at.partition];
+    const wanted = standing?.next_offset ?? committed;
+    if (standing !== undefined && standing.next_offset > first && committed === undefined) {
+      log.warn("output_is_ahead", {
+        partition: partitionId(at),
+        group: this.#group_id,
+        next_offset: wanted,
+        cure:
+          "nothing, where this job wrote it; for a copy of its own a group needs an output of its own",
+      });
+    }
+    log.info("partition_opened", {
       partition: partitionId(at),
       next_offset: wanted,
       by: standing !== undefined ? "sink" : wanted !== undefined ? "group" : "auto_offset_reset",

@@ -65,6 +65,25 @@ for (const client of ["kafkajs", "builtin"]) {
 }
 
 Deno.test(
+  "A group that is given the folder of another adds nothing, and is told why",
+  withFeed("other-group", async (feed, folder) => {
+    const output = `${folder}/out`;
+    const job = csvJob(feed, output);
+    await feed.send(300);
+    await using first = new WorkerProcess(folder, "consume-csv", job, ["--json"]);
+    await first.result();
+    assert.deepEqual(first.lines("output_is_ahead"), []);
+
+    const other = { ...job, group_id: `${feed.topic}.other` };
+    await using second = new WorkerProcess(folder, "consume-csv", other, ["--json"]);
+    assert.equal((await second.result<Summary>()).rows, 0);
+    const { group, cure } = await second.event("output_is_ahead");
+    assert.deepEqual([group, /an output of its own/.test(String(cure))], [other.group_id, true]);
+    assertOnce(found(output, feed.topic), feed.expected);
+  }),
+);
+
+Deno.test(
   "A stream drains at SIGTERM: all is durable and committed, and the files are whole",
   withFeed("stream", async (feed, folder) => {
     const output = `${folder}/out`;

@@ -28,18 +28,29 @@ export function runCapture(kind: CaptureKind): Promise<never> {
       });
       log.info("captured", { ...summary });
       if (json) console.log(JSON.stringify({ job: job.name, ...summary }));
-      else if (job.mode === "batch") console.log(report(summary));
+      else if (job.mode === "batch") console.log(report(job.name, summary));
       return EXIT_DONE;
     },
   );
 }
 
 /** The result for people. */
-function report({ changes, repetitions, seconds }: CaptureSummary): string {
+function report(job: string, { changes, repetitions, seconds }: CaptureSummary): string {
   const { r, c, u, d, t } = changes;
   return table(
-    ["read", "created", "updated", "deleted", "truncated", "repetitions", "time", "changes/s"],
+    [
+      "job",
+      "read",
+      "created",
+      "updated",
+      "deleted",
+      "truncated",
+      "repetitions",
+      "time",
+      "changes/s",
+    ],
     [[
+      job,
       ...[r, c, u, d, t, repetitions].map(count),
       duration(seconds),
       count(Math.round((r + c + u + d + t) / seconds)),
