@@ -32,6 +32,8 @@ export interface RoundOptions {
   readonly changes: number;
   /** How long a latency is measured. */
   readonly latency_seconds: number;
+  /** The links between brokers; left out: as they are. */
+  readonly scenario?: string | undefined;
   /** False: only ours will run, and nothing is prepared for the peer. */
   readonly with_peer: boolean;
 }

@@ -126,7 +126,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const runs = Deno.env.has("LIST_SYNC_STACK")
     ? await measure(plan, testStack().kafka.brokers)
-    : await onOwnStack({ ...shared ? { brokers } : {}, netem }, async (stack) => {
+    : await onOwnStack({ ...shared ? { brokers } : {}, netem, long_lived: true }, async (stack) => {
       return await measure(plan, await reached(stack, plan));
     });
   console.log(options.json === true ? JSON.stringify({ bench: "consumers", runs }) : text(runs));

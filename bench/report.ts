@@ -1,7 +1,7 @@
 /** The results as text: a table for the terminal and for README.md. */
 import { table } from "../workers/cli/table.ts";
 import { type FigureName, FIGURES } from "./bench.ts";
-import type { Results, RowResult } from "./results.ts";
+import type { KeptRow, Results, RowResult } from "./results.ts";
 import type { Spread } from "./statistics.ts";
 
 const HEADER = ["row", "figure", "ours", "beside", "ratio", "memory", "beside"];
@@ -14,7 +14,7 @@ export function terminalTable(rows: readonly RowResult[]): string {
 const MARKDOWN_HEADER = ["row", "work", "beside", "figure", "ours", "theirs", "ratio"];
 
 /** The results for README.md: what ran where, the figures, and the memory. */
-export function markdown({ day, machine, versions, rows }: Results): string {
+export function markdown({ machine, versions, rows }: Results): string {
   const { cores, processor, memory_bytes, system } = machine;
   const gib = Math.round(memory_bytes / 2 ** 30);
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`).sort();
@@ -36,11 +36,13 @@ export function markdown({ day, machine, versions, rows }: Results): string {
     ]);
   const aims = rows.map(({ row, aim }) => [`\`${row}\``, aim]);
   return [
-    `Run on ${day}: ${cores} cores (${processor}), ${gib} GiB, ${system}, which brokers, databases and ` +
+    `Run on ${
+      days(rows)
+    }: ${cores} cores (${processor}), ${gib} GiB, ${system}, which brokers, databases and ` +
     `both sides share. ${names.join(", ")}.`,
-    `Medians, and in brackets the least and the most, of the rounds: ${counts(rows)}.${
-      rows.some(isTrial) ? TRIAL : ""
-    }`,
+    `Medians (of two rounds the mean), and in brackets the least and the most. Rounds of a row: ${
+      rounds(rows)
+    }. Changes, rows or records of a backlog: ${backlogs(rows)}.`,
     "![Ours and the peers beside each other](chart.svg)",
     markdownTable(MARKDOWN_HEADER, figures),
     "Peak memory of one process (VmHWM), medians:",
@@ -104,18 +106,28 @@ function less(ours: Spread | null, theirs: Spread | null): string {
   return ours === null || theirs === null ? "" : times(theirs.median / ours.median);
 }
 
-const TRIAL = " Fewer than three rounds or a million show that a row works, not how fast it is.";
-
-function isTrial({ changes, figures }: RowResult): boolean {
-  return changes < 1_000_000 || figures[0]!.ours.rounds.length < 3;
+function days(rows: readonly KeptRow[]): string {
+  return [...new Set(rows.map(({ day }) => day))].sort().join(" and ");
 }
 
-/** `3 of 1,000,000`, for each number of rounds and changes that there is. */
-function counts(rows: readonly RowResult[]): string {
-  const all = rows.map(({ changes, figures }) =>
-    `${figures[0]!.ours.rounds.length} of ${changes.toLocaleString("en")} changes, rows or records`
-  );
-  return [...new Set(all)].join("; ");
+/** `3`, and which rows have another number. */
+function rounds(rows: readonly RowResult[]): string {
+  const [[usual], ...others] = [...Map.groupBy(rows, roundsOf)]
+    .sort(([, a], [, b]) => b.length - a.length) as [[number, unknown], ...[number, RowResult[]][]];
+  return [
+    String(usual),
+    ...others.map(([count, rows]) =>
+      `${count} for ${rows.map(({ row }) => `\`${row}\``).join(", ")}`
+    ),
+  ].join("; ");
+}
+
+function roundsOf({ figures }: RowResult): number {
+  return figures[0]!.ours.rounds.length;
+}
+
+function backlogs(rows: readonly RowResult[]): string {
+  return [...new Set(rows.map(({ changes }) => changes.toLocaleString("en")))].join(", ");
 }
 
 function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -26,14 +26,18 @@ export interface RowResult {
   readonly theirs_peak_bytes: Spread | null;
 }
 
+/** A row as it is kept. */
+export interface KeptRow extends RowResult {
+  /** Day of its run, `YYYY-MM-DD`. */
+  readonly day: string;
+}
+
 /** All of it. */
 export interface Results {
-  /** Day of the run, `YYYY-MM-DD`. */
-  readonly day: string;
   readonly machine: Machine;
-  /** What ran, and in which version. */
+  /** What ran last, and in which version. */
   readonly versions: Readonly<Record<string, string>>;
-  readonly rows: readonly RowResult[];
+  readonly rows: readonly KeptRow[];
 }
 
 /** What both sides did in the rounds of a row. */

@@ -17,6 +17,7 @@ export interface RunOptions {
   readonly rounds: number;
   readonly changes: number;
   readonly latency_seconds: number;
+  readonly scenario: string | undefined;
   /** Told of each measurement, and of each failure. */
   readonly tell: (line: string) => void;
   /** Told after each round what is known so far. */
@@ -27,7 +28,7 @@ type Side = "ours" | "theirs";
 
 /** Answers the results of the rows that have any, and the names of those that failed in a round. */
 export async function runRows(options: RunOptions) {
-  const { names, changes, latency_seconds, tell } = options;
+  const { names, changes, latency_seconds, scenario, tell } = options;
   const taken = new Map<RowName, Rounds>();
   const failed = new Set<RowName>();
   const warmUp: RoundOptions = {
@@ -42,7 +43,7 @@ export async function runRows(options: RunOptions) {
   for (let number = 1; number <= options.rounds; number++) {
     for (const name of names) {
       try {
-        const round = { changes, latency_seconds, with_peer: true };
+        const round = { changes, latency_seconds, scenario, with_peer: true };
         const measured = await bothSides(rows[name], round, number % 2 === 1);
         const before = taken.get(name) ?? { ours: [], theirs: [] };
         taken.set(name, {

@@ -1,9 +1,11 @@
 /** A scenario of `deno task netem` that holds while something is measured. */
 import type { LinkName } from "../compose/native/netem.ts";
-import type { StackInfo } from "../compose/native/stack.ts";
+import { type StackInfo, stackWays } from "../compose/native/stack.ts";
 import { linksOf, loadScenario, type Scenario } from "../netem/scenario.ts";
 import { ToxiproxyBackend } from "../netem/toxiproxy.ts";
 import { ConfigError } from "../shared/errors.ts";
+import { measureLinks } from "../tests/netem/run/links.ts";
+import { testStack } from "../tests/stack.ts";
 
 /**
  * The scenario of this name. Throws ConfigError for one that cuts links, which no rate stands, and for
@@ -29,7 +31,12 @@ export function steadyScenario(name: string, measured: readonly LinkName[]): Sce
   return scenario;
 }
 
-/** Makes the links of a stack that has proxies what the scenario says. */
+/** Makes the links of a stack that has proxies what the scenario says. Throws when they are not so then. */
 export async function applyScenario(stack: StackInfo, scenario: Scenario): Promise<void> {
   await new ToxiproxyBackend(stack).apply(scenario, new Set());
+  const ways = stackWays(stack.port_offset);
+  const way = (name: string) => ways.find((way) => way.name === name)!;
+  const { wrong } = await measureLinks({ stack: testStack(), ways, way }, scenario);
+  if (wrong.length === 0) return;
+  throw new Error(`${scenario.file} is not in force: ${wrong.join("; ")}`);
 }

@@ -43,6 +43,8 @@ const LINKS_AT: Readonly<Record<TcHost["at"], Readonly<Record<string, "brokers" 
 
 /** What comes in passes this device, for tc shapes only what goes out of one. */
 const INCOMING = "ifb-netem";
+/** How `tc qdisc show` names what stands here. */
+const OURS = /^qdisc (htb 1:|ingress ffff:|(netem|tbf) \d+0:)/;
 /** More than any link here: the class sorts packets, its queue shapes them. */
 const UNSHAPED = ["rate", "10gbit", "quantum", "200000"];
 /** Packets that netem holds: 10 Gbit/s for some seconds would not fill a machine's memory with it. */
@@ -158,7 +160,8 @@ function redirect(device: string): string[][] {
   ].map((line) => line.split(" "));
 }
 
-function removal(device: string): string[][] {
+/** Commands that take everything away from an interface. */
+export function removal(device: string): string[][] {
   return [
     `tc qdisc del dev ${device} root`,
     `tc qdisc del dev ${device} ingress`,
@@ -166,12 +169,13 @@ function removal(device: string): string[][] {
   ].map((line) => line.split(" "));
 }
 
-/** The plan as a script for a host that has no Deno; it ends at the first command that fails. */
-export function scriptOf(plan: TcPlan): string {
-  const lines = (part: keyof TcPlan, end = "") =>
-    plan[part].length === 0
-      ? []
-      : [`# ${part}`, ...plan[part].map((words) => words.join(" ") + end)];
+/** A plan, or a part of one, as a script for a host that has no Deno; it ends at the first command that fails. */
+export function scriptOf(plan: Partial<TcPlan>): string {
+  const lines = (part: keyof TcPlan, end = "") => {
+    const commands = plan[part] ?? [];
+    if (commands.length === 0) return [];
+    return [`# ${part}`, ...commands.map((words) => words.join(" ") + end)];
+  };
   return [
     "#!/bin/sh -e",
     ...lines("load_module", " || true # it may be built in"),
@@ -199,7 +203,9 @@ export class TcBackend implements Backend {
 
   async apply(scenario: Scenario, cut: ReadonlySet<LinkName>): Promise<void> {
     const plan = planTc(scenario, this.#host, { netem: await kernelHasNetem() }, cut);
-    for (const [command = "", ...args] of plan.load_module) await run(command, args);
+    for (const [command = "", ...args] of plan.load_module) {
+      await run(command, args).catch(() => {}); // it may be built in, and modprobe not installed
+    }
     await this.clear();
     for (const words of [...plan.add_latency, ...plan.add_latency_broker]) {
       const [command = "", ...args] = [...this.#host.prefix, ...words];
@@ -212,14 +218,20 @@ export class TcBackend implements Backend {
       const [command = "", ...args] = [...this.#host.prefix, ...words];
       await run(command, args);
     }
+    const left = await this.status();
+    if (left.length === 0) return;
+    throw new ConfigError(`Conditions still stand at ${this.#host.interface}: ${left.join("; ")}`, {
+      cure: "run it as root, on the host and --interface where they were applied",
+    });
   }
 
+  /** Queues of ours: `apply` gives its first one the handle 1:, and `ffff:` is what comes in. */
   async status(): Promise<string[]> {
     const lines: string[] = [];
     for (const device of [this.#host.interface, INCOMING]) {
       const [command = "", ...args] = [...this.#host.prefix, "tc", "qdisc", "show", "dev", device];
       const { code, output } = await run(command, args);
-      if (code === 0) lines.push(...output.trimEnd().split("\n"));
+      if (code === 0) lines.push(...output.split("\n").filter((line) => OURS.test(line)));
     }
     return lines;
   }

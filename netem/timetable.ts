@@ -1,5 +1,6 @@
 /** When links are cut and when they come back. */
 import type { LinkName } from "../compose/native/netem.ts";
+import { wait } from "../shared/backoff.ts";
 import type { Backend } from "./backend.ts";
 import { linksOf, type Scenario } from "./scenario.ts";
 
@@ -34,7 +35,7 @@ export async function follow(
 ): Promise<void> {
   const began = performance.now();
   for (const { at_ms, cut } of timetable(scenario)) {
-    await pause(at_ms - (performance.now() - began), signal);
+    await wait(at_ms - (performance.now() - began), signal);
     const now = signal.aborted ? new Set<LinkName>() : cut;
     await backend.apply(scenario, now);
     const seconds = (at_ms / 1000).toFixed(1);
@@ -42,17 +43,4 @@ export async function follow(
     else if (at_ms > 0) tell(`${seconds} s: no link is cut`);
     if (signal.aborted) return;
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, Math.max(0, ms));
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-  });
 }

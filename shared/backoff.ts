@@ -18,6 +18,14 @@ export function backoff(attempt: number, { initial_ms, max_ms }: Backoff, random
   return longest / 2 + random * longest / 2;
 }
 
+/** Resolves when `signal` is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 /** Resolves after `ms`, or at once when `signal` aborts. */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

@@ -4,9 +4,7 @@ import { csvOptions } from "../../shared/sinks/csv.ts";
 import { csvFiles } from "../../shared/sinks/csv/files.ts";
 import { databases } from "../../tests/databases.ts";
 import { Scenario } from "../../tests/scenario.ts";
-
-const LF = 10;
-const CHUNK_BYTES = 1 << 20;
+import { linesIn } from "../lines.ts";
 
 /** How many changes of each kind the topic holds. */
 export interface Made {
@@ -83,15 +81,4 @@ export class Backlog {
   async clear(): Promise<void> {
     await Deno.remove(this.#scenario.output, { recursive: true });
   }
-}
-
-function linesIn(path: string): number {
-  using file = Deno.openSync(path);
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  let lines = 0;
-  for (let read = file.readSync(chunk); read !== null; read = file.readSync(chunk)) {
-    const bytes = chunk.subarray(0, read);
-    for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) lines++;
-  }
-  return lines;
 }

@@ -4,6 +4,7 @@ import { Scenario } from "../../tests/scenario.ts";
 import { testStack } from "../../tests/stack.ts";
 import type { Measured, Round, RoundOptions, Row } from "../bench.ts";
 import { pythonCsv } from "../peers/python.ts";
+import { linesIn } from "../lines.ts";
 import { kept } from "./kept.ts";
 import { stackDatabase } from "./database.ts";
 
@@ -39,7 +40,7 @@ async function ours(scenario: Scenario, output: string, changes: number): Promis
   const { flush_interval_ms: _, ...job } = scenario.consumeJob();
   const process = scenario.start({ ...job, group_id: crypto.randomUUID(), sink: { output } });
   const { seconds } = await process.result<ConsumeSummary>();
-  await demandLines(output, scenario);
+  demandLines(output, scenario);
   return { figures: { per_second: changes / seconds }, peak_bytes: process.peak_bytes };
 }
 
@@ -47,16 +48,16 @@ async function theirs(scenario: Scenario, output: string, changes: number): Prom
   const { kafka: { brokers } } = testStack();
   const asked = { brokers, topic: scenario.topic, output };
   const { seconds, peak_bytes } = await pythonCsv(asked, `${scenario.folder}/python.log`);
-  await demandLines(output, scenario);
+  demandLines(output, scenario);
   return { figures: { per_second: changes / seconds }, peak_bytes };
 }
 
 /** Throws unless the files hold a line for each insert and delete, and two for each update. */
-async function demandLines(folder: string, { made: { c, u, d } }: Scenario): Promise<void> {
+function demandLines(folder: string, { made: { c, u, d } }: Scenario): void {
   const found = { inserts: 0, deletes: 0 };
   for (const path of filesIn(folder)) {
     const kind = /(inserts|deletes)[^/]*\.csv(\.part)?$/.exec(path)?.[1] as keyof typeof found;
-    if (kind !== undefined) found[kind] += await linesIn(path) - 1; // the header
+    if (kind !== undefined) found[kind] += linesIn(path) - 1; // the header
   }
   if (found.inserts === c + u && found.deletes === d + u) return;
   throw new Error(
@@ -70,16 +71,4 @@ function filesIn(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) =>
     isDirectory ? filesIn(`${folder}/${name}`) : [`${folder}/${name}`]
   );
-}
-
-const NEWLINE = 10;
-
-async function linesIn(path: string): Promise<number> {
-  using file = await Deno.open(path);
-  const buffer = new Uint8Array(1 << 20);
-  let lines = 0;
-  for (let read = await file.read(buffer); read !== null; read = await file.read(buffer)) {
-    for (let at = 0; at < read; at++) if (buffer[at] === NEWLINE) lines++;
-  }
-  return lines;
 }

@@ -35,7 +35,7 @@ const POOL_BYTES = 4 << 20;
 const pool = new BytePool(POOL_BYTES);
 
 /** What `takeBatch` takes. */
-export interface Taken {
+export interface TakenBatch {
   readonly batch: InBatch;
   /** What is left; undefined: nothing. */
   readonly left: Fetched | undefined;
@@ -44,7 +44,7 @@ export interface Taken {
 }
 
 /** The next records of `fetched` from offset `from` on. */
-export function takeBatch(fetched: Fetched, from: number): Taken {
+export function takeBatch(fetched: Fetched, from: number): TakenBatch {
   const { records, next_offset, rest, payloads } = readRecordBatches(
     fetched.bytes,
     from,
@@ -94,7 +94,7 @@ export class AnswerMemory {
 export function* batchesOf(fetched: Fetched, from: number, to: number): Generator<InBatch> {
   let rest: Fetched | undefined = fetched;
   for (let next = from; rest !== undefined && next < to;) {
-    const { batch, left }: Taken = takeBatch(rest, next);
+    const { batch, left }: TakenBatch = takeBatch(rest, next);
     if (batch.next_offset > next) yield below(batch, to);
     next = batch.next_offset;
     rest = left;

@@ -157,7 +157,7 @@ export class CaptureSession {
     this.#source = deps.source();
     const { connector } = this.#source;
     this.#identity = { connector, name: job.name, version: deps.version };
-    this.#load = new Load(deps.now(), new RecordArena());
+    this.#load = new Load(new RecordArena());
     this.#send_size = new SendSize(job.kafka.send_bytes);
     this.#note_topics = noteTopics(job, job.kafka.replication_factor);
   }
@@ -445,7 +445,7 @@ export class CaptureSession {
   /** Puts the load in flight; what is gathered meanwhile follows by itself. */
   #flush(): void {
     const load = this.#load;
-    this.#load = new Load(this.#deps.now(), this.#spare);
+    this.#load = new Load(this.#spare);
     const positions = load.positions();
     const flushed = performance.now();
     this.#sent = load;
@@ -453,11 +453,12 @@ export class CaptureSession {
     this.#outbox.add(async () => {
       if (load.records > 0) this.#note(positions, await this.#send(load));
       if (load.resume !== undefined) this.#acknowledge(load.resume, load.covered);
-      this.#measure(load);
+      this.#measure(load, performance.now() - flushed);
       load.arena.reset();
       this.#spare = load.arena;
       this.#sent = undefined;
-      await this.#linger.wait(this.#load.held_bytes, performance.now() - flushed);
+      const { held_bytes } = this.#load;
+      await this.#linger.wait(held_bytes, this.#send_size.bytes, performance.now() - flushed);
       this.#waiting = false;
       if (!this.#load.isEmpty) this.#flush();
     });
@@ -635,7 +636,7 @@ export class CaptureSession {
     if (lag_bytes !== undefined) metrics.lag_bytes.set(lag_bytes);
   }
 
-  #measure(load: Load): void {
+  #measure(load: Load, took_ms: number): void {
     const { metrics, now } = this.#deps;
     for (const [op, count] of Object.entries(load.changes) as [Op, number][]) {
       if (count === 0) continue;
@@ -657,7 +658,7 @@ export class CaptureSession {
     metrics.records.add(load.records);
     metrics.bytes.add(load.bytes);
     metrics.batch_records.observe(load.records);
-    metrics.flush_seconds.observe((now() - load.began_ms) / 1000);
+    metrics.flush_seconds.observe(took_ms / 1000);
     metrics.last_acknowledged_timestamp.set(now() / 1000);
   }
 }

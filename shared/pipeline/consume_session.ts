@@ -19,7 +19,7 @@ import { type Flushed, Lane, type OpCounts } from "./lane.ts";
 import { wait } from "../backoff.ts";
 import { Poison, type PoisonJob } from "./poison.ts";
 import { SchemaReader } from "./schemas.ts";
-import { groupIsDone, onlyMarkersLeft, takeTargets, type Target } from "./targets.ts";
+import { type BatchEnd, groupIsDone, onlyMarkersLeft, takeTargets } from "./targets.ts";
 import {
   findTopics,
   type FoundTopics,
@@ -66,7 +66,7 @@ export interface ConsumeDeps {
 
 /** What sessions have in common: counts that they add to, and where a batch ends. */
 export interface ConsumeTotals {
-  targets?: ReadonlyMap<string, Target>;
+  targets?: ReadonlyMap<string, BatchEnd>;
   readonly topics: Set<string>;
   readonly partitions: Set<string>;
   records: number;
@@ -100,7 +100,7 @@ export class ConsumeSession {
   /** Offsets at the last look for the end, to tell who no longer moves. */
   readonly #seen = new Map<Lane, number>();
   #found!: FoundTopics;
-  #targets: ReadonlyMap<string, Target> | undefined;
+  #targets: ReadonlyMap<string, BatchEnd> | undefined;
   #draining = false;
 
   constructor(job: ConsumeJob, deps: ConsumeDeps, totals: ConsumeTotals) {
@@ -122,14 +122,17 @@ export class ConsumeSession {
         ...{ kafka, admin: this.#admin, log, metrics, totals: this.#totals },
       });
       if (!await this.#begin()) return "stopped";
+      let ended: "done" | "stopped" | "topics_changed";
       try {
         await this.#join();
-        return await this.#turn();
+        ended = await this.#turn();
       } finally {
         health.unready("consume", "the worker is not in its consumer group");
         await this.#leave();
         await this.#poison.close();
       }
+      this.#failed.signal.throwIfAborted(); // by what could not be made durable while leaving
+      return ended;
     } finally {
       await this.#admin.close().catch((error) => this.#deps.log.debug("close_failed", { error }));
     }
@@ -235,7 +238,7 @@ export class ConsumeSession {
     const offsets = await Promise.allSettled(partitions.map((at) => this.#take(at)));
     return offsets.map((offset) => {
       if (offset.status === "fulfilled") return offset.value;
-      this.#fail(offset.reason);
+      if (!this.#draining) this.#fail(offset.reason);
       return undefined;
     });
   }
@@ -360,7 +363,7 @@ export class ConsumeSession {
 
   async #write(lane: Lane, batch: InBatch): Promise<void> {
     if (lane.left.signal.aborted) return;
-    if (lane.isAhead(batch)) {
+    if (lane.isAstray(batch)) {
       return (await this.#consumer.promise).seek(lane.at, lane.next_offset);
     }
     const { metrics } = this.#deps;
@@ -478,7 +481,7 @@ export class ConsumeSession {
   // The end of a batch ------------------------------------------------------------------------------
 
   /** Own partitions by what was committed of them, those of other members by what they committed. */
-  async #isDone(targets: ReadonlyMap<string, Target>): Promise<boolean> {
+  async #isDone(targets: ReadonlyMap<string, BatchEnd>): Promise<boolean> {
     for (const lane of this.#lanes.values()) {
       const target = targets.get(partitionId(lane.at));
       if (target === undefined || target.end <= target.first) continue;
@@ -490,7 +493,7 @@ export class ConsumeSession {
     return theirs.length === 0 || await groupIsDone(this.#admin, this.#group_id, theirs);
   }
 
-  async #endsInMarkers(lane: Lane, target: Target): Promise<boolean> {
+  async #endsInMarkers(lane: Lane, target: BatchEnd): Promise<boolean> {
     const from = lane.next_offset;
     const moves = this.#seen.get(lane) !== from;
     this.#seen.set(lane, from);

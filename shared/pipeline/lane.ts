@@ -131,6 +131,8 @@ export class Lane {
   /** Written past, and not handled yet: before that nothing behind them may become durable. */
   #letters: DeadLetter[] = [];
   #letter_bytes = 0;
+  /** The batch for which definitions were read anew. */
+  #refreshed_for: InBatch | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #pending = noChanges();
   #accepted_since_ms: number | undefined;
@@ -186,11 +188,15 @@ export class Lane {
     if (last !== undefined) this.ignored_to = Math.max(this.ignored_to, last.offset + 1);
   }
 
-  /** Whether the batch follows ignored ones that have to come again: it was fetched before the seek. */
-  isAhead(batch: InBatch): boolean {
-    const first = batch.records[0];
-    return this.next_offset < this.ignored_to && first !== undefined &&
-      first.offset >= this.ignored_to;
+  /**
+   * Whether the batch follows ignored ones that have to come again, or stands before all that is wanted:
+   * it was fetched before the seek, or the seek came too early to be heard.
+   */
+  isAstray({ records }: InBatch): boolean {
+    const [first, last] = [records[0], records.at(-1)];
+    if (first === undefined || last === undefined) return false;
+    const isAhead = this.next_offset < this.ignored_to && first.offset >= this.ignored_to;
+    return isAhead || last.offset < this.next_offset;
   }
 
   /**
@@ -299,7 +305,9 @@ export class Lane {
       }
       if (!this.#glance(chunk, record)) {
         let error = this.#readRecord(chunk, record);
-        if (error instanceof UnknownSchemaError) {
+        // Definitions stand before their rows: one look a batch finds all that there are.
+        if (error instanceof UnknownSchemaError && this.#refreshed_for !== batch) {
+          this.#refreshed_for = batch;
           await this.#context.schemas.refresh();
           error = this.#readRecord(chunk, record);
         }
@@ -379,7 +387,7 @@ export class Lane {
 
   // Records that cannot be applied ------------------------------------------------------------------
 
-  /** The same for one that could not be read; of another format it is never passed. */
+  /** Passes a record that could not be read; one of another format never. */
   async #pass(chunk: Chunk, record: InRecord, error: unknown): Promise<Chunk["failure"]> {
     const { format, poison } = this.#context;
     if (!(error instanceof RecordError)) return { error };

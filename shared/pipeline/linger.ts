@@ -17,10 +17,13 @@ export class Linger {
 
   /**
    * Resolves when what is gathered may leave: little, enough, or long after the send before.
-   * @param since_ms Milliseconds since then.
+   * @param most_bytes What a send may hold.
+   * @param since_ms Milliseconds since the send before.
    */
-  async wait(held_bytes: number, since_ms: number): Promise<void> {
-    if (held_bytes < BUSY_BYTES || held_bytes >= ENOUGH_BYTES || since_ms >= LINGER_MS) return;
+  async wait(held_bytes: number, most_bytes: number, since_ms: number): Promise<void> {
+    if (held_bytes < BUSY_BYTES || isEnough(held_bytes, most_bytes) || since_ms >= LINGER_MS) {
+      return;
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, LINGER_MS - since_ms);
     this.#end = resolve;
@@ -31,6 +34,10 @@ export class Linger {
 
   /** Told how much of `most_bytes` is gathered: with enough the wait ends. */
   gathered(held_bytes: number, most_bytes: number): void {
-    if (held_bytes >= Math.min(ENOUGH_BYTES, most_bytes)) this.#end?.();
+    if (isEnough(held_bytes, most_bytes)) this.#end?.();
   }
+}
+
+function isEnough(held_bytes: number, most_bytes: number): boolean {
+  return held_bytes >= Math.min(ENOUGH_BYTES, most_bytes);
 }

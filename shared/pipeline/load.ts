@@ -22,7 +22,6 @@ export interface LoadBatch extends OutBatch {
 
 /** Changes on their way to Kafka, and where the source starts again once they are acknowledged. */
 export class Load {
-  readonly began_ms: number;
   readonly changes: Record<Op, number> = { c: 0, u: 0, d: 0, r: 0, t: 0 };
   readonly #parts = new Map<Target, PackedRecords>();
   repetitions = 0;
@@ -46,8 +45,7 @@ export class Load {
   /** Where the records are written; used again when this load is acknowledged. */
   readonly arena: RecordArena;
 
-  constructor(began_ms: number, arena: RecordArena) {
-    this.began_ms = began_ms;
+  constructor(arena: RecordArena) {
     this.arena = arena;
   }
 

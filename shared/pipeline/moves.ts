@@ -10,7 +10,7 @@
 import { RetryableError } from "../errors.ts";
 import type { TableSchema } from "../change.ts";
 import { sourceId } from "../formats/format.ts";
-import type { Admin, KafkaClient } from "../kafka/port.ts";
+import type { Admin, KafkaClient, Producer } from "../kafka/port.ts";
 import { formatPosition } from "../position.ts";
 import type { ResumePoint } from "../sources/source.ts";
 import {
@@ -53,15 +53,16 @@ export async function replacePosition(
   { before, after }: { readonly before: StoredPosition; readonly after: StoredPosition },
   now_ms: number,
 ): Promise<void> {
-  const producer = await kafka.producer({
-    transactional_id: transactionalId(source),
-    fence: {
-      partitions: [{ topic: POSITIONS_TOPIC, partition: 0 }],
-      ids: before.transactional_ids,
-    },
-  });
   const admin = await kafka.admin();
+  let producer: Producer | undefined;
   try {
+    producer = await kafka.producer({
+      transactional_id: transactionalId(source),
+      fence: {
+        partitions: [{ topic: POSITIONS_TOPIC, partition: 0 }],
+        ids: before.transactional_ids,
+      },
+    });
     const now = await readPosition(admin, source);
     if (JSON.stringify(now) !== JSON.stringify(before)) {
       throw new RetryableError(
@@ -72,7 +73,7 @@ export async function replacePosition(
     await producer.send([positionBatch(source, after, now_ms)]);
   } finally {
     await admin.close();
-    await producer.close();
+    await producer?.close();
   }
 }
 

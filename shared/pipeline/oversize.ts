@@ -33,6 +33,11 @@ export interface OversizeJob {
   readonly dead_letter_topic?: string | undefined;
 }
 
+/** The topic of the references. */
+export function oversizeTopic({ name, dead_letter_topic }: OversizeJob): string {
+  return dead_letter_topic ?? `${name}.oversize.dead-letters`;
+}
+
 /** Keys are for people and queries: one of a table without a key is the whole row. */
 const KEY_BYTES = 64 << 10;
 
@@ -57,7 +62,7 @@ export class Oversize {
 
   constructor(job: OversizeJob, deps: OversizeDeps) {
     this.#job = job;
-    this.#topic = job.dead_letter_topic ?? `${job.name}.oversize.dead-letters`;
+    this.#topic = oversizeTopic(job);
     this.#deps = deps;
   }
 

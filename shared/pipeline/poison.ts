@@ -1,4 +1,5 @@
 /** What becomes of records that cannot be applied: the job's `on_error`. */
+import { RetryableError } from "../errors.ts";
 import { z } from "zod";
 import type { Admin, KafkaClient, NewTopic, Producer } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
@@ -155,7 +156,8 @@ export class Poison {
 /** A dead letter topic as it is to be made: as safe as the topic that the records come from. */
 export async function topicLike(admin: Admin, source: string, name: string): Promise<NewTopic> {
   const [info] = await admin.topics((topic) => topic === source);
-  const replication_factor = info!.replication_factor;
+  if (info === undefined) throw new RetryableError(`Topic ${source} is not there`);
+  const { replication_factor } = info;
   return {
     name,
     partitions: 1,

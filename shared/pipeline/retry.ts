@@ -38,7 +38,10 @@ export async function retrying<T>(
       return await work();
     } catch (error) {
       if (classify(error) === "stop") throw error;
-      if (signal.aborted) return undefined;
+      if (signal.aborted) {
+        log.warn("stopped_at_fault", { error: describe(error) });
+        return undefined;
+      }
       if (elapsed_ms() - began > steps.max_ms) attempt = 0;
       const wait_ms = Math.round(backoff(attempt, steps, random()));
       metrics.retries.add(1, { reason: labelOf(error) });

@@ -79,7 +79,8 @@ export class SchemaReader {
     const [partition] = await this.#admin.topics((name) => name === SCHEMAS_TOPIC)
       .then((topics) => topics.length === 0 ? [] : this.#admin.offsets(SCHEMAS_TOPIC));
     if (partition === undefined) return;
-    const from = Math.max(this.#next_offset, partition.first);
+    const isAnew = this.#next_offset > partition.end; // the topic was
+    const from = isAnew ? partition.first : Math.max(this.#next_offset, partition.first);
     const at = { topic: SCHEMAS_TOPIC, partition: 0 };
     for await (const batch of this.#admin.read(at, from, partition.end)) {
       for (const { key, value } of batch.records) {

@@ -3,7 +3,7 @@ import type { Admin, TopicPartition } from "../kafka/port.ts";
 import { partitionId } from "../kafka/port.ts";
 
 /** A partition's end as a batch takes it. */
-export interface Target extends TopicPartition {
+export interface BatchEnd extends TopicPartition {
   /** Nothing to read when it equals `end`. */
   readonly first: number;
   /** Offset behind the last record that the batch reads. */
@@ -14,8 +14,8 @@ export interface Target extends TopicPartition {
 export async function takeTargets(
   admin: Admin,
   topics: Iterable<string>,
-): Promise<ReadonlyMap<string, Target>> {
-  const targets = new Map<string, Target>();
+): Promise<ReadonlyMap<string, BatchEnd>> {
+  const targets = new Map<string, BatchEnd>();
   for (const topic of topics) {
     for (const [partition, { first, end }] of (await admin.offsets(topic)).entries()) {
       targets.set(partitionId({ topic, partition }), { topic, partition, first, end });
@@ -31,7 +31,7 @@ export async function takeTargets(
 export async function groupIsDone(
   admin: Admin,
   group_id: string,
-  targets: readonly Target[],
+  targets: readonly BatchEnd[],
 ): Promise<boolean> {
   for (const [topic, ends] of Map.groupBy(targets, (target) => target.topic)) {
     const committed = await admin.committed(group_id, topic);
@@ -49,7 +49,7 @@ export async function groupIsDone(
  */
 export async function onlyMarkersLeft(
   admin: Admin,
-  target: Target,
+  target: BatchEnd,
   from: number,
 ): Promise<boolean> {
   for await (const batch of admin.read(target, from, target.end)) {

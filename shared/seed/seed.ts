@@ -1,4 +1,5 @@
 /** Writes changes to the table `list`: inserts, updates and deletes of random rows, in transactions. */
+import { wait } from "../backoff.ts";
 import { ConfigError, RetryableError } from "../errors.ts";
 import { IdPool } from "./ids.ts";
 import { checkPlan, type Counts, countsBetween, parseMix } from "./plan.ts";
@@ -107,7 +108,7 @@ class Seeding {
   async #pace(from: number): Promise<void> {
     const due = this.#start + from / this.plan.rate! * 1000;
     const wait_ms = due - this.context.now();
-    if (wait_ms > 0) await pause(wait_ms, this.context.signal);
+    if (wait_ms > 0) await wait(wait_ms, this.context.signal);
   }
 
   /** Another one where two connections waited for each other's locks and the server gave up this one. */
@@ -214,16 +215,4 @@ function isDeadlock(error: unknown): boolean {
 /** Rows of a transaction: with a rate, a hundredth of a second's worth keeps the flow even. */
 function batchRows(plan: SeedPlan): number {
   return plan.batch ?? (plan.rate === undefined ? 2000 : Math.max(1, Math.ceil(plan.rate / 100)));
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", done);
-  });
 }

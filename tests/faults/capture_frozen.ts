@@ -7,17 +7,23 @@ const FREEZE_MS = 6_000;
 
 export const fault: Fault = {
   does: "Captures are frozen with SIGSTOP until MySQL has ended their sessions, and go on.",
-  holds: "They connect anew, behind what is there.",
+  holds: "They connect anew (PostgreSQL waits longer, and they need not), behind what is there.",
   strike: (run) => run.each(freeze),
 };
 
 async function freeze(pipeline: Pipeline): Promise<void> {
-  const { pid } = pipeline.capture;
+  const { capture, db } = pipeline;
+  const { pid } = capture;
+  const before = capture.lines("retrying").length;
   Deno.kill(pid, "SIGSTOP");
   try {
     await new Promise((resolve) => setTimeout(resolve, FREEZE_MS));
   } finally {
     Deno.kill(pid, "SIGCONT");
+  }
+  // PostgreSQL waits for `wal_sender_timeout`, a minute.
+  if (db.database.kind === "mysql") {
+    await capture.until("connected anew", () => capture.lines("retrying")[before]);
   }
   await pipeline.flows();
 }

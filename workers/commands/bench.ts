@@ -16,7 +16,7 @@ const SPEC: CommandSpec = {
   name: "bench",
   summary:
     "Measures list-sync beside its peers on real servers: rates, peak memory, latency. See bench/README.md.",
-  usage: "deno task bench [options]",
+  usage: "deno task bench [options], or deno task bench consumers --help",
   example: "deno task bench --only capture-mysql,csv --changes 100000 --rounds 1",
   options: {
     "only": { type: "string", value: "ROW[,ROW…]", help: "These rows; without it all of them." },
@@ -60,7 +60,7 @@ async function main(): Promise<number> {
   const { options } = parsed;
   if (options["list"]) return printList();
   if (options["render"]) return render(readResults());
-  if (options["quick"]) return await onOwnStack({}, () => printQuick(options));
+  if (options["quick"]) return await onOwnStack({ long_lived: true }, () => printQuick(options));
   const names = options["only"] === undefined ? NAMES : chosen(String(options["only"]));
   if (options["scenario"] === undefined) {
     return await onOwnStack({ long_lived: true }, (stack) => compare(names, options, stack));
@@ -84,13 +84,18 @@ async function compare(
   options: Options,
   stack: StackInfo,
 ): Promise<number> {
+  const rounds = Number(options["rounds"]);
+  if (rounds < 1) {
+    throw new ConfigError("--rounds 0 measures nothing", { cure: "give 1 or more" });
+  }
   const { runRows } = await import("../../bench/run.ts");
   const { terminalTable } = await import("../../bench/report.ts");
   const { results, failed } = await runRows({
     names,
-    rounds: Number(options["rounds"]),
+    rounds,
     changes: Number(options["changes"]),
     latency_seconds: Number(options["latency-seconds"]),
+    scenario: options["scenario"] === undefined ? undefined : String(options["scenario"]),
     tell: (line) => console.error(line),
     told: async (rows) => {
       if (options["save"]) await save(rows, stack);
@@ -111,7 +116,7 @@ async function save(found: readonly RowResult[], stack: StackInfo): Promise<void
   const versions = { deno: Deno.version.deno, ...stack.versions, ...peerVersions };
   const results = merged(
     readResults(),
-    { day, machine: thisMachine(), versions, rows: found },
+    { machine: thisMachine(), versions, rows: found.map((row) => ({ ...row, day })) },
     NAMES,
   );
   Deno.writeTextFileSync(`${BENCH}results.json`, `${JSON.stringify(results, null, 2)}\n`);

@@ -5,7 +5,7 @@ import { runOrFail } from "../../compose/native/processes.ts";
 import type { Backend } from "../../netem/backend.ts";
 import { NftBackend } from "../../netem/nft.ts";
 import { loadScenario, type Scenario, scenarioNames } from "../../netem/scenario.ts";
-import { planTc, scriptOf, TcBackend, type TcHost } from "../../netem/tc.ts";
+import { planTc, removal, scriptOf, TcBackend, type TcHost } from "../../netem/tc.ts";
 import { follow, timetable } from "../../netem/timetable.ts";
 import { ToxiproxyBackend } from "../../netem/toxiproxy.ts";
 import { ConfigError } from "../../shared/errors.ts";
@@ -47,7 +47,10 @@ const SPEC: CommandSpec = {
     brokers: { type: "string", value: "ADDRESS,…", help: "tc: IPv4 addresses of the brokers" },
     databases: { type: "string", value: "ADDRESS,…", help: "tc: IPv4 addresses of the databases" },
     container: { type: "string", value: "NAME", help: "tc: in a container of this machine" },
-    print: { type: "boolean", help: "tc: print a script, for a host without Deno; change nothing" },
+    print: {
+      type: "boolean",
+      help: "apply, clear by tc: print a script, for a host without Deno; change nothing",
+    },
     changes: {
       type: "number",
       help: "test, speed: changes of each database (default 20000, 300000)",
@@ -116,6 +119,10 @@ async function status({ options }: Arguments): Promise<number> {
 }
 
 async function clear({ options }: Arguments): Promise<number> {
+  if (options["print"]) {
+    console.log(scriptOf({ remove: removal(String(options["interface"])) }));
+    return EXIT_DONE;
+  }
   await (await backendOf(options)).clear();
   console.log("All conditions are taken away.");
   return EXIT_DONE;
@@ -131,7 +138,7 @@ function list({ options }: Arguments): Promise<number> {
 async function test({ options, positionals }: Arguments): Promise<number> {
   const { testScenarios } = await import("../../tests/netem/run/scenarios.ts");
   return await testScenarios(positionals.length > 0 ? positionals : scenarioNames(), {
-      changes: Number(options["changes"]),
+      changes: Number(options["changes"] ?? 20_000),
       json: options["json"] === true,
     })
     ? EXIT_DONE

@@ -164,12 +164,19 @@ export class Trial {
     seeds.catch(() => {}); // told below
     const workers = await this.#project.containers(...CAPTURES, ...CONSUMERS);
     const consumers = workers.filter(({ service }) => CONSUMERS.includes(service));
-    await this.#until("a quarter of the changes is in the files", async () => {
+    const written = async () => {
       const found = await Promise.all(
         consumers.map((consumer) => this.#project.progressOf(consumer)),
       );
-      return found.every((progress) => (progress?.changes ?? 0) >= changes / 4);
-    });
+      return found.map((progress) => progress?.changes ?? 0);
+    };
+    await this.#until(
+      "a quarter of the changes is in the files",
+      async () => (await written()).every((count) => count >= changes / 4),
+    );
+    if ((await written()).every((count) => count >= changes)) {
+      throw new Error("All changes were in the files before a worker was killed: raise --changes");
+    }
     const [broker] = await this.#project.containers(BROKER);
     const ids = workers.map(({ id }) => id);
     await this.#project.docker("Killing containers", "kill", broker!.id, ...ids);

@@ -45,7 +45,7 @@ export function launch(name: JobKindSpec["command"], workers: Workers): Promise<
     await workers.prepare(files);
     const advertised = askingOnce(workers, log);
     const prepared = await Promise.all(
-      files.map(async (file) => prepare(file, await advertised(file), workers, passed, log)),
+      files.map(async (file) => prepare(file, await advertised(file), workers, passed)),
     );
     return await runTogether(prepared, log);
   });
@@ -124,12 +124,10 @@ function prepare(
   advertised: readonly string[],
   workers: Workers,
   passed: readonly string[],
-  log: Log,
 ): Prepared {
   const { path, loaded } = file;
   const { name } = loaded.job;
   const permissions = grantsOf(file, advertised);
-  log.debug("permissions", { of: name, ...permissions });
   return { path, name, start: () => workers.start(file, permissions, passed) };
 }
 

@@ -24,11 +24,18 @@ function start(file: JobFile, permissions: Permissions, passed: readonly string[
     // Out of the terminal's group: Ctrl-C comes once, through the launcher, and not twice.
     detached: true,
   }).spawn();
+  const kill = (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended
+    }
+  };
   return {
     pid: child.pid,
     ended: child.status.then(({ code }) => code),
-    stop: (signal) => child.kill(signal),
-    kill: () => child.kill("SIGKILL"),
+    stop: kill,
+    kill: () => kill("SIGKILL"),
   };
 }
 

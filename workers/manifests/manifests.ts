@@ -34,7 +34,7 @@ export interface ManifestOptions {
 const JOBS = "/jobs";
 /** The user `deno` of the image. */
 const USER = 1993;
-/** What workers were measured to need under load, and half as much again. */
+/** More than twice what workers were measured to need under load. */
 const MEMORY_LIMIT = "384Mi";
 const MEMORY_REQUEST = "192Mi";
 const CPU_REQUEST = "100m";

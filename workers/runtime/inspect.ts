@@ -7,6 +7,7 @@ import { timeouts } from "../../shared/kafka/options.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { deadLetterTopic } from "../../shared/pipeline/poison.ts";
 import { noteTopics } from "../../shared/pipeline/notes.ts";
+import { oversizeTopic } from "../../shared/pipeline/oversize.ts";
 import { type Preflight, preflight, templateMatcher } from "../../shared/pipeline/preflight.ts";
 import { transactionalId } from "../../shared/pipeline/positions.ts";
 import { captureRights, consumeRights, type WantedRight } from "../../shared/pipeline/rights.ts";
@@ -75,6 +76,7 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
           },
           rights: rightsOfCapture(kind, capture),
           writes: capture.kafka,
+          dead_letter_topic: oversizeTopicOf(capture),
         }, deps),
     };
   }
@@ -114,8 +116,14 @@ function rightsOfCapture(kind: CaptureKind, job: JobOf<CaptureKind>): WantedRigh
     return topicOf(job.kafka.topic, job.name, { db, schema, table });
   });
   const notes = Object.values(noteTopics(job, job.kafka.replication_factor));
-  const names = [...topics, ...notes.map(({ name }) => name)];
+  const oversize = oversizeTopicOf(job) ?? [];
+  const names = [...topics, ...notes.map(({ name }) => name)].concat(oversize);
   return captureRights(transactionalId({ connector, name: job.name }), names);
+}
+
+/** Where changes that are too large are referred to; undefined: they stop the job. */
+function oversizeTopicOf(job: JobOf<CaptureKind>): string | undefined {
+  return job.on_oversize === "dead_letter" ? oversizeTopic(job) : undefined;
 }
 
 async function inspectSource(

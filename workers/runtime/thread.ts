@@ -36,7 +36,9 @@ const thread = globalThis as unknown as {
 
 thread.onmessage = async ({ data }: MessageEvent<ThreadStart>) => {
   const listeners: ((signal: StopSignal) => void)[] = [];
+  let asked: StopSignal | undefined;
   thread.onmessage = ({ data }: MessageEvent<ThreadStop>) => {
+    asked = data.stop;
     for (const listener of listeners) listener(data.stop);
   };
   // Client libraries list the whole environment when they are imported: they see the job's names.
@@ -45,7 +47,10 @@ thread.onmessage = async ({ data }: MessageEvent<ThreadStart>) => {
     args: data.args,
     has_terminal: false,
     env: (name) => data.env[name],
-    on_stop: (listener) => listeners.push(listener),
+    on_stop(listener) {
+      listeners.push(listener);
+      if (asked !== undefined) listener(asked); // before the worker was there to hear it
+    },
     answer: (answer) => thread.postMessage({ answer }),
     exit(exit_code) {
       thread.postMessage({ exit_code });

@@ -1,4 +1,5 @@
 /** How every worker begins and ends: arguments, job, log, metrics, health, signals, exit code. */
+import { aborted } from "../../shared/backoff.ts";
 import { ConfigError, describe, isExplained } from "../../shared/errors.ts";
 import { type Path, pathText } from "../../shared/jobs/document.ts";
 import type { Grant, Needs } from "../../shared/jobs/permissions.ts";
@@ -89,7 +90,7 @@ export function runWorker<Kind extends JobKind>(
       if (jobKind(kind).checked_at_start) {
         const { checkAtStart } = await import("./inspect.ts");
         const checked = checkAtStart(kind, job as JobOf<Kind>, { log, now: Date.now, mayConnect });
-        await Promise.race([checked, stopped(signal)]);
+        await Promise.race([checked, aborted(signal)]); // who is only looked at need not be waited for
       }
       const code = signal.aborted ? EXIT_DONE : await work({
         job: job as JobOf<Kind>,
@@ -185,14 +186,6 @@ function stopAtSignals(log: Log, shutdown_timeout_ms: number): AbortSignal {
     Deno.unrefTimer(timer);
   });
   return controller.signal;
-}
-
-/** Resolves when `signal` aborts: a server that is only looked at need not be waited for. */
-function stopped(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** Errors that nobody awaits, in libraries too, end the worker with a log line of its form. */

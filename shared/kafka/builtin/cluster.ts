@@ -29,7 +29,7 @@ import {
  * Connections are kept apart by use: a broker answers one connection's requests in their order, and
  * it holds a fetch and a join back for long.
  */
-export type Lane = "main" | "fetch" | "group" | "join";
+export type ConnectionUse = "main" | "fetch" | "group" | "join";
 
 /** A topic's place in the cluster. */
 export interface TopicPlace {
@@ -98,17 +98,17 @@ export class Cluster {
    * @param node_id undefined: any broker.
    */
   async call<Question, Answer>(
-    lane: Lane,
+    use: ConnectionUse,
     node_id: number | undefined,
     request: Request<Question, Answer>,
     question: Question,
   ): Promise<Answer> {
-    if (node_id === undefined) return await this.#callAny(lane, request, question);
+    if (node_id === undefined) return await this.#callAny(use, request, question);
     const address = this.#nodes.get(node_id);
     if (address === undefined) {
       throw new RetryableError(`Broker ${node_id} is not in the cluster's metadata`);
     }
-    return await this.#callAt(lane, address, request, question);
+    return await this.#callAt(use, address, request, question);
   }
 
   /** Learns brokers and, for the topics named (null: all), leaders and ids. */
@@ -283,7 +283,7 @@ export class Cluster {
   }
 
   async #callAny<Question, Answer>(
-    lane: Lane,
+    use: ConnectionUse,
     request: Request<Question, Answer>,
     question: Question,
   ): Promise<Answer> {
@@ -295,7 +295,7 @@ export class Cluster {
     const faults: Error[] = [];
     for (const address of addresses) {
       try {
-        const answer = await this.#callAt(lane, address, request, question);
+        const answer = await this.#callAt(use, address, request, question);
         this.#answered = address;
         return answer;
       } catch (error) {
@@ -312,20 +312,20 @@ export class Cluster {
   }
 
   async #callAt<Question, Answer>(
-    lane: Lane,
+    use: ConnectionUse,
     address: string,
     request: Request<Question, Answer>,
     question: Question,
   ): Promise<Answer> {
     this.signal.throwIfAborted();
-    const key = `${lane} ${address}`;
-    const link = this.#links.get(key) ?? this.#connect(lane, key, address);
+    const key = `${use} ${address}`;
+    const link = this.#links.get(key) ?? this.#connect(use, key, address);
     try {
       // The request leaves at once: what a producer writes next for others takes milliseconds.
       if (!link.is_ready) await link.ready;
       const asked = performance.now();
       const answer = await link.ask(request, question);
-      if (lane === "main") {
+      if (use === "main") {
         this.#round_trip_ms = Math.min(this.#round_trip_ms, performance.now() - asked);
       }
       return answer;
@@ -336,19 +336,19 @@ export class Cluster {
     }
   }
 
-  /** How long a broker may hold the lane's answers back, in milliseconds. */
-  #heldBackMs(lane: Lane): number {
-    if (lane === "fetch") return this.settings.fetch_wait_ms;
-    if (lane === "join") return this.settings.rebalance_timeout_ms;
+  /** How long a broker may hold the use's answers back, in milliseconds. */
+  #heldBackMs(use: ConnectionUse): number {
+    if (use === "fetch") return this.settings.fetch_wait_ms;
+    if (use === "join") return this.settings.rebalance_timeout_ms;
     return 0;
   }
 
-  #connect(lane: Lane, key: string, address: string): BrokerConnection {
+  #connect(use: ConnectionUse, key: string, address: string): BrokerConnection {
     const { host } = endpoint(address);
     const { client_id, connect_timeout_ms, request_timeout_ms, sasl } = this.settings;
     const servername = this.#tls?.servername ?? (isIP(host) === 0 ? host : undefined);
     const tls = this.#tls && { ...this.#tls, ...servername === undefined ? {} : { servername } };
-    const answer_timeout_ms = request_timeout_ms + this.#heldBackMs(lane);
+    const answer_timeout_ms = request_timeout_ms + this.#heldBackMs(use);
     const settings = { client_id, connect_timeout_ms, answer_timeout_ms, tls, sasl };
     const link = new BrokerConnection(address, settings, () => {
       if (this.#links.get(key) === link) this.#links.delete(key);

@@ -2,6 +2,7 @@
  * A consumer in a group. A rebalance waits for the handlers, so that no two members ever own one
  * partition while both are alive.
  */
+import { aborted } from "../../backoff.ts";
 import { classify, RetryableError } from "../../errors.ts";
 import { type Consumer, type ConsumerOptions, partitionId, type TopicPartition } from "../port.ts";
 import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
@@ -195,14 +196,6 @@ export class BuiltinConsumer implements Consumer {
       }
     }
   }
-}
-
-/** Resolves when the signal is aborted. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** `work`, or the signal's reason if that comes first; what `work` throws later is dropped. */

@@ -15,7 +15,7 @@ import {
   syncGroup,
 } from "../requests.ts";
 import { closedError } from "../retry.ts";
-import { check, type Cluster, type Lane } from "./cluster.ts";
+import { check, type Cluster, type ConnectionUse } from "./cluster.ts";
 
 /** What the coordinator says to a heartbeat. */
 export type Pulse = "ok" | "rebalance" | "lost";
@@ -196,13 +196,13 @@ export class Membership {
 
   /** Asks the coordinator; after a failure the next question looks for it anew. */
   async #ask<Question, Answer>(
-    lane: Lane,
+    use: ConnectionUse,
     request: Request<Question, Answer>,
     question: Question,
   ): Promise<Answer> {
     try {
       this.#coordinator ??= await this.#cluster.coordinator("group", this.#options.group_id);
-      return await this.#cluster.call(lane, this.#coordinator, request, question);
+      return await this.#cluster.call(use, this.#coordinator, request, question);
     } catch (error) {
       this.#coordinator = undefined;
       throw error;

@@ -40,7 +40,7 @@ interface Identity {
 }
 
 /** What is to be written to one partition in this send. */
-interface Lane extends TopicPartition {
+interface PartitionSend extends TopicPartition {
   readonly id: string;
   /** In order, with the place in the answer of `send`; the first is at work. */
   readonly jobs: { readonly records: PackedRecords; readonly index: number }[];
@@ -58,7 +58,7 @@ interface Lane extends TopicPartition {
 
 /** What a broker answered for one partition. */
 interface Answer {
-  readonly lane: Lane;
+  readonly lane: PartitionSend;
   /** Kafka's name of the error; undefined: written, or the broker could not be asked. */
   readonly refusal?: string;
   /** Why the broker could not be asked. */
@@ -140,9 +140,9 @@ export class BuiltinProducer implements Producer {
    * Sends the lanes' next batches, one request to each leader: at least one batch, and no more when
    * all have `send_bytes`. While one leader writes its batches, those for the next are made.
    */
-  async #exchange(lanes: readonly Lane[]): Promise<Answer[]> {
+  async #exchange(lanes: readonly PartitionSend[]): Promise<Answer[]> {
     const { send_bytes } = this.#cluster.settings;
-    const groups = new Map<number, Lane[]>();
+    const groups = new Map<number, PartitionSend[]>();
     const answers: Answer[] = [];
     for (const lane of lanes) {
       try {
@@ -156,7 +156,7 @@ export class BuiltinProducer implements Producer {
     const requests: Promise<Answer[]>[] = [];
     let bytes = 0;
     for (const [leader, group] of groups) {
-      const round: Lane[] = [];
+      const round: PartitionSend[] = [];
       let round_bytes = 0;
       for (const lane of group) {
         if (bytes >= send_bytes && round.length > 0) break;
@@ -180,7 +180,7 @@ export class BuiltinProducer implements Producer {
   }
 
   /** The batch that the lane has to send next. */
-  #write(lane: Lane): WrittenBatch {
+  #write(lane: PartitionSend): WrittenBatch {
     if (lane.pending !== undefined) return lane.pending;
     lane.pending = lane.following ?? this.#batch(lane, 0);
     lane.following = undefined;
@@ -190,14 +190,14 @@ export class BuiltinProducer implements Producer {
   }
 
   /** Makes the batch behind the one that is in flight. */
-  #writeAhead(lane: Lane): void {
+  #writeAhead(lane: PartitionSend): void {
     const { pending, jobs, done } = lane;
     if (pending === undefined || done + pending.count >= jobs[0]!.records.length) return;
     lane.following ??= this.#batch(lane, pending.count);
   }
 
   /** The lane's records behind the next `ahead`. */
-  #batch({ jobs, done, count_limit }: Lane, ahead: number): WrittenBatch {
+  #batch({ jobs, done, count_limit }: PartitionSend, ahead: number): WrittenBatch {
     const { records } = jobs[0]!;
     const from = done + ahead;
     const prepared = from === 0 ? this.#prepared.get(records) : undefined;
@@ -219,7 +219,7 @@ export class BuiltinProducer implements Producer {
     );
   }
 
-  async #produce(leader: number, lanes: readonly Lane[]): Promise<Answer[]> {
+  async #produce(leader: number, lanes: readonly PartitionSend[]): Promise<Answer[]> {
     const topics = [...Map.groupBy(lanes, ({ topic }) => topic)].map(([name, all]) => ({
       name,
       partitions: all.map(({ partition, pending }) => ({
@@ -253,7 +253,7 @@ export class BuiltinProducer implements Producer {
   }
 
   /** A broker could not be asked: what a person must mend is thrown, the rest is tried again. */
-  #unreachable(lane: Lane, fault: unknown): Answer {
+  #unreachable(lane: PartitionSend, fault: unknown): Answer {
     this.#cluster.signal.throwIfAborted();
     if (!(fault instanceof RetryableError)) throw fault;
     this.#cluster.forget(lane.topic);
@@ -289,7 +289,7 @@ export class BuiltinProducer implements Producer {
     return error;
   }
 
-  #advance(lane: Lane, base_offset: number, acknowledged: Acknowledged[]): undefined {
+  #advance(lane: PartitionSend, base_offset: number, acknowledged: Acknowledged[]): undefined {
     const { count } = lane.pending!;
     const { records, index } = lane.jobs[0]!;
     this.#sequences.set(lane.id, ((this.#sequences.get(lane.id) ?? 0) + count) % SEQUENCES);
@@ -305,22 +305,22 @@ export class BuiltinProducer implements Producer {
   }
 
   /** Leaves the lane where it stands: the broker took nothing of what was refused, its number neither. */
-  #giveUp(lane: Lane, error: RecordError, acknowledged: Acknowledged[]): undefined {
+  #giveUp(lane: PartitionSend, error: RecordError, acknowledged: Acknowledged[]): undefined {
     const { topic, partition, next_offset, done } = lane;
     const { index } = lane.jobs[0]!;
     acknowledged[index] = { topic, partition, next_offset, too_large: { index: done, error } };
     lane.jobs.length = 0;
   }
 
-  #describe(lane: Lane): string {
+  #describe(lane: PartitionSend): string {
     const { count, bytes } = lane.pending!;
     return `Writing ${count === 1 ? "a record" : `${count} records`} (${bytes.length} bytes ` +
       `compressed with ${this.#cluster.settings.compression}) to ${lane.id}`;
   }
 }
 
-function toLanes(batches: readonly OutBatch[]): Lane[] {
-  const lanes = new Map<string, Lane>();
+function toLanes(batches: readonly OutBatch[]): PartitionSend[] {
+  const lanes = new Map<string, PartitionSend>();
   batches.forEach((batch, index) => {
     const { topic, partition, records } = batch;
     const id = partitionId(batch);
@@ -426,10 +426,13 @@ const OPERATION_NOT_ATTEMPTED = 55;
 
 /** Markers are written within milliseconds of the end of a transaction. */
 const MARKER_POLL_MS = 10;
+/** After so long one of the partitions may have no leader: that is told, and asked for less often. */
+const MARKER_PATIENCE_MS = 1_000;
 
 /** Resolves when the coordinator has written the markers to all partitions. */
 async function markersWritten(cluster: Cluster, transactional_id: string): Promise<void> {
   const node = await cluster.coordinator("transaction", transactional_id);
+  const deadline = performance.now() + MARKER_PATIENCE_MS;
   for (;;) {
     const { transaction_states } = await cluster.call("main", node, describeTransactions, {
       transactional_ids: [transactional_id],
@@ -437,6 +440,11 @@ async function markersWritten(cluster: Cluster, transactional_id: string): Promi
     const { error_code, transaction_state } = transaction_states[0]!;
     check(error_code, `Asking for the transaction of ${transactional_id}`);
     if (transaction_state === "CompleteAbort" || transaction_state === "Empty") return;
+    if (performance.now() > deadline) {
+      throw new RetryableError(
+        `The markers of ${transactional_id} are not in all partitions yet (${transaction_state})`,
+      );
+    }
     await pause(MARKER_POLL_MS, cluster.signal);
   }
 }

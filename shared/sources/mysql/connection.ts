@@ -87,6 +87,7 @@ export class MysqlSession {
         this.error ??= new RetryableError(
           `The server at ${this.#place} did not answer for ${silence_ms} ms`,
         );
+        void this.close();
       }
     }, interval_ms);
   }
@@ -97,8 +98,7 @@ export class MysqlSession {
     const { connection } = this.#connection as unknown as {
       connection: { stream: { destroy(): void } };
     };
-    connection.stream.destroy(); // first: the server's last words on a closing connection are no news
-    this.#connection.destroy();
+    connection.stream.destroy(); // the library then fails what waits; its own destroy() forgets it
     return Promise.resolve();
   }
 }

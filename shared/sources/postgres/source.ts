@@ -604,6 +604,7 @@ export class PostgresSource implements Source {
       if (this.#running !== running) return; // it was closed in between
       running.failure ??= error;
       running.stream.wake();
+      void running.session.close().catch(() => {}); // a question under way would wait on
     };
     const repeat = (interval_ms: number, action: () => Promise<void>) => {
       let busy = false;

@@ -4,6 +4,10 @@ import { linksOf, type Scenario } from "../../../netem/scenario.ts";
 import { databases } from "../../databases.ts";
 import { brokerRoundTrip, databaseRoundTrip, rateFrom, rateTo } from "./measure.ts";
 import type { NetemServers } from "./servers.ts";
+import type { TestStack } from "../../stack.ts";
+
+/** Servers with proxies on their links. */
+export type Ways = Pick<NetemServers, "ways" | "way"> & { readonly stack: TestStack };
 
 /** What a busy machine may add to a round trip. */
 const SLACK_MS = 250;
@@ -18,7 +22,7 @@ const BROKERS = 3;
 
 /** The links of the scenario as they are found, a sentence each; the first list has what is not as asked. */
 export async function measureLinks(
-  servers: NetemServers,
+  servers: Ways,
   scenario: Scenario,
 ): Promise<{ wrong: string[]; found: string[] }> {
   const wrong: string[] = [];
@@ -53,7 +57,7 @@ export async function measureLinks(
 
 /** One measurement of each kind of way. */
 function trials(
-  servers: NetemServers,
+  servers: Ways,
 ): { link: LinkName; name: string; round_trip: () => Promise<number> }[] {
   const toBrokers = servers.ways.filter(({ name }) => name.endsWith("-1"))
     .map(({ link, name, port }) => ({ link, name, round_trip: () => brokerRoundTrip(port) }));

@@ -11,6 +11,8 @@ import type { NetemServers } from "./servers.ts";
 
 /** How long is written on when the last link has come back. */
 const AFTERWARDS_MS = 3_000;
+/** And without cuts: two sessions and more, so that whoever misses its heartbeats is called dead. */
+const STEADY_MS = 100_000;
 
 /** So that a busy disk is no part of what is tested. */
 const TRANSACTIONS_PER_SECOND = 5;
@@ -130,7 +132,8 @@ class Flow implements AsyncDisposable {
     const { scenario, changes } = this.#options;
     const before = this.#groupEvents();
     const assigned = this.#assigned();
-    const lasts_ms = timetable(scenario).at(-1)!.at_ms + AFTERWARDS_MS;
+    const last_cut_ms = timetable(scenario).at(-1)!.at_ms;
+    const lasts_ms = last_cut_ms > 0 ? last_cut_ms + AFTERWARDS_MS : STEADY_MS;
     const rate = Math.ceil(changes / (lasts_ms / 1000));
     const batch = Math.ceil(rate / TRANSACTIONS_PER_SECOND);
     await using seed = this.#scenario.startSeed(changes, { rate, batch, seed: 7 });

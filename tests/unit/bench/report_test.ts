@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { KeptRow } from "../../../bench/results.ts";
 import { markdown, number, terminalTable, withResults } from "../../../bench/report.ts";
 import { rows } from "../../../bench/rows/mod.ts";
 import { exampleResults, exampleRows } from "./example.ts";
@@ -17,11 +18,20 @@ Deno.test("the README's table has every row with its peer, its medians, its spre
   assert.ok(lines.includes("| `capture-mysql` | 200 | 1,500 | 7.5 × |"));
 });
 
-Deno.test("rows of few changes or rounds are called trials", () => {
-  const { rows: [row], ...rest } = exampleResults();
-  const trial = /not how fast it is/;
-  assert.doesNotMatch(markdown({ ...rest, rows: [row!] }), trial);
-  assert.match(markdown({ ...rest, rows: [row!, { ...row!, changes: 999_999 }] }), trial);
+Deno.test("rows of other days, with fewer rounds or fewer changes, are told", () => {
+  const { rows: [row, other, ...more], ...rest } = exampleResults();
+  const head = (rows: readonly KeptRow[]) => markdown({ ...rest, rows }).slice(0, 500);
+  assert.match(head([row!, ...more]), /^Run on 2026-11-21: .*of a row: 3\. .*: 1,000,000\.\n/s);
+  const [figure] = other!.figures;
+  const once = { ...figure!, ours: { ...figure!.ours, rounds: [1] } };
+  const rows = [row!, { ...other!, day: "2026-11-22", changes: 5, figures: [once] }, ...more];
+  const told = new RegExp(
+    `^Run on 2026-11-21 and 2026-11-22: .*of a row: 3; 1 for \`${
+      other!.row
+    }\`\\. .*: 1,000,000, 5\\.\n`,
+    "s",
+  );
+  assert.match(head(rows), told);
 });
 
 Deno.test("all lines of a table in the README have as many cells as its head", () => {

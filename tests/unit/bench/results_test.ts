@@ -28,12 +28,16 @@ Deno.test("a peak that nobody measured is null, and others are drawn together ov
 
 Deno.test("rows that were run again take the place of the old ones, and the order is the table's", () => {
   const old = exampleResults();
-  const again = old.rows.filter(({ row }) => row === "csv").map((row) => ({ ...row, changes: 5 }));
+  const again = old.rows.filter(({ row }) => row === "csv").map((row) => ({
+    ...row,
+    changes: 5,
+    day: "2026-12-01",
+  }));
   const names = Object.keys(rows);
-  const both = merged(old, { ...old, day: "2026-12-01", rows: again }, names);
+  const both = merged(old, { ...old, rows: again }, names);
   assert.deepEqual(both.rows.map(({ row }) => row), names);
-  assert.equal(both.day, "2026-12-01");
-  assert.equal(both.rows.find(({ row }) => row === "csv")!.changes, 5);
-  assert.equal(both.rows[0]!.changes, 1_000_000);
+  const { changes, day } = both.rows.find(({ row }) => row === "csv")!;
+  assert.deepEqual([changes, day], [5, "2026-12-01"]);
+  assert.deepEqual([both.rows[0]!.changes, both.rows[0]!.day], [1_000_000, "2026-11-21"]);
   assert.deepEqual(merged(old, { ...old, rows: [] }, ["csv"]).rows.map(({ row }) => row), ["csv"]);
 });

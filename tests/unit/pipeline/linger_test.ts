@@ -12,7 +12,7 @@ async function waits(
 ) {
   const linger = new Linger();
   let over = false;
-  const waiting = linger.wait(held_bytes, since_ms).then(() => over = true);
+  const waiting = linger.wait(held_bytes, most_bytes, since_ms).then(() => over = true);
   await Promise.resolve();
   await Promise.resolve();
   const before = over;
@@ -42,4 +42,5 @@ Deno.test("a stream that is busy waits until there is enough, or for its time", 
 Deno.test("a job's own bound on a send is enough", async () => {
   const more = [127 * KIB, 128 * KIB, 600 * KIB];
   assert.deepEqual(await waits(100 * KIB, 0, more, 128 * KIB), { waits: true, told: 2 });
+  assert.deepEqual(await waits(128 * KIB, 0, more, 128 * KIB), { waits: false, told: 0 });
 });

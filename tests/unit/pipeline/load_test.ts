@@ -8,7 +8,7 @@ const RECORD_BYTES = 10 + 90 + 1 + 2 + 1;
 
 /** A load in which a record has just been written. */
 function written(): Load {
-  const load = new Load(0, new RecordArena());
+  const load = new Load(new RecordArena());
   load.arena.add({ key: "k".repeat(10), value: "v".repeat(90), timestamp_ms: 0 });
   return load;
 }

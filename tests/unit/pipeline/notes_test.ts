@@ -16,7 +16,7 @@ function notesHolding(held: string) {
     schema_changes: { target: target("schemas"), teller: new SchemaChanges(SOURCE) },
     transactions: { target: target("transactions"), teller: new Transactions() },
   });
-  const load = new Load(0, new RecordArena());
+  const load = new Load(new RecordArena());
   const told = (topic: string) =>
     load.batches().filter((batch) => batch.topic === topic).flatMap(({ records }) =>
       Array.from({ length: records.length }, (_, index) => records.at(index)!)
