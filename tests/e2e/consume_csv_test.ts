@@ -113,6 +113,35 @@ Deno.test(
 );
 
 Deno.test(
+  "What cannot be made durable at a stop is told, and the exit code says so",
+  withFeed("drain", async (feed, folder) => {
+    const output = `${folder}/out`;
+    const job = csvJob(feed, output, { mode: "stream", flush_interval_ms: 60_000 });
+    await using worker = new WorkerProcess(folder, "consume-csv", job);
+    await feed.send(2_000);
+    await worker.event("partitions_assigned");
+    await until("the worker has begun files", () => {
+      try {
+        return partFiles(output, feed.topic).length === 6;
+      } catch {
+        return false;
+      }
+    });
+    Deno.removeSync(output, { recursive: true });
+    Deno.kill(worker.pid, "SIGTERM");
+    await worker.ended(2);
+    const { kind, error } = await worker.event("failed");
+    assert.equal(kind, "ConfigError", String(error));
+    assert.match(
+      String(error),
+      /Cannot write .*\/out.*: its folder was removed .* another group_id/,
+    );
+    const { committed } = await feed.standings(feed.topic);
+    assert.deepEqual(committed, [undefined, undefined, undefined]);
+  }),
+);
+
+Deno.test(
   "After kill -9 again and again each change stands in the files once",
   withFeed("kill", async (feed, folder) => {
     const output = `${folder}/out`;

@@ -629,6 +629,15 @@ Deno.test("brokers: a missing ACL is refused with the command that gives it", as
       cure: /User:consume --operation Read --topic/,
     })),
     {
+      what: "no right to the topic of changes that are too large",
+      job: {
+        ...captureJob("pg", { publication: `list_sync_${RUN}_pg` }),
+        ...{ on_oversize: "dead_letter", dead_letter_topic: `${elsewhere}.oversize` },
+      },
+      says: new RegExp(`topic ${elsewhere}\\.oversize: capture has no right to it`),
+      cure: new RegExp(`User:capture --operation Create .*--topic ${elsewhere}\\.oversize`),
+    },
+    {
       what: "no right to the group",
       job: { ...consumeJob("pg"), group_id: elsewhere },
       says: new RegExp(`group ${elsewhere}: consume has no right to it`),

@@ -56,6 +56,13 @@ function unwritable(path: string, error: unknown): unknown {
       cause: error,
     });
   }
+  if (code === "ENOENT") {
+    return new ConfigError(`Cannot write ${path}: its folder was removed meanwhile`, {
+      cure:
+        "put the folder back as it was, or write all anew: an empty folder and another group_id",
+      cause: error,
+    });
+  }
   if (!UNWRITABLE.has(code)) return error;
   return new ConfigError(`Cannot write ${path}`, {
     cure: "free space on that file system, or let this user write there, and start again",
@@ -105,10 +112,12 @@ export const disk: Disk = {
   rename: (from, to) => writing(to, () => Deno.renameSync(from, to)),
   remove: (path) => writing(path, () => Deno.removeSync(path)),
   async sync_folder(path) {
-    using folder = await Deno.open(path);
-    await folder.sync().catch((error) => {
+    try {
+      using folder = await Deno.open(path);
+      await folder.sync();
+    } catch (error) {
       throw unwritable(path, error);
-    });
+    }
   },
 };
 

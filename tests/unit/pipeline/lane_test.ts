@@ -52,7 +52,7 @@ class TellingSink extends NoneSink implements Sink {
 }
 
 /** Knows the one table. */
-const schemas = {
+const known = {
   lookup: (_source: string, _db: string, _schema: string | null, name: string) => {
     if (name === table.table) return table;
     throw new UnknownSchemaError(`No definition of ${name}`);
@@ -70,7 +70,12 @@ interface Tried {
 /** A lane over a telling sink, and what it hands over to be handled. */
 function laneOf(
   on_error: LaneContext["poison"]["on_error"],
-  { limit = 10, sink = new TellingSink(), standing = undefined as Standing | undefined } = {},
+  {
+    limit = 10,
+    sink = new TellingSink(),
+    standing = undefined as Standing | undefined,
+    schemas = known,
+  } = {},
 ): Tried {
   const letters: DeadLetter[] = [];
   const handle = (more: readonly DeadLetter[]) => {
@@ -117,6 +122,35 @@ async function take(lane: Lane, records: readonly InRecord[]) {
   const next_offset = records.at(-1)!.offset + 1;
   return await lane.take({ ...lane.at, records, next_offset, end_offset: next_offset }, Infinity);
 }
+
+Deno.test("definitions are read anew once a batch, however many of its records lack theirs", async () => {
+  let refreshed = 0;
+  const counting = {
+    ...known,
+    refresh: () => Promise.resolve(void refreshed++),
+  } as unknown as SchemaReader;
+  const { lane } = laneOf("skip", { schemas: counting });
+  const unknown = (n: number) =>
+    recordOf(n, change(n, "c", { after: [n, "news", "a"] }, { ...table, table: "gone" }));
+  await take(lane, [good(0), unknown(1), unknown(2), good(3)]);
+  assert.equal(refreshed, 1);
+  await take(lane, [unknown(4), good(5)]);
+  assert.equal(refreshed, 2);
+});
+
+Deno.test("a batch that stands before all that is wanted is astray: its seek was not heard", () => {
+  const { lane } = laneOf("fail", { standing: { next_offset: 10, positions: new Map() } });
+  const batch = (from: number, to: number) => ({
+    ...lane.at,
+    records: Array.from({ length: to - from }, (_, index) => good(from + index)),
+    next_offset: to,
+    end_offset: 30,
+  });
+  const astray = [[0, 10], [0, 11], [10, 12], [20, 22], [10, 10]].map(([from, to]) =>
+    lane.isAstray(batch(from!, to!))
+  );
+  assert.deepEqual(astray, [true, false, false, false, false]);
+});
 
 Deno.test("what a sink does that looks at no rows is counted as for any other", async () => {
   const records: RecordToWrite[] = Array.from({ length: 40 }, (_, n) => {
@@ -214,7 +248,7 @@ Deno.test("on_error skip: the record is handled before the flush, and nothing is
 Deno.test("A letter that is not acknowledged keeps the sink from its flush", async () => {
   const sink = new TellingSink();
   const lane = new Lane(partition, {
-    ...{ sink, format, schemas, log: context().log, now: () => 0 },
+    ...{ sink, format, schemas: known, log: context().log, now: () => 0 },
     poison: {
       ...{ on_error: "dead_letter", limit: 10, job: "csv", group_id: "orders" },
       handle: () => Promise.reject(new RetryableError("no broker answers")),

@@ -269,6 +269,36 @@ Deno.test("a thread may do what it is granted, whatever its maker may, and sees 
   });
 });
 
+Deno.test("a worker that is told to stop before it is there stops, in a thread and as a process", async () => {
+  await withSilentServer(async (folder, port) => {
+    const path = writeJob(folder, "early", port);
+    const script = `${folder}/early.ts`;
+    Deno.writeTextFileSync(
+      script,
+      `
+      import { readJob } from "${TOP}workers/runtime/environment.ts";
+      import { processes } from "${TOP}workers/launcher/processes.ts";
+      import { threads } from "${TOP}workers/launcher/threads.ts";
+      const path = ${JSON.stringify(path)};
+      const file = { path, loaded: readJob(path) };
+      const grants = { net: ["127.0.0.1"], read: [path], write: [], env: [] };
+      for (const workers of [threads, processes]) {
+        const worker = workers.start(file, grants, []);
+        worker.stop("SIGTERM");
+        console.log(await worker.ended);
+        if (workers === processes) worker.stop("SIGTERM"); // it has ended: nothing is left to do
+      }
+    `,
+    );
+    const early = new Running(
+      ["run", "-A", "--unstable-worker-options", "--config=deno.json", script],
+    );
+    const timer = setTimeout(() => early.kill("SIGKILL"), DEADLINE_MS);
+    const { code, stdout, stderr } = await early.ended.finally(() => clearTimeout(timer));
+    assert.deepEqual([code, stdout.trim().split("\n")], [0, ["143", "143"]], stderr);
+  });
+});
+
 Deno.test("two captures of one name are refused before either starts", async () => {
   await withSilentServer(async (folder, port) => {
     const job = JSON.stringify({
