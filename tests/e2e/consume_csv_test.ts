@@ -33,6 +33,17 @@ function partFiles(folder: string, topic: string): string[] {
     .filter((name) => name.endsWith(".part"));
 }
 
+/** Waits until all files are begun: where nothing is flushed, what they hold a stop has to make durable. */
+async function begun(output: string, topic: string): Promise<void> {
+  await until("the worker has begun files", () => {
+    try {
+      return partFiles(output, topic).length === 6;
+    } catch {
+      return false;
+    }
+  });
+}
+
 for (const client of ["kafkajs", "builtin"]) {
   Deno.test(
     `${client}: a batch ends at the ends of its start, drops repetitions and goes on where it stood`,
@@ -91,14 +102,7 @@ Deno.test(
     await using worker = new WorkerProcess(folder, "consume-csv", job);
     await feed.send(2_000);
     await worker.event("partitions_assigned");
-    // Nothing is flushed for a minute: what a look finds is text that a stop has to make durable.
-    await until("the worker has begun files", () => {
-      try {
-        return partFiles(output, feed.topic).length === 6;
-      } catch {
-        return false;
-      }
-    });
+    await begun(output, feed.topic);
     await worker.stop();
     const { committed, ends } = await feed.standings(feed.topic);
     assert.deepEqual(partFiles(output, feed.topic), []);
@@ -120,13 +124,7 @@ Deno.test(
     await using worker = new WorkerProcess(folder, "consume-csv", job);
     await feed.send(2_000);
     await worker.event("partitions_assigned");
-    await until("the worker has begun files", () => {
-      try {
-        return partFiles(output, feed.topic).length === 6;
-      } catch {
-        return false;
-      }
-    });
+    await begun(output, feed.topic);
     Deno.removeSync(output, { recursive: true });
     Deno.kill(worker.pid, "SIGTERM");
     await worker.ended(2);
