@@ -35,7 +35,7 @@ export async function follow(
 ): Promise<void> {
   const began = performance.now();
   for (const { at_ms, cut } of timetable(scenario)) {
-    await wait(at_ms - (performance.now() - began), signal);
+    await wait(Math.max(0, at_ms - (performance.now() - began)), signal);
     const now = signal.aborted ? new Set<LinkName>() : cut;
     await backend.apply(scenario, now);
     const seconds = (at_ms / 1000).toFixed(1);
