@@ -42,7 +42,7 @@ export function markdown({ machine, versions, rows }: Results): string {
     `both sides share. ${names.join(", ")}.`,
     `Medians (of two rounds the mean), and in brackets the least and the most. Rounds of a row: ${
       rounds(rows)
-    }. Changes, rows or records of a backlog: ${backlogs(rows)}.`,
+    }. Changes, rows or records of a backlog: ${backlogs(rows)}.${rows.some(isTrial) ? TRIAL : ""}`,
     "![Ours and the peers beside each other](chart.svg)",
     markdownTable(MARKDOWN_HEADER, figures),
     "Peak memory of one process (VmHWM), medians:",
@@ -106,20 +106,22 @@ function less(ours: Spread | null, theirs: Spread | null): string {
   return ours === null || theirs === null ? "" : times(theirs.median / ours.median);
 }
 
+const TRIAL = " Fewer than three rounds or a million show that a row works, not how fast it is.";
+
+function isTrial(row: RowResult): boolean {
+  return row.changes < 1_000_000 || roundsOf(row) < 3;
+}
+
 function days(rows: readonly KeptRow[]): string {
   return [...new Set(rows.map(({ day }) => day))].sort().join(" and ");
 }
 
 /** `3`, and which rows have another number. */
 function rounds(rows: readonly RowResult[]): string {
-  const [[usual], ...others] = [...Map.groupBy(rows, roundsOf)]
-    .sort(([, a], [, b]) => b.length - a.length) as [[number, unknown], ...[number, RowResult[]][]];
-  return [
-    String(usual),
-    ...others.map(([count, rows]) =>
-      `${count} for ${rows.map(({ row }) => `\`${row}\``).join(", ")}`
-    ),
-  ].join("; ");
+  const groups = [...Map.groupBy(rows, roundsOf)].sort(([, a], [, b]) => b.length - a.length);
+  return groups.map(([count, rows], at) =>
+    at === 0 ? String(count) : `${count} for ${rows.map(({ row }) => `\`${row}\``).join(", ")}`
+  ).join("; ");
 }
 
 function roundsOf({ figures }: RowResult): number {

@@ -4,7 +4,7 @@ import { type StackInfo, stackWays } from "../compose/native/stack.ts";
 import { linksOf, loadScenario, type Scenario } from "../netem/scenario.ts";
 import { ToxiproxyBackend } from "../netem/toxiproxy.ts";
 import { ConfigError } from "../shared/errors.ts";
-import { measureLinks } from "../tests/netem/run/links.ts";
+import { demandLinks } from "../tests/netem/run/links.ts";
 import { testStack } from "../tests/stack.ts";
 
 /**
@@ -36,7 +36,5 @@ export async function applyScenario(stack: StackInfo, scenario: Scenario): Promi
   await new ToxiproxyBackend(stack).apply(scenario, new Set());
   const ways = stackWays(stack.port_offset);
   const way = (name: string) => ways.find((way) => way.name === name)!;
-  const { wrong } = await measureLinks({ stack: testStack(), ways, way }, scenario);
-  if (wrong.length === 0) return;
-  throw new Error(`${scenario.file} is not in force: ${wrong.join("; ")}`);
+  await demandLinks({ stack: testStack(), ways, way }, scenario);
 }

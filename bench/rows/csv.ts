@@ -3,8 +3,8 @@ import type { ConsumeSummary } from "../../shared/pipeline/consume.ts";
 import { Scenario } from "../../tests/scenario.ts";
 import { testStack } from "../../tests/stack.ts";
 import type { Measured, Round, RoundOptions, Row } from "../bench.ts";
-import { pythonCsv } from "../peers/python.ts";
 import { linesIn } from "../lines.ts";
+import { pythonCsv } from "../peers/python.ts";
 import { kept } from "./kept.ts";
 import { stackDatabase } from "./database.ts";
 

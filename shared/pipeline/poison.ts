@@ -1,6 +1,6 @@
 /** What becomes of records that cannot be applied: the job's `on_error`. */
-import { RetryableError } from "../errors.ts";
 import { z } from "zod";
+import { RetryableError } from "../errors.ts";
 import type { Admin, KafkaClient, NewTopic, Producer } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";

@@ -33,15 +33,20 @@ function partFiles(folder: string, topic: string): string[] {
     .filter((name) => name.endsWith(".part"));
 }
 
-/** Waits until all files are begun: where nothing is flushed, what they hold a stop has to make durable. */
-async function begun(output: string, topic: string): Promise<void> {
+/** A worker with text in all its files, none of it flushed: what is accepted a stop has to make durable. */
+async function startedFiles(feed: Feed, folder: string, output: string): Promise<WorkerProcess> {
+  const job = csvJob(feed, output, { mode: "stream", flush_interval_ms: 60_000 });
+  const worker = new WorkerProcess(folder, "consume-csv", job);
+  await feed.send(2_000);
+  await worker.event("partitions_assigned");
   await until("the worker has begun files", () => {
     try {
-      return partFiles(output, topic).length === 6;
+      return partFiles(output, feed.topic).length === 6;
     } catch {
       return false;
     }
   });
+  return worker;
 }
 
 for (const client of ["kafkajs", "builtin"]) {
@@ -98,11 +103,7 @@ Deno.test(
   "A stream drains at SIGTERM: all is durable and committed, and the files are whole",
   withFeed("stream", async (feed, folder) => {
     const output = `${folder}/out`;
-    const job = csvJob(feed, output, { mode: "stream", flush_interval_ms: 60_000 });
-    await using worker = new WorkerProcess(folder, "consume-csv", job);
-    await feed.send(2_000);
-    await worker.event("partitions_assigned");
-    await begun(output, feed.topic);
+    await using worker = await startedFiles(feed, folder, output);
     await worker.stop();
     const { committed, ends } = await feed.standings(feed.topic);
     assert.deepEqual(partFiles(output, feed.topic), []);
@@ -120,11 +121,7 @@ Deno.test(
   "What cannot be made durable at a stop is told, and the exit code says so",
   withFeed("drain", async (feed, folder) => {
     const output = `${folder}/out`;
-    const job = csvJob(feed, output, { mode: "stream", flush_interval_ms: 60_000 });
-    await using worker = new WorkerProcess(folder, "consume-csv", job);
-    await feed.send(2_000);
-    await worker.event("partitions_assigned");
-    await begun(output, feed.topic);
+    await using worker = await startedFiles(feed, folder, output);
     Deno.removeSync(output, { recursive: true });
     Deno.kill(worker.pid, "SIGTERM");
     await worker.ended(2);

@@ -1,6 +1,9 @@
 /** A fault: what it does to a running pipeline, and what must hold nevertheless. */
 import type { Run } from "./run/run.ts";
 
+/** Little more than workers take for a backlog of small transactions (README, "Measured"). */
+export const MOST_BYTES = 200e6;
+
 /** One fault; its name is that of its line in the table. */
 export interface Fault {
   /** What happens, as a sentence. */

@@ -116,8 +116,8 @@ function rightsOfCapture(kind: CaptureKind, job: JobOf<CaptureKind>): WantedRigh
     return topicOf(job.kafka.topic, job.name, { db, schema, table });
   });
   const notes = Object.values(noteTopics(job, job.kafka.replication_factor));
-  const oversize = oversizeTopicOf(job) ?? [];
-  const names = [...topics, ...notes.map(({ name }) => name)].concat(oversize);
+  const names = [...topics, ...notes.map(({ name }) => name), oversizeTopicOf(job)]
+    .filter((name) => name !== undefined);
   return captureRights(transactionalId({ connector, name: job.name }), names);
 }
 

@@ -1,9 +1,9 @@
 /** Fetches the assigned partitions and hands their batches over, one at a time for each partition. */
 import { RetryableError } from "../../errors.ts";
 import { nextOffset } from "../../wire/record_batch.ts";
+import { bytesFor } from "../distance.ts";
 import { errorName } from "../error_names.ts";
 import { brokerFault, isPassing } from "../faults.ts";
-import { bytesFor } from "../distance.ts";
 import { AnswerMemory, type Fetched, giveBack, takeBatch } from "../fetch.ts";
 import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
 import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";

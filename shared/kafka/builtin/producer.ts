@@ -58,7 +58,7 @@ interface PartitionSend extends TopicPartition {
 
 /** What a broker answered for one partition. */
 interface Answer {
-  readonly lane: PartitionSend;
+  readonly part: PartitionSend;
   /** Kafka's name of the error; undefined: written, or the broker could not be asked. */
   readonly refusal?: string;
   /** Why the broker could not be asked. */
@@ -116,15 +116,15 @@ export class BuiltinProducer implements Producer {
 
   async #send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
     const acknowledged: Acknowledged[] = [];
-    let lanes = toLanes(batches);
-    for (let failures = 0; lanes.length > 0;) {
-      const answers = await this.#exchange(lanes);
+    let parts = toParts(batches);
+    for (let failures = 0; parts.length > 0;) {
+      const answers = await this.#exchange(parts);
       const faults: Error[] = [];
       for (const answer of answers) {
         const fault = await this.#settle(answer, acknowledged);
         if (fault !== undefined) faults.push(fault);
       }
-      lanes = lanes.filter(({ jobs }) => jobs.length > 0);
+      parts = parts.filter(({ jobs }) => jobs.length > 0);
       if (faults.length === 0) {
         failures = 0;
         this.#fault.over();
@@ -137,20 +137,20 @@ export class BuiltinProducer implements Producer {
   }
 
   /**
-   * Sends the lanes' next batches, one request to each leader: at least one batch, and no more when
+   * Sends the parts' next batches, one request to each leader: at least one batch, and no more when
    * all have `send_bytes`. While one leader writes its batches, those for the next are made.
    */
-  async #exchange(lanes: readonly PartitionSend[]): Promise<Answer[]> {
+  async #exchange(parts: readonly PartitionSend[]): Promise<Answer[]> {
     const { send_bytes } = this.#cluster.settings;
     const groups = new Map<number, PartitionSend[]>();
     const answers: Answer[] = [];
-    for (const lane of lanes) {
+    for (const part of parts) {
       try {
-        const leader = await this.#cluster.leader(lane);
-        await this.#refuseRemade(lane.topic);
-        groups.set(leader, [...groups.get(leader) ?? [], lane]);
+        const leader = await this.#cluster.leader(part);
+        await this.#refuseRemade(part.topic);
+        groups.set(leader, [...groups.get(leader) ?? [], part]);
       } catch (fault) {
-        answers.push(this.#unreachable(lane, fault));
+        answers.push(this.#unreachable(part, fault));
       }
     }
     const requests: Promise<Answer[]>[] = [];
@@ -158,45 +158,45 @@ export class BuiltinProducer implements Producer {
     for (const [leader, group] of groups) {
       const round: PartitionSend[] = [];
       let round_bytes = 0;
-      for (const lane of group) {
+      for (const part of group) {
         if (bytes >= send_bytes && round.length > 0) break;
-        const { length } = this.#write(lane).bytes;
+        const { length } = this.#write(part).bytes;
         if (length > REQUEST_BYTES) {
-          answers.push({ lane, refusal: "MESSAGE_TOO_LARGE", base_offset: -1 });
+          answers.push({ part, refusal: "MESSAGE_TOO_LARGE", base_offset: -1 });
           continue;
         }
         if (round_bytes + length > REQUEST_BYTES) break;
         round_bytes += length;
         bytes += length;
-        round.push(lane);
+        round.push(part);
       }
       if (round.length === 0) continue;
       const request = this.#produce(leader, round);
       request.catch(() => {}); // told below, when the others are under way
       requests.push(request);
     }
-    for (const lane of lanes) this.#writeAhead(lane);
+    for (const part of parts) this.#writeAhead(part);
     return [...answers, ...(await Promise.all(requests)).flat()];
   }
 
-  /** The batch that the lane has to send next. */
-  #write(lane: PartitionSend): WrittenBatch {
-    if (lane.pending !== undefined) return lane.pending;
-    lane.pending = lane.following ?? this.#batch(lane, 0);
-    lane.following = undefined;
-    const base_sequence = this.#sequences.get(lane.id) ?? 0;
-    this.#writer.stamp(lane.pending, { ...this.#identity, base_sequence });
-    return lane.pending;
+  /** The batch that the part has to send next. */
+  #write(part: PartitionSend): WrittenBatch {
+    if (part.pending !== undefined) return part.pending;
+    part.pending = part.following ?? this.#batch(part, 0);
+    part.following = undefined;
+    const base_sequence = this.#sequences.get(part.id) ?? 0;
+    this.#writer.stamp(part.pending, { ...this.#identity, base_sequence });
+    return part.pending;
   }
 
   /** Makes the batch behind the one that is in flight. */
-  #writeAhead(lane: PartitionSend): void {
-    const { pending, jobs, done } = lane;
+  #writeAhead(part: PartitionSend): void {
+    const { pending, jobs, done } = part;
     if (pending === undefined || done + pending.count >= jobs[0]!.records.length) return;
-    lane.following ??= this.#batch(lane, pending.count);
+    part.following ??= this.#batch(part, pending.count);
   }
 
-  /** The lane's records behind the next `ahead`. */
+  /** The part's records behind the next `ahead`. */
   #batch({ jobs, done, count_limit }: PartitionSend, ahead: number): WrittenBatch {
     const { records } = jobs[0]!;
     const from = done + ahead;
@@ -219,8 +219,8 @@ export class BuiltinProducer implements Producer {
     );
   }
 
-  async #produce(leader: number, lanes: readonly PartitionSend[]): Promise<Answer[]> {
-    const topics = [...Map.groupBy(lanes, ({ topic }) => topic)].map(([name, all]) => ({
+  async #produce(leader: number, parts: readonly PartitionSend[]): Promise<Answer[]> {
+    const topics = [...Map.groupBy(parts, ({ topic }) => topic)].map(([name, all]) => ({
       name,
       partitions: all.map(({ partition, pending }) => ({
         index: partition,
@@ -243,91 +243,91 @@ export class BuiltinProducer implements Producer {
           codes.set(id, { code: error_code, base_offset });
         }
       }
-      return lanes.map((lane) => {
-        const { code, base_offset } = codes.get(lane.id) ?? { code: -1, base_offset: -1 };
-        return code === 0 ? { lane, base_offset } : { lane, base_offset, refusal: errorName(code) };
+      return parts.map((part) => {
+        const { code, base_offset } = codes.get(part.id) ?? { code: -1, base_offset: -1 };
+        return code === 0 ? { part, base_offset } : { part, base_offset, refusal: errorName(code) };
       });
     } catch (fault) {
-      return lanes.map((lane) => this.#unreachable(lane, fault));
+      return parts.map((part) => this.#unreachable(part, fault));
     }
   }
 
   /** A broker could not be asked: what a person must mend is thrown, the rest is tried again. */
-  #unreachable(lane: PartitionSend, fault: unknown): Answer {
+  #unreachable(part: PartitionSend, fault: unknown): Answer {
     this.#cluster.signal.throwIfAborted();
     if (!(fault instanceof RetryableError)) throw fault;
-    this.#cluster.forget(lane.topic);
-    return { lane, fault, base_offset: -1 };
+    this.#cluster.forget(part.topic);
+    return { part, fault, base_offset: -1 };
   }
 
   /** Takes an answer in; what comes back is a passing fault. Throws when the producer is spent. */
   async #settle(answer: Answer, acknowledged: Acknowledged[]): Promise<Error | undefined> {
-    const { lane, refusal, fault, base_offset } = answer;
+    const { part, refusal, fault, base_offset } = answer;
     if (fault !== undefined) return fault;
-    if (refusal === undefined) return this.#advance(lane, base_offset, acknowledged);
+    if (refusal === undefined) return this.#advance(part, base_offset, acknowledged);
     if (refusal === "DUPLICATE_SEQUENCE_NUMBER") {
       // An earlier attempt wrote it, too long ago for the broker to know where.
       const [end] = await retrying({
         log: this.#cluster.log,
-        what: `find the end of ${lane.id}`,
+        what: `find the end of ${part.id}`,
         signal: this.#cluster.signal,
-      }, () => this.#cluster.offsets([lane], "end"));
-      return this.#advance(lane, end! - lane.pending!.count, acknowledged);
+      }, () => this.#cluster.offsets([part], "end"));
+      return this.#advance(part, end! - part.pending!.count, acknowledged);
     }
-    const { count } = lane.pending!;
+    const { count } = part.pending!;
     if (isTooLarge(refusal) && count > 1) {
-      lane.count_limit = Math.ceil(count / 2);
-      lane.pending = lane.following = undefined;
+      part.count_limit = Math.ceil(count / 2);
+      part.pending = part.following = undefined;
       return undefined;
     }
-    const error = brokerFault(refusal, this.#describe(lane));
+    const error = brokerFault(refusal, this.#describe(part));
     if (isTooLarge(refusal) && this.#tells_too_large) {
-      return this.#giveUp(lane, error as RecordError, acknowledged);
+      return this.#giveUp(part, error as RecordError, acknowledged);
     }
     if (!isPassing(refusal)) throw error;
-    this.#cluster.forget(lane.topic);
+    this.#cluster.forget(part.topic);
     return error;
   }
 
-  #advance(lane: PartitionSend, base_offset: number, acknowledged: Acknowledged[]): undefined {
-    const { count } = lane.pending!;
-    const { records, index } = lane.jobs[0]!;
-    this.#sequences.set(lane.id, ((this.#sequences.get(lane.id) ?? 0) + count) % SEQUENCES);
-    lane.pending = undefined;
-    lane.done += count;
-    lane.next_offset = base_offset + count;
-    if (lane.done < records.length) return;
-    const { topic, partition, next_offset } = lane;
+  #advance(part: PartitionSend, base_offset: number, acknowledged: Acknowledged[]): undefined {
+    const { count } = part.pending!;
+    const { records, index } = part.jobs[0]!;
+    this.#sequences.set(part.id, ((this.#sequences.get(part.id) ?? 0) + count) % SEQUENCES);
+    part.pending = undefined;
+    part.done += count;
+    part.next_offset = base_offset + count;
+    if (part.done < records.length) return;
+    const { topic, partition, next_offset } = part;
     acknowledged[index] = { topic, partition, next_offset };
-    lane.jobs.shift();
-    lane.done = 0;
-    lane.next_offset = -1;
+    part.jobs.shift();
+    part.done = 0;
+    part.next_offset = -1;
   }
 
-  /** Leaves the lane where it stands: the broker took nothing of what was refused, its number neither. */
-  #giveUp(lane: PartitionSend, error: RecordError, acknowledged: Acknowledged[]): undefined {
-    const { topic, partition, next_offset, done } = lane;
-    const { index } = lane.jobs[0]!;
+  /** Leaves the part where it stands: the broker took nothing of what was refused, its number neither. */
+  #giveUp(part: PartitionSend, error: RecordError, acknowledged: Acknowledged[]): undefined {
+    const { topic, partition, next_offset, done } = part;
+    const { index } = part.jobs[0]!;
     acknowledged[index] = { topic, partition, next_offset, too_large: { index: done, error } };
-    lane.jobs.length = 0;
+    part.jobs.length = 0;
   }
 
-  #describe(lane: PartitionSend): string {
-    const { count, bytes } = lane.pending!;
+  #describe(part: PartitionSend): string {
+    const { count, bytes } = part.pending!;
     return `Writing ${count === 1 ? "a record" : `${count} records`} (${bytes.length} bytes ` +
-      `compressed with ${this.#cluster.settings.compression}) to ${lane.id}`;
+      `compressed with ${this.#cluster.settings.compression}) to ${part.id}`;
   }
 }
 
-function toLanes(batches: readonly OutBatch[]): PartitionSend[] {
-  const lanes = new Map<string, PartitionSend>();
+function toParts(batches: readonly OutBatch[]): PartitionSend[] {
+  const parts = new Map<string, PartitionSend>();
   batches.forEach((batch, index) => {
     const { topic, partition, records } = batch;
     const id = partitionId(batch);
     if (records.length === 0) throw new RangeError(`Cannot send a batch without records to ${id}`);
-    let lane = lanes.get(id);
-    if (lane === undefined) {
-      lane = {
+    let part = parts.get(id);
+    if (part === undefined) {
+      part = {
         topic,
         partition,
         id,
@@ -338,11 +338,11 @@ function toLanes(batches: readonly OutBatch[]): PartitionSend[] {
         following: undefined,
         count_limit: Infinity,
       };
-      lanes.set(id, lane);
+      parts.set(id, part);
     }
-    lane.jobs.push({ records: PackedRecords.of(records), index });
+    part.jobs.push({ records: PackedRecords.of(records), index });
   });
-  return [...lanes.values()];
+  return [...parts.values()];
 }
 
 /**

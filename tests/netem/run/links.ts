@@ -3,11 +3,11 @@ import type { LinkName } from "../../../compose/native/netem.ts";
 import { linksOf, type Scenario } from "../../../netem/scenario.ts";
 import { databases } from "../../databases.ts";
 import { brokerRoundTrip, databaseRoundTrip, rateFrom, rateTo } from "./measure.ts";
-import type { NetemServers } from "./servers.ts";
 import type { TestStack } from "../../stack.ts";
+import type { NetemServers } from "./servers.ts";
 
 /** Servers with proxies on their links. */
-export type Ways = Pick<NetemServers, "ways" | "way"> & { readonly stack: TestStack };
+export type LinkedServers = Pick<NetemServers, "ways" | "way"> & { readonly stack: TestStack };
 
 /** What a busy machine may add to a round trip. */
 const SLACK_MS = 250;
@@ -22,7 +22,7 @@ const BROKERS = 3;
 
 /** The links of the scenario as they are found, a sentence each; the first list has what is not as asked. */
 export async function measureLinks(
-  servers: Ways,
+  servers: LinkedServers,
   scenario: Scenario,
 ): Promise<{ wrong: string[]; found: string[] }> {
   const wrong: string[] = [];
@@ -55,9 +55,20 @@ export async function measureLinks(
   return { wrong, found };
 }
 
+/** Throws unless the links are as the scenario asks. @param tell hears how each is found. */
+export async function demandLinks(
+  servers: LinkedServers,
+  scenario: Scenario,
+  tell: (sentence: string) => void = () => {},
+): Promise<void> {
+  const { wrong, found } = await measureLinks(servers, scenario);
+  found.forEach((sentence) => tell(sentence));
+  if (wrong.length > 0) throw new Error(`${scenario.file} is not in force: ${wrong.join("; ")}`);
+}
+
 /** One measurement of each kind of way. */
 function trials(
-  servers: Ways,
+  servers: LinkedServers,
 ): { link: LinkName; name: string; round_trip: () => Promise<number> }[] {
   const toBrokers = servers.ways.filter(({ name }) => name.endsWith("-1"))
     .map(({ link, name, port }) => ({ link, name, round_trip: () => brokerRoundTrip(port) }));

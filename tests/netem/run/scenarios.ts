@@ -5,7 +5,7 @@ import { linksOf, loadScenario, type Scenario } from "../../../netem/scenario.ts
 import { ToxiproxyBackend } from "../../../netem/toxiproxy.ts";
 import { table } from "../../../workers/cli/table.ts";
 import { inNamespace } from "./namespace.ts";
-import { measureLinks } from "./links.ts";
+import { demandLinks } from "./links.ts";
 import { NetemServers } from "./servers.ts";
 import { type Held, hold, isWhole } from "./workers.ts";
 
@@ -68,12 +68,10 @@ async function testScenario(scenario: Scenario, changes: number): Promise<Held[]
     ? new NftBackend(servers.ways)
     : new ToxiproxyBackend(servers.stack);
   await backend.apply(scenario, new Set());
-  const { wrong, found } = await measureLinks(servers, scenario);
-  found.forEach(tell);
-  if (wrong.length > 0) {
+  await demandLinks(servers, scenario, tell).catch((error) => {
     servers.keepLogs();
-    throw new Error(`${scenario.file} is not in force: ${wrong.join("; ")}`);
-  }
+    throw error;
+  });
   return await hold(servers, { scenario, backend, changes, consumers: CONSUMERS, tell });
 }
 

@@ -18,6 +18,13 @@ Deno.test("the README's table has every row with its peer, its medians, its spre
   assert.ok(lines.includes("| `capture-mysql` | 200 | 1,500 | 7.5 × |"));
 });
 
+Deno.test("rows of few changes or rounds are called trials", () => {
+  const { rows: [row], ...rest } = exampleResults();
+  const trial = /not how fast it is/;
+  assert.doesNotMatch(markdown({ ...rest, rows: [row!] }), trial);
+  assert.match(markdown({ ...rest, rows: [row!, { ...row!, changes: 999_999 }] }), trial);
+});
+
 Deno.test("rows of other days, with fewer rounds or fewer changes, are told", () => {
   const { rows: [row, other, ...more], ...rest } = exampleResults();
   const head = (rows: readonly KeptRow[]) => markdown({ ...rest, rows }).slice(0, 500);
@@ -28,7 +35,7 @@ Deno.test("rows of other days, with fewer rounds or fewer changes, are told", ()
   const told = new RegExp(
     `^Run on 2026-11-21 and 2026-11-22: .*of a row: 3; 1 for \`${
       other!.row
-    }\`\\. .*: 1,000,000, 5\\.\n`,
+    }\`\\. .*: 1,000,000, 5\\. Fewer than three rounds .*\n`,
     "s",
   );
   assert.match(head(rows), told);

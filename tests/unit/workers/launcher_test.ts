@@ -242,27 +242,34 @@ Deno.test("a worker sees of the environment only what its job names", async () =
   });
 });
 
-Deno.test("a thread may do what it is granted, whatever its maker may, and sees no other's environment", async () => {
-  await withSilentServer(async (folder, port) => {
-    const path = writeJob(folder, "narrow", port);
-    const script = `${folder}/probe.ts`;
-    Deno.writeTextFileSync(
-      script,
-      `
+/** A process that works on the workers of the job at `path`, which its text knows as `path` and `file`. */
+function scriptOn(path: string, text: string): Running {
+  const script = `${path}.ts`;
+  Deno.writeTextFileSync(
+    script,
+    `
       import { readJob } from "${TOP}workers/runtime/environment.ts";
+      import { processes } from "${TOP}workers/launcher/processes.ts";
       import { threads } from "${TOP}workers/launcher/threads.ts";
       const path = ${JSON.stringify(path)};
       const file = { path, loaded: readJob(path) };
+      ${text}`,
+  );
+  return new Running(["run", "-A", "--unstable-worker-options", "--config=deno.json", script]);
+}
+
+Deno.test("a thread may do what it is granted, whatever its maker may, and sees no other's environment", async () => {
+  await withSilentServer(async (folder, port) => {
+    const { stdout, stderr } = await scriptOn(
+      writeJob(folder, "narrow", port),
+      `
       const grants = { net: [], read: [path], write: [], env: [] };
       const refused = await threads.start(file, grants, []).ended;
       Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replace("writer", "\${env:HOME}"));
       const unnamed = await threads.start(file, { ...grants, net: ["127.0.0.1"] }, []).ended;
       console.log(JSON.stringify([refused, unnamed]));
     `,
-    );
-    const { stdout, stderr } = await run(
-      ["run", "-A", "--unstable-worker-options", "--config=deno.json", script],
-    );
+    ).ended;
     assert.equal(stdout.trim(), "[2,2]", stderr);
     assert.match(stderr, /database\.host: this process may not connect to 127\.0\.0\.1:\d+/);
     assert.match(stderr, /the environment variable HOME is not set/);
@@ -271,16 +278,9 @@ Deno.test("a thread may do what it is granted, whatever its maker may, and sees 
 
 Deno.test("a worker that is told to stop before it is there stops, in a thread and as a process", async () => {
   await withSilentServer(async (folder, port) => {
-    const path = writeJob(folder, "early", port);
-    const script = `${folder}/early.ts`;
-    Deno.writeTextFileSync(
-      script,
+    const early = scriptOn(
+      writeJob(folder, "early", port),
       `
-      import { readJob } from "${TOP}workers/runtime/environment.ts";
-      import { processes } from "${TOP}workers/launcher/processes.ts";
-      import { threads } from "${TOP}workers/launcher/threads.ts";
-      const path = ${JSON.stringify(path)};
-      const file = { path, loaded: readJob(path) };
       const grants = { net: ["127.0.0.1"], read: [path], write: [], env: [] };
       for (const workers of [threads, processes]) {
         const worker = workers.start(file, grants, []);
@@ -289,9 +289,6 @@ Deno.test("a worker that is told to stop before it is there stops, in a thread a
         if (workers === processes) worker.stop("SIGTERM"); // it has ended: nothing is left to do
       }
     `,
-    );
-    const early = new Running(
-      ["run", "-A", "--unstable-worker-options", "--config=deno.json", script],
     );
     const timer = setTimeout(() => early.kill("SIGKILL"), DEADLINE_MS);
     const { code, stdout, stderr } = await early.ended.finally(() => clearTimeout(timer));
