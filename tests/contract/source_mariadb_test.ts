@@ -4,6 +4,7 @@ import type { Change, Value } from "../../shared/change.ts";
 import { type ConfigError, HistoryLostError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { BinlogDump } from "../../shared/sources/mysql/dump.ts";
+import { MysqlSession } from "../../shared/sources/mysql/connection.ts";
 import { captureIdentity } from "../../shared/sources/mysql/identity.ts";
 import { MARIADB } from "../../shared/sources/mysql/mariadb_flavour.ts";
 import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
@@ -595,6 +596,39 @@ async function snapshotsUnderWrites(lab: Lab): Promise<void> {
   assert.ok(moments.length >= 5 && moments.every(({ fields }) => Number(fields.connections) >= 1));
 }
 
+/** Clients that ask the server for its status without a pause, as monitors do now and then. */
+const MONITORS = 4;
+/** Asked once each, some 5 of these would be wrong. */
+const QUESTIONS = 150;
+
+async function placesAmongMonitors(lab: Lab): Promise<void> {
+  await lab.run("CREATE TABLE shop.watched (id INT)");
+  const { seen } = MARIADB.snapshot_place!;
+  const { host, port, users } = lab.server.info;
+  const options = mysqlOptions.parse({ host, port, ...users.admin, tables: ["shop.*"] });
+  const connect = () => MysqlSession.connect(options, "places");
+  const reader = await connect();
+  const monitors = await Promise.all(Array.from({ length: MONITORS }, connect));
+  const stop = new AbortController();
+  try {
+    await reader.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+    const ask = (sql: string) => reader.query(sql);
+    const place = await seen(ask);
+    await lab.run("INSERT INTO shop.watched VALUES (1)");
+    const watching = monitors.map(async (monitor) => {
+      while (!stop.signal.aborted) await monitor.query("SHOW GLOBAL STATUS LIKE 'binlog%'");
+    });
+    const places: string[] = [];
+    while (places.length < QUESTIONS) places.push(await seen(ask));
+    stop.abort();
+    await Promise.all(watching);
+    assert.deepEqual(places.filter((other) => other !== place), [], `the place is ${place}`);
+  } finally {
+    stop.abort();
+    await Promise.all([reader, ...monitors].map((session) => session.close()));
+  }
+}
+
 async function incremental(lab: Lab): Promise<void> {
   await lab.run(
     "CREATE TABLE shop.again (id INT PRIMARY KEY, n INT)",
@@ -763,6 +797,8 @@ Deno.test("MariaDB as a source", async (t) => {
       "purged, reset and foreign logs are lost history; files that were captured may go":
         lostHistories,
       "a snapshot without any lock leads into the stream to the row": snapshotsUnderWrites,
+      "a snapshot's place is told truly while others ask for the server's status":
+        placesAmongMonitors,
       "a table that is written is read again while the stream goes on": incremental,
       "a chunk waits until what the log has can be seen": notYetVisible,
       "an idle stream has heartbeats, which say where the log stands": heartbeats,

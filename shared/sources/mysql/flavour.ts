@@ -21,12 +21,15 @@ export interface Gtids {
   toString(): string;
 }
 
+/** A question to a connection; answers its rows. */
+export type Ask = (sql: string) => Promise<readonly (readonly unknown[])[]>;
+
 /** How a server tells the place in the log that a consistent snapshot sees. */
 export interface SnapshotPlace {
-  /** Answers file and offset, a row each. */
-  readonly query: string;
+  /** What the open transaction of a connection sees, as `file:offset`. Connections are asked in turn. */
+  readonly seen: (ask: Ask) => Promise<string>;
   /** That place with the transactions before it. */
-  readonly endAt: (session: MysqlSession, file: string, offset: number) => Promise<LogEnd>;
+  readonly endAt: (session: MysqlSession, place: string) => Promise<LogEnd>;
 }
 
 /** Asks one setting; answers what was found. */

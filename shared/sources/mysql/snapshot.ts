@@ -287,14 +287,14 @@ async function fixMoment(parts: SnapshotParts, connections: Connections): Promis
 async function findMoment(
   { session, log }: SnapshotParts,
   { planner, readers }: Connections,
-  { query, endAt }: SnapshotPlace,
+  { seen, endAt }: SnapshotPlace,
 ): Promise<LogEnd> {
   let places: string[] = [];
   for (let attempt = 0; attempt < MOMENT_ATTEMPTS; attempt++) {
     // All at once, for the shortest time between the first and the last.
     await Promise.all(readers.map(({ run }) => run(BEGIN)));
-    const answers = await Promise.all(readers.map(({ run }) => run(query)));
-    places = answers.map((rows) => rows.map(([cell]) => cell).join(":"));
+    places = [];
+    for (const { run } of readers) places.push(await seen(run));
     if (new Set(places).size === 1) break;
   }
   await planner.query(BEGIN);
@@ -304,9 +304,8 @@ async function findMoment(
     reader.close();
     readers.splice(at, 1);
   }
-  const [, file = "", offset] = /^(.*):(\d+)$/.exec(chosen) ?? [];
   log.info("snapshot_moment", { place: chosen, connections: readers.length });
-  return await endAt(session, file, Number(offset));
+  return await endAt(session, chosen);
 }
 
 /** How often the transactions are begun anew; each time takes a few milliseconds. */
