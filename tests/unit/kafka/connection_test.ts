@@ -134,10 +134,11 @@ Deno.test("a server that hangs up fails what waits, and what is asked later", as
 
 Deno.test("a login that ends soon: what was asked is answered, then the connection ends and another is told to follow", async () => {
   const SASL_HANDSHAKE = 17;
-  const LIFETIME_MS = 100n;
+  const LIFETIME_MS = 1_000n;
+  let answerLate: (() => void) | undefined;
   await using peer = new Peer(({ key, correlation, body }, socket) => {
     if (key === 7) {
-      setTimeout(() => socket.write(answerOf(correlation, body.subarray(1))), 300);
+      answerLate = () => void socket.write(answerOf(correlation, body.subarray(1)));
     } else if (key === SASL_HANDSHAKE) {
       const told = Buffer.from("\0\0\0\0\0\x01\0\x05PLAIN", "latin1");
       socket.write(answerOf(correlation, told, PLAIN));
@@ -154,7 +155,8 @@ Deno.test("a login that ends soon: what was asked is answered, then the connecti
   await connection.ready;
   assert.equal(peer.came[1]!.body.subarray(4).toString(), "\0u\0p");
   const asked = echo(connection, "still here");
-  await until("the end of the login to be told", () => retired > 0);
+  const answer = await until("the end of the login to be told", () => retired > 0 && answerLate);
+  answer();
   assert.equal(await asked, "still here");
   await assert.rejects(echo(connection, "too late"), /Connection closed/);
   assert.equal(retired, 1);
