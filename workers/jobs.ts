@@ -114,9 +114,15 @@ const verifyJob = z.strictObject({ ...everyJob("verify"), ...verifyOptions.shape
  * For workers that pass changes on: what lives is one batch, so the old generation stays small, and
  * it is collected before it has grown by more than a fifth. Few objects outlive a batch: with a young
  * generation of half this size a backlog takes a quarter more processor time, with twice it takes
- * the same and 25 MB more.
+ * the same and 25 MB more. Hot code is compiled by the thread that runs it: in V8's own threads it takes
+ * 7 MB more, and where a hundred workers share a process those hardly get to run, so that code stays
+ * slow. The tasks `list-sync` and `compile` have the same flags.
  */
-const PASSING_ON = ["--max-semi-space-size=8", "--heap-growing-percent=20"];
+const PASSING_ON = [
+  "--max-semi-space-size=8",
+  "--heap-growing-percent=20",
+  "--no-concurrent-recompilation",
+];
 
 /** What all captures have in common. */
 const CAPTURE = {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import config from "../../../deno.json" with { type: "json" };
+import { jobKinds } from "../../../workers/jobs.ts";
 
 const TOP = fileURLToPath(new URL("../../../", import.meta.url));
 /** Tasks that are commands of ours; the others run `deno test`. */
@@ -26,6 +27,7 @@ Deno.test("the commands that the README names are there", () => {
 
 Deno.test("what is compiled is what the task list-sync runs, with its permissions and its threads", () => {
   const run = config.tasks["list-sync"].replace("deno run ", "");
+  assert.ok(run.includes(` --v8-flags=${jobKinds["capture-pg"].v8_flags.join(",")} `), run);
   const parts = "--include workers/runtime/thread.ts --output list-sync ";
   assert.equal(config.tasks.compile, `deno compile ${run.replace("workers/", `${parts}workers/`)}`);
 });
