@@ -4,7 +4,7 @@ import type { Change, Value } from "../../shared/change.ts";
 import { type ConfigError, HistoryLostError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { BinlogDump } from "../../shared/sources/mysql/dump.ts";
-import { MysqlSession } from "../../shared/sources/mysql/connection.ts";
+import { CONSISTENT_SNAPSHOT, MysqlSession } from "../../shared/sources/mysql/connection.ts";
 import { captureIdentity } from "../../shared/sources/mysql/identity.ts";
 import { MARIADB } from "../../shared/sources/mysql/mariadb_flavour.ts";
 import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
@@ -598,8 +598,8 @@ async function snapshotsUnderWrites(lab: Lab): Promise<void> {
 
 /** Clients that ask the server for its status without a pause, as monitors do now and then. */
 const MONITORS = 4;
-/** Asked once each, some 5 of these would be wrong. */
-const QUESTIONS = 150;
+/** Asked once each, some 10 of these would be wrong. */
+const QUESTIONS = 1_000;
 
 async function placesAmongMonitors(lab: Lab): Promise<void> {
   await lab.run("CREATE TABLE shop.watched (id INT)");
@@ -611,7 +611,7 @@ async function placesAmongMonitors(lab: Lab): Promise<void> {
   const monitors = await Promise.all(Array.from({ length: MONITORS }, connect));
   const stop = new AbortController();
   try {
-    await reader.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+    await reader.query(CONSISTENT_SNAPSHOT);
     const ask = (sql: string) => reader.query(sql);
     const place = await seen(ask);
     await lab.run("INSERT INTO shop.watched VALUES (1)");

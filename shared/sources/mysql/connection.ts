@@ -9,6 +9,9 @@ import type { MysqlOptions } from "./options.ts";
 /** A cell of an answer: text, or null; numbers and times come as the server writes them. */
 export type Cell = string | null;
 
+/** Begins a transaction that sees one moment of all tables. */
+export const CONSISTENT_SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+
 function settings(program: string): ConnectionOptions {
   return {
     // Also for whole numbers: one type of cell.

@@ -68,6 +68,15 @@ export async function checkHistory(
   return await checkPlace(session, facts, end, resume);
 }
 
+/** A place in the log. */
+type Place = Pick<Resume, "file" | "offset">;
+
+/** Whether one place comes before the other. */
+export function isBefore(one: Place, other: Place): boolean {
+  const files = fileNumber(one.file) - fileNumber(other.file);
+  return files < 0 || (files === 0 && one.offset < other.offset);
+}
+
 /** The stored place must be a boundary between transactions, and what follows must be new to us. */
 async function checkPlace(
   session: MysqlSession,
@@ -76,8 +85,7 @@ async function checkPlace(
   resume: Resume,
 ): Promise<Resume> {
   const place = `${resume.file}:${resume.offset}`;
-  const ahead = fileNumber(resume.file) - fileNumber(end.file);
-  if (ahead > 0 || (ahead === 0 && resume.offset > end.offset)) {
+  if (isBefore(end, resume)) {
     throw new HistoryLostError(
       `The stored position ${place} is behind the end of the log at ${end.file}:${end.offset}: the` +
         ` binlog was reset`,
@@ -100,7 +108,7 @@ async function checkPlace(
       { cure: `${NEW_GENERATION}, and raise binlog_expire_logs_seconds` },
     );
   }
-  if (ahead !== 0 || resume.offset !== end.offset) {
+  if (isBefore(resume, end)) {
     await checkBoundary(session, facts.flavour, resume, place);
   }
   return resume;

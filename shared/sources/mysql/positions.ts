@@ -4,7 +4,14 @@ import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { fileNumber } from "./change_reader.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { Flavour, Gtids } from "./flavour.ts";
-import { checkHistory, FIRST_EVENT, readResume, type Resume, resumePoint } from "./history.ts";
+import {
+  checkHistory,
+  FIRST_EVENT,
+  isBefore,
+  readResume,
+  type Resume,
+  resumePoint,
+} from "./history.ts";
 import {
   type LogEnd,
   type LogFile,
@@ -107,11 +114,6 @@ export async function locate(
 }
 
 type Place = Omit<Resume, "server">;
-
-function isBefore(one: Place, other: Place): boolean {
-  const files = fileNumber(one.file) - fileNumber(other.file);
-  return files < 0 || files === 0 && one.offset < other.offset;
-}
 
 /** The transactions before a place: those of earlier files, and those of the file up to there. */
 async function gtidsAt(

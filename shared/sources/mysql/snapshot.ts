@@ -6,7 +6,7 @@ import { type CellReader, cellReader } from "../../wire/mysql_text.ts";
 import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
 import type { Key } from "../snapshot_progress.ts";
 import { type CatalogueTable, ServerCatalogue } from "./catalogue.ts";
-import { type Cell, connectCore, MysqlSession } from "./connection.ts";
+import { type Cell, connectCore, CONSISTENT_SNAPSHOT, MysqlSession } from "./connection.ts";
 import { schemaOfCatalogue } from "./definition.ts";
 import type { SnapshotPlace } from "./flavour.ts";
 import { condition, type KeyColumn, keyColumn } from "./key_column.ts";
@@ -87,7 +87,6 @@ const SETTINGS = [
   "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 ];
 const RAW_TEXT = "SET SESSION character_set_results = NULL";
-const BEGIN = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
 /** Codes with which the server refuses the lock to this user. */
 const REFUSED = ["ER_SPECIFIC_ACCESS_DENIED_ERROR", "ER_ACCESS_DENIED_ERROR"];
@@ -250,8 +249,8 @@ async function close({ planner, readers }: Connections): Promise<void> {
 }
 
 async function begin({ planner, readers }: Connections): Promise<void> {
-  await planner.query(BEGIN);
-  for (const { run } of readers) await run(BEGIN);
+  await planner.query(CONSISTENT_SNAPSHOT);
+  for (const { run } of readers) await run(CONSISTENT_SNAPSHOT);
 }
 
 /**
@@ -292,12 +291,12 @@ async function findMoment(
   let places: string[] = [];
   for (let attempt = 0; attempt < MOMENT_ATTEMPTS; attempt++) {
     // All at once, for the shortest time between the first and the last.
-    await Promise.all(readers.map(({ run }) => run(BEGIN)));
+    await Promise.all(readers.map(({ run }) => run(CONSISTENT_SNAPSHOT)));
     places = [];
     for (const { run } of readers) places.push(await seen(run));
     if (new Set(places).size === 1) break;
   }
-  await planner.query(BEGIN);
+  await planner.query(CONSISTENT_SNAPSHOT);
   const chosen = mostFrequent(places);
   for (const [at, { reader }] of [...readers.entries()].reverse()) {
     if (places[at] === chosen) continue;
