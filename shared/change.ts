@@ -4,7 +4,7 @@
 export type Op = "c" | "u" | "d" | "r" | "t";
 
 /**
- * One column's value in memory. 64-bit integers are `number` within ±(2^53−1) and `bigint` beyond;
+ * One column's value in memory. 64-bit integers are `number` within ±(2^53-1) and `bigint` beyond;
  * decimals, temporals, JSON and the like are text exactly as the type table in the README says.
  */
 export type Value = null | boolean | number | bigint | string | Uint8Array | readonly Value[];
@@ -47,7 +47,7 @@ export interface TableSchema {
 
 /**
  * Where a row stands in the snapshot that read it, in Debezium's words: `first` and `last` of the
- * whole snapshot, of one table (`…_in_data_collection`), `true` between; `incremental`: read again
+ * whole snapshot, of one table (`..._in_data_collection`), `true` between; `incremental`: read again
  * while the stream went on.
  */
 export type SnapshotMark =
@@ -87,7 +87,7 @@ export interface Transaction {
  */
 export interface RowsText {
   readonly bytes: Uint8Array;
-  /** Where each column's value begins and ends, in pairs; −1 for one that the log did not carry. */
+  /** Where each column's value begins and ends, in pairs; -1 for one that the log did not carry. */
   readonly before: readonly number[] | null;
   readonly after: readonly number[] | null;
 }

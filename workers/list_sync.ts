@@ -1,4 +1,4 @@
-/** `list-sync COMMAND …`: the commands of people in one program, with the jobs in threads of it. */
+/** `list-sync COMMAND ...`: the commands of people in one program, with the jobs in threads of it. */
 import { ConfigError } from "../shared/errors.ts";
 import { nearest } from "../shared/jobs/nearest.ts";
 import { type CommandSpec, parseCommand } from "./cli/arguments.ts";
@@ -26,7 +26,7 @@ const SPEC: CommandSpec = {
   summary:
     "Does what `deno task COMMAND` does; the jobs run in threads of one process, each with just\n" +
     "the permissions that it needs.",
-  usage: "deno task list-sync COMMAND [options] [JOB…]",
+  usage: "deno task list-sync COMMAND [options] [JOB...]",
   example: "deno task list-sync consume jobs/consume-csv.yaml",
   options: {},
   positionals: {

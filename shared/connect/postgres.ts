@@ -98,7 +98,7 @@ function cureOf({ code, message }: PostgresError, part: string): string | undefi
     "28P01": `correct ${part}.user and ${part}.password`,
     "28000": `allow this user and host in pg_hba.conf, and correct ${part}.user`,
     "3D000": `correct ${part}.database`,
-    "42501": "ALTER ROLE … REPLICATION for a capture's user, and GRANT CONNECT on the database",
+    "42501": "ALTER ROLE ... REPLICATION for a capture's user, and GRANT CONNECT on the database",
   }[code ?? ""];
 }
 

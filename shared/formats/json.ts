@@ -567,7 +567,7 @@ const INEXACT = Symbol("inexact");
 
 const INTEGER = /^-?\d+$/;
 
-/** `JSON.parse` that keeps integers beyond ±(2^53−1) as bigint: slower, so used only where needed. */
+/** `JSON.parse` that keeps integers beyond ±(2^53-1) as bigint: slower, so used only where needed. */
 function parseExactly<T>(text: string): T {
   const revive = (_name: string, value: unknown, context?: { source?: string }) =>
     typeof value === "number" && !Number.isSafeInteger(value) && INTEGER.test(context?.source ?? "")

@@ -22,7 +22,7 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll("-", "_");
 }
 
-/** Optimal string alignment distance (Damerau–Levenshtein without overlapping swaps). */
+/** Optimal string alignment distance (Damerau-Levenshtein without overlapping swaps). */
 function distance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, column) => column);

@@ -121,10 +121,10 @@ function show(value: unknown, path: Path, hidden: ReadonlySet<string>): string {
   const masked = mask(value, path);
   if (masked === "***") return "***";
   const text = JSON.stringify(masked) ?? "nothing";
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
-/** A problem as one line: `jobs/orders.yaml:12:3 source.prot: unknown key; …`. */
+/** A problem as one line: `jobs/orders.yaml:12:3 source.prot: unknown key; ...`. */
 export function problemText(file: string, problem: Problem): string {
   const { place, path, message } = problem;
   const subject = path.length === 0 ? "" : ` ${pathText(path)}:`;

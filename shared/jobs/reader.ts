@@ -28,7 +28,7 @@ export interface LoadedJob<Kinds extends JobKinds, Kind extends keyof Kinds> {
   readonly secrets: readonly string[];
   /** Names of the environment variables that the job asks for. */
   readonly environment: readonly string[];
-  /** Files that the job names by `${file:…}`, relative to where the job file is. */
+  /** Files that the job names by `${file:...}`, relative to where the job file is. */
   readonly files: readonly string[];
   /** `file:line:column` of a value of the job, for errors that come later. */
   readonly where: (path: Path) => string;

@@ -92,7 +92,7 @@ export function resolveReferences(value: unknown, outside: Outside): Resolved {
 
 function notSet(name: string, found: string | undefined): string {
   return `the environment variable ${name} is ${found === undefined ? "not set" : "empty"}; ` +
-    `set it (export ${name}=…) or give a default: \${env:${name}:-default}.`;
+    `set it (export ${name}=...) or give a default: \${env:${name}:-default}.`;
 }
 
 function readFile(outside: Outside, path: string): string {

@@ -71,7 +71,7 @@ function hintOf({ code, pos }: YAMLParseError, text: string, { line }: Place): s
   }
   const before = text.split("\n").slice(0, line);
   return before.some((above) => /[[{,]\s*\$\{/.test(above))
-    ? ' (a ${…} inside [ ] or { } must stand in quotes: ["${env:NAME}"])'
+    ? ' (a ${...} inside [ ] or { } must stand in quotes: ["${env:NAME}"])'
     : "";
 }
 

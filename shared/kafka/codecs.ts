@@ -1,13 +1,8 @@
 /** The five compressions of Kafka's record batches, and their checksum. */
 import { Buffer } from "node:buffer";
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import {
-  crc32c as wasmCrc32c,
-  lz4Compress,
-  snappyCompress,
-  snappyDecompress,
-} from "@platformatic/wasm-utils";
-import { lz4Decompress } from "../wire/lz4.ts";
+import { crc32c as wasmCrc32c, snappyCompress, snappyDecompress } from "@platformatic/wasm-utils";
+import { lz4Compress, lz4Decompress } from "../wire/lz4.ts";
 
 /** Name of a compression as Kafka's `compression.type` spells it. */
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
@@ -16,8 +11,8 @@ export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 export interface Codec {
   /** Its number in the attributes of a record batch. */
   readonly id: number;
-  compress(bytes: Uint8Array): Uint8Array;
-  /** May put what it makes into memory that `take` gives. */
+  /** Both may put what they make into memory that `take` gives. */
+  compress(bytes: Uint8Array, take?: TakeBytes): Uint8Array;
   decompress(bytes: Uint8Array, take?: TakeBytes): Uint8Array;
 }
 
@@ -40,7 +35,7 @@ export const codecs: Readonly<Record<Compression, Codec>> = {
   },
   lz4: {
     id: 3,
-    compress: (bytes) => lz4Compress(asBuffer(bytes)),
+    compress: lz4Compress,
     decompress: lz4Decompress,
   },
   zstd: {

@@ -88,7 +88,7 @@ export async function scram(start: ScramStart, exchange: Exchange): Promise<void
   }
 }
 
-/** `r=…,s=…,i=…` by their letters. */
+/** `r=...,s=...,i=...` by their letters. */
 function attributes(message: string): Partial<Record<string, string>> {
   return Object.fromEntries(
     message.split(",").map((part) => [part.slice(0, 1), part.slice(2)]),

@@ -37,7 +37,7 @@ export interface OutBatch extends TopicPartition {
 
 /** A batch that all in-sync replicas hold. */
 export interface Acknowledged extends TopicPartition {
-  /** Offset just behind the last record of the batch that is written; −1: none is. */
+  /** Offset just behind the last record of the batch that is written; -1: none is. */
   readonly next_offset: number;
   /**
    * The record at `index` is larger than the topic takes. Neither it nor what stands behind it for its
@@ -95,7 +95,7 @@ export interface InRecord {
   readonly headers: readonly (readonly [name: string, value: Uint8Array])[];
   /**
    * Where the value stands, for a record out of a batch: reading it there costs less than the view
-   * `value`. A length of −1 is null.
+   * `value`. A length of -1 is null.
    */
   readonly memory?: Uint8Array;
   readonly value_at?: number;
@@ -174,7 +174,7 @@ export interface NewTopic {
   readonly name: string;
   readonly partitions: number;
   readonly replication_factor: number;
-  /** Topic configuration: `cleanup.policy`, `min.insync.replicas` … */
+  /** Topic configuration: `cleanup.policy`, `min.insync.replicas` ... */
   readonly config: Readonly<Record<string, string>>;
 }
 
@@ -190,7 +190,7 @@ export interface Admin {
   brokers(): Promise<string[]>;
   /** All topics of the cluster whose name `match` accepts. */
   topics(match: (name: string) => boolean): Promise<TopicInfo[]>;
-  /** A topic's effective configuration: `min.insync.replicas`, `max.message.bytes`, `cleanup.policy`, `retention.ms` … */
+  /** A topic's effective configuration: `min.insync.replicas`, `max.message.bytes`, `cleanup.policy`, `retention.ms` ... */
   topic_config(topic: string): Promise<ReadonlyMap<string, string>>;
   /** Makes the topics that do not exist, and waits until their leaders answer for them. */
   create_topics(topics: readonly NewTopic[]): Promise<void>;

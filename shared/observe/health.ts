@@ -2,7 +2,7 @@
 import { ConfigError } from "../errors.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** What keeps a worker from being ready, by part (`start`, `source`, `partition orders/0` …). */
+/** What keeps a worker from being ready, by part (`start`, `source`, `partition orders/0` ...). */
 export interface Health {
   /** The part cannot do its work for this reason, until `ready` is said of it. */
   unready(part: string, reason: string): void;

@@ -1,5 +1,5 @@
 /**
- * The capture loop: source → transforms → format → Kafka. One send is in flight while the next is
+ * The capture loop: source -> transforms -> format -> Kafka. One send is in flight while the next is
  * gathered; the source is told only of what all in-sync replicas hold.
  */
 import { z } from "zod";

@@ -1,4 +1,4 @@
-/** The consume loop: Kafka → format → sink. What a batch is, and what is durable, the sink decides. */
+/** The consume loop: Kafka -> format -> sink. What a batch is, and what is durable, the sink decides. */
 import { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { type FormatName, formats } from "../formats/mod.ts";

@@ -87,7 +87,7 @@ export async function refuseMissing(
 }
 
 function listed(names: readonly string[]): string {
-  return names.length <= 10 ? names.join(", ") : `${names.slice(0, 10).join(", ")} …`;
+  return names.length <= 10 ? names.join(", ") : `${names.slice(0, 10).join(", ")} ...`;
 }
 
 /** Throws HistoryLostError when a topic was made anew since it was looked up first. */

@@ -17,11 +17,11 @@ export class IdPool {
     return this.#size;
   }
 
-  /** Adds ids that are not in the pool. Throws ConfigError beyond the limit, and beyond 2^53 − 1. */
+  /** Adds ids that are not in the pool. Throws ConfigError beyond the limit, and beyond 2^53 - 1. */
   add(ids: readonly number[]): void {
     const unsafe = ids.find((id) => !Number.isSafeInteger(id));
     if (unsafe !== undefined) {
-      throw new ConfigError(`Cannot tell id ${unsafe} from its neighbours: it is beyond 2^53 − 1`, {
+      throw new ConfigError(`Cannot tell id ${unsafe} from its neighbours: it is beyond 2^53 - 1`, {
         cure: "seed another table, or one whose sequence is lower",
       });
     }
@@ -42,7 +42,7 @@ export class IdPool {
   }
 
   /**
-   * Removes up to `count` ids at random: the first steps of a Fisher–Yates shuffle, from the end,
+   * Removes up to `count` ids at random: the first steps of a Fisher-Yates shuffle, from the end,
    * after which the last `count` ids are a fair sample without repetition.
    */
   take(count: number, random: Random): number[] {

@@ -13,7 +13,7 @@ export class Random {
     [this.#a, this.#b, this.#c, this.#d] = [next(), next(), next(), next()];
   }
 
-  /** The next number, uniform in 0 … 2^32 − 1. */
+  /** The next number, uniform in 0 ... 2^32 - 1. */
   uint32(): number {
     const result = Math.imul(rotl(Math.imul(this.#b, 5), 7), 9) >>> 0;
     const shifted = this.#b << 9;
@@ -26,7 +26,7 @@ export class Random {
     return result;
   }
 
-  /** An integer in 0 … `limit` − 1, for `limit` up to 2^32; its bias is at most limit / 2^32. */
+  /** An integer in 0 ... `limit` - 1, for `limit` up to 2^32; its bias is at most limit / 2^32. */
   below(limit: number): number {
     return Math.floor(this.uint32() / 0x1_0000_0000 * limit);
   }

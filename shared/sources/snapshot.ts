@@ -51,7 +51,7 @@ export interface ReadableTable {
 }
 
 /**
- * Rows with `after` < key, or `from` ≤ key, up to key ≤ `upto`; undefined: no bound. Of `from` and `upto`
+ * Rows with `after` < key, or `from` <= key, up to key <= `upto`; undefined: no bound. Of `from` and `upto`
  * the first columns of the key may stand alone.
  */
 export interface Range {

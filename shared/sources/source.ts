@@ -3,7 +3,7 @@ import type { Change, Connector, TableSchema } from "../change.ts";
 import type { KeyRange } from "./incremental.ts";
 
 /**
- * Where a source starts again, in its own words (slot LSN, GTID set, server identity …); plain JSON.
+ * Where a source starts again, in its own words (slot LSN, GTID set, server identity ...); plain JSON.
  * Never inside a transaction: a start there sends the whole transaction that was cut.
  */
 export type ResumePoint = Readonly<Record<string, string | number>>;

@@ -243,7 +243,7 @@ export class Comparison {
       `${this.#shape.files[entry.file]} row ${entry.row} does not hold all of its row's values:` +
         ` without positions the list is inserts minus deletes, which needs whole rows`,
       {
-        cure: "capture with whole old rows (PostgreSQL: ALTER TABLE … REPLICA IDENTITY FULL;" +
+        cure: "capture with whole old rows (PostgreSQL: ALTER TABLE ... REPLICA IDENTITY FULL;" +
           " MySQL: binlog_row_image=FULL), or let the sink write __position",
       },
     );

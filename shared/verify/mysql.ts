@@ -54,7 +54,7 @@ class MysqlTable implements TableReader {
     );
     if (columns.length === 0) {
       throw new ConfigError(`Table ${this.#table} does not exist, or this user may not read it`, {
-        cure: `correct table and database.database, or: GRANT SELECT ON ${this.#table} TO …;`,
+        cure: `correct table and database.database, or: GRANT SELECT ON ${this.#table} TO ...;`,
       });
     }
     for (const [name, type, bits, filled] of columns) {

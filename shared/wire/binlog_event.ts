@@ -1,4 +1,4 @@
-/** The events of MySQL's and MariaDB's binary logs, but for those about rows: bytes → plain objects. */
+/** The events of MySQL's and MariaDB's binary logs, but for those about rows: bytes -> plain objects. */
 import { crc32, inflateRawSync, inflateSync } from "node:zlib";
 import { RecordError } from "../errors.ts";
 import { BinlogReader } from "./binlog_reader.ts";

@@ -68,14 +68,14 @@ export class BinlogReader {
     return this.u16() * 0x1_0000_0000 + low;
   }
 
-  /** Unsigned 64 bits: number within 2^53−1, else bigint. */
+  /** Unsigned 64 bits: number within 2^53-1, else bigint. */
   u64(): number | bigint {
     const low = this.u32();
     const high = this.u32();
     return high < 0x20_0000 ? high * 0x1_0000_0000 + low : (BigInt(high) << 32n) | BigInt(low);
   }
 
-  /** Signed 64 bits: number within ±(2^53−1), else bigint. */
+  /** Signed 64 bits: number within ±(2^53-1), else bigint. */
   i64(): number | bigint {
     const low = this.u32();
     const high = this.i32();
@@ -228,7 +228,7 @@ export function decodeText(decoder: TextDecoder, bytes: Uint8Array, charset: str
 }
 
 function hexStart(bytes: Uint8Array): string {
-  return bufferOf(bytes).hexSlice(0, Math.min(16, bytes.length)) + (bytes.length > 16 ? "…" : "");
+  return bufferOf(bytes).hexSlice(0, Math.min(16, bytes.length)) + (bytes.length > 16 ? "..." : "");
 }
 
 function bufferOf(bytes: Uint8Array): Buffer & {

@@ -52,7 +52,7 @@ export interface MappedColumn {
   readonly collation: number | undefined;
   /** ENUM and SET: the members' names, in the column's character set. */
   readonly members: readonly Uint8Array[] | undefined;
-  /** GEOMETRY: 0 geometry, 1 point … 7 geometrycollection. */
+  /** GEOMETRY: 0 geometry, 1 point ... 7 geometrycollection. */
   readonly geometry: number | undefined;
   /** VECTOR: number of elements. */
   readonly dimension: number | undefined;
@@ -169,7 +169,7 @@ function readColumnSize(type: number, metadata: BinlogReader): Sized {
   throw new RecordError(`A table has a column of type code ${type}, which is not known`, {
     cure:
       "rebuild columns of times from before MySQL 5.6, or made with mysql56_temporal_format = OFF," +
-      " with ALTER TABLE … FORCE; or exclude the table",
+      " with ALTER TABLE ... FORCE; or exclude the table",
   });
 }
 

@@ -92,7 +92,7 @@ export class ByteArena {
     }
   }
 
-  /** An integer within ±(2^53−1), in decimal. */
+  /** An integer within ±(2^53-1), in decimal. */
   integer(value: number): void {
     if (value < 0 || Object.is(value, -0)) return this.text(String(value));
     this.#reserve(16);

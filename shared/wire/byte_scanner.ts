@@ -84,7 +84,7 @@ export class ByteScanner {
     return false;
   }
 
-  /** Moves behind decimal digits and answers their number; −1 for none, or more than a double holds. */
+  /** Moves behind decimal digits and answers their number; -1 for none, or more than a double holds. */
   digits(): number {
     const start = this.at;
     let value = 0;

@@ -1,6 +1,6 @@
 /**
  * CSV text: RFC 4180 quoting, lines that end in LF, and null against the empty string as
- * PostgreSQL's COPY … CSV writes them: null is nothing between the commas, empty text is `""`.
+ * PostgreSQL's COPY ... CSV writes them: null is nothing between the commas, empty text is `""`.
  */
 
 import type { ByteArena } from "./byte_arena.ts";
@@ -22,8 +22,11 @@ export function csvQuoted(text: string): string {
   return `"${text.replaceAll('"', '""')}"`;
 }
 
-/** Beginnings for which spreadsheets take text for a formula (OWASP, "CSV Injection"), and the guard itself. */
-const FORMULA = /^['=+\-@\t\r\n＝＋－＠]/;
+/**
+ * Beginnings for which spreadsheets take text for a formula (OWASP, "CSV Injection"), `=+-@` also in full
+ * width, and the guard itself.
+ */
+const FORMULA = /^['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const NUMBER = /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/;
 
 /**

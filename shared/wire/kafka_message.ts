@@ -189,10 +189,10 @@ export const uuid: Field<string> = {
     from.bytes(16).toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"),
 };
 
-/** What a length stands before: of COMPACT_… types as a varint of one more, 0 for null. */
+/** What a length stands before: of COMPACT_... types as a varint of one more, 0 for null. */
 interface Length {
   write(to: MessageWriter, length: number): void;
-  /** −1: null. */
+  /** -1: null. */
   read(from: MessageReader): number;
 }
 

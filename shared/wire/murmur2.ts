@@ -48,7 +48,7 @@ export function murmur2Text(text: string): number {
 }
 
 /**
- * The partition (0 … `partitions` − 1) that the Java client's default partitioner gives `key`;
+ * The partition (0 ... `partitions` - 1) that the Java client's default partitioner gives `key`;
  * text is hashed as UTF-8.
  */
 export function partitionFor(key: string | Uint8Array, partitions: number): number {

@@ -1,4 +1,4 @@
-/** MySQL's binary DECIMAL → its exact text. */
+/** MySQL's binary DECIMAL -> its exact text. */
 import { RecordError } from "../errors.ts";
 import type { BinlogReader } from "./binlog_reader.ts";
 

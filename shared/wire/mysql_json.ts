@@ -1,4 +1,4 @@
-/** MySQL's binary JSON → the text that the server itself writes for it. */
+/** MySQL's binary JSON -> the text that the server itself writes for it. */
 import { RecordError } from "../errors.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 import { readDecimal } from "./mysql_decimal.ts";

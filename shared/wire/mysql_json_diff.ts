@@ -1,6 +1,6 @@
 /**
  * Partial updates of JSON (`binlog_row_value_options=PARTIAL_JSON`): a document's text from before and
- * the operations on it → its text after. The format is that of `Json_diff_vector` in the server's
+ * the operations on it -> its text after. The format is that of `Json_diff_vector` in the server's
  * json_diff.cc; an operation that does not fit the document is refused, as the server does it.
  */
 import { Buffer } from "node:buffer";

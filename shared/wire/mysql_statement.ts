@@ -15,7 +15,7 @@ export type Statement =
   | { readonly kind: "truncate"; readonly db: string; readonly table: string }
   /** Tables are gone, with their rows. */
   | { readonly kind: "drop"; readonly tables: readonly TableName[] }
-  /** CREATE TABLE … SELECT: row events and a commit follow. */
+  /** CREATE TABLE ... SELECT: row events and a commit follow. */
   | { readonly kind: "create_with_rows" }
   /** `table`: it may change or remove rows of a table without row events. */
   | { readonly kind: "ddl"; readonly table: boolean };
@@ -96,7 +96,7 @@ function created(text: string, whole: string): Statement {
   }
   const unquoted = text.replace(/'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`/gs, " ");
   return /\bSELECT\b/i.test(unquoted)
-    ? { kind: "dml", verb: "CREATE TABLE … SELECT" }
+    ? { kind: "dml", verb: "CREATE TABLE ... SELECT" }
     : { kind: "ddl", table: table[1] !== undefined };
 }
 

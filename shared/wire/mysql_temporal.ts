@@ -1,4 +1,4 @@
-/** MySQL's binary dates and times → text, with the fraction digits that the column declares. */
+/** MySQL's binary dates and times -> text, with the fraction digits that the column declares. */
 import { RecordError } from "../errors.ts";
 import type { BinlogReader } from "./binlog_reader.ts";
 

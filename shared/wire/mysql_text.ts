@@ -1,4 +1,4 @@
-/** Values as a MySQL query's answer has them (text protocol) → values in memory, the same as from the binlog. */
+/** Values as a MySQL query's answer has them (text protocol) -> values in memory, the same as from the binlog. */
 import type { Value } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import type { BinlogReader } from "./binlog_reader.ts";

@@ -1,4 +1,4 @@
-/** MySQL's VECTOR → its elements. */
+/** MySQL's VECTOR -> its elements. */
 import { RecordError } from "../errors.ts";
 import type { BinlogReader } from "./binlog_reader.ts";
 

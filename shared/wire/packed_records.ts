@@ -65,12 +65,18 @@ export class RecordArena {
   }
 }
 
+/** Numbers that a record has in the index: its chunk, and where it begins and ends there. */
+const PLACE = 3;
+/** Records that there is room for at first. */
+const FIRST_ROOM = 32;
+
 /** Records of one partition, in order: where they stand in an arena, and their times. */
 export class PackedRecords {
   readonly #chunks: Uint8Array[] = [];
-  readonly #starts: number[] = [];
-  readonly #ends: number[] = [];
-  readonly #timestamps_ms: number[] = [];
+  /** Outside the heap, as the times: lists of numbers outlived the young generation too. */
+  #places = new Int32Array(PLACE * FIRST_ROOM);
+  #timestamps_ms = new Float64Array(FIRST_ROOM);
+  #length = 0;
 
   /** The records of any list, packed. */
   static of(records: { readonly length: number; at(index: number): RecordToWrite | undefined }) {
@@ -86,20 +92,24 @@ export class PackedRecords {
   }
 
   /** Adds the record that was written last; the arena may be reset only when this is done with. */
-  push({ values }: RecordArena, timestamp_ms: number): void {
-    this.#chunks.push(values.chunk);
-    this.#starts.push(values.start);
-    this.#ends.push(values.start + values.length);
-    this.#timestamps_ms.push(timestamp_ms);
+  push({ values: { chunk, start, length } }: RecordArena, timestamp_ms: number): void {
+    if (this.#chunks.at(-1) !== chunk) this.#chunks.push(chunk);
+    const index = this.#length++;
+    if (index === this.#timestamps_ms.length) this.#grow();
+    const at = PLACE * index;
+    this.#places[at] = this.#chunks.length - 1;
+    this.#places[at + 1] = start;
+    this.#places[at + 2] = start + length;
+    this.#timestamps_ms[index] = timestamp_ms;
   }
 
   get length(): number {
-    return this.#starts.length;
+    return this.#length;
   }
 
   /** The record at an index, read back; its offset is the index. */
   at(index: number): RecordRead | undefined {
-    if (index < 0 || index >= this.length) return undefined;
+    if (index < 0 || index >= this.#length) return undefined;
     const { bytes, start, end } = this.span(index);
     return readRecord(bytes.subarray(start, end), index, this.timestamp_ms(index));
   }
@@ -108,10 +118,11 @@ export class PackedRecords {
   span(
     index: number,
   ): { readonly bytes: Uint8Array; readonly start: number; readonly end: number } {
+    const at = PLACE * index;
     return {
-      bytes: this.#chunks[index]!,
-      start: this.#starts[index]!,
-      end: this.#ends[index]!,
+      bytes: this.#chunks[this.#places[at]!]!,
+      start: this.#places[at + 1]!,
+      end: this.#places[at + 2]!,
     };
   }
 
@@ -122,12 +133,20 @@ export class PackedRecords {
   /** The records from an index on. */
   slice(from: number): PackedRecords {
     const rest = new PackedRecords();
-    for (let index = from; index < this.length; index++) {
-      rest.#chunks.push(this.#chunks[index]!);
-      rest.#starts.push(this.#starts[index]!);
-      rest.#ends.push(this.#ends[index]!);
-      rest.#timestamps_ms.push(this.#timestamps_ms[index]!);
-    }
+    rest.#chunks.push(...this.#chunks);
+    rest.#places = this.#places.slice(PLACE * from);
+    rest.#timestamps_ms = this.#timestamps_ms.slice(from);
+    rest.#length = Math.max(0, this.#length - from);
     return rest;
+  }
+
+  #grow(): void {
+    const room = 2 * this.#timestamps_ms.length + FIRST_ROOM;
+    const places = new Int32Array(PLACE * room);
+    places.set(this.#places);
+    this.#places = places;
+    const timestamps_ms = new Float64Array(room);
+    timestamps_ms.set(this.#timestamps_ms);
+    this.#timestamps_ms = timestamps_ms;
   }
 }

@@ -5,7 +5,7 @@ import { RecordError } from "../errors.ts";
 /** PostgreSQL's own limit of dimensions (`MAXDIM` in `c.h`). */
 const MAX_DIMENSIONS = 6;
 
-/** Lower and upper bounds in front of an array whose indexes do not begin at 1: `[0:2]={…}`. */
+/** Lower and upper bounds in front of an array whose indexes do not begin at 1: `[0:2]={...}`. */
 const BOUNDS = /^(?:\[[+-]?[0-9]{1,10}:[+-]?[0-9]{1,10}\]){1,6}=/;
 
 /**

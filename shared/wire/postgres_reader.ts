@@ -5,7 +5,7 @@ import { RecordError } from "../errors.ts";
 /** Microseconds from the Unix epoch to PostgreSQL's, 2000-01-01 (`datetime/timestamp.h`). */
 const EPOCH_US = 946_684_800_000_000;
 
-/** A cursor over the bytes `at` … `end` of a buffer; all numbers are big endian. */
+/** A cursor over the bytes `at` ... `end` of a buffer; all numbers are big endian. */
 export class WireReader {
   bytes: Buffer;
   at: number;

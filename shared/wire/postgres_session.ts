@@ -1,7 +1,7 @@
 /** The settings of every PostgreSQL session here: what captures and comparisons read must be one text. */
 
 /**
- * Settings that reach the text of values. A database or role may have changed them (ALTER DATABASE …
+ * Settings that reach the text of values. A database or role may have changed them (ALTER DATABASE ...
  * SET reaches decoded text), so each session sets its own. With an empty search path beside
  * pg_catalog every type of a user is written with its schema.
  */

@@ -1,5 +1,5 @@
 /**
- * PostgreSQL's text of a value → the value in memory, by type. The texts are those of a session with
+ * PostgreSQL's text of a value -> the value in memory, by type. The texts are those of a session with
  * `DateStyle=ISO`, `IntervalStyle=iso_8601`, `TimeZone=UTC`, `bytea_output=hex`,
  * `extra_float_digits=3` and `lc_monetary=C`.
  */
@@ -15,7 +15,7 @@ export interface Conversion {
   /** Kind of the elements, for arrays. */
   readonly element?: Kind;
   fromText(text: string): Value;
-  /** The same from the bytes `from` … `to`, without a text in between where that is faster. */
+  /** The same from the bytes `from` ... `to`, without a text in between where that is faster. */
   fromBytes(bytes: Buffer, from: number, to: number): Value;
 }
 

@@ -27,7 +27,7 @@ export interface RecordRead {
   readonly memory: Uint8Array;
   /** Where it begins there. */
   readonly value_at: number;
-  /** Its bytes; −1: it is null. */
+  /** Its bytes; -1: it is null. */
   readonly value_length: number;
 }
 
@@ -44,13 +44,14 @@ export interface BatchCodec {
   crc32c(bytes: Uint8Array): number;
   /** Number of the codec in a batch's attributes; 0: not compressed. */
   readonly compression_id: number;
-  compress(bytes: Uint8Array): Uint8Array;
+  /** May put what it makes into memory that `take` gives. */
+  compress(bytes: Uint8Array, take: (length: number) => Uint8Array): Uint8Array;
 }
 
 /** A batch as written; a broker takes it once it is stamped. */
 export interface WrittenBatch {
   /** The batch's own copy: it outlives the writer's buffer. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   /** How many records it holds. */
   readonly count: number;
 }
@@ -142,11 +143,15 @@ export class RecordBatchWriter {
     view.setUint32(CRC_AT, this.#codec.crc32c(bytes.subarray(ATTRIBUTES_AT)));
   }
 
-  #pack(): Uint8Array {
-    if (this.#codec.compression_id === 0) return this.#buffer.slice(0, this.#at);
-    const compressed = this.#codec.compress(this.#buffer.subarray(HEADER_BYTES, this.#at));
-    const bytes = new Uint8Array(HEADER_BYTES + compressed.length);
-    bytes.set(compressed, HEADER_BYTES);
+  /** What was written, compressed, with room for the header before it. */
+  #pack(): Uint8Array<ArrayBuffer> {
+    let bytes = new Uint8Array();
+    const take = (length: number) => {
+      bytes = new Uint8Array(HEADER_BYTES + length);
+      return bytes.subarray(HEADER_BYTES);
+    };
+    const packed = this.#codec.compress(this.#buffer.subarray(HEADER_BYTES, this.#at), take);
+    if (packed.buffer !== bytes.buffer) take(packed.length).set(packed);
     return bytes;
   }
 
@@ -358,7 +363,7 @@ class RecordView implements RecordRead {
   }
 }
 
-/** A length of −1 is null. */
+/** A length of -1 is null. */
 function view(bytes: Uint8Array, at: number, length: number): Uint8Array | null {
   // Not subarray: of a Buffer that makes Buffers, which are slower and larger than plain views.
   return length < 0 ? null : new Uint8Array(bytes.buffer, bytes.byteOffset + at, length);

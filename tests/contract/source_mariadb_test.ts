@@ -463,7 +463,7 @@ async function refusals(lab: Lab): Promise<void> {
       "INSERT INTO refused VALUES (3, NULL)",
     ],
     /type code 12, which is not known/,
-    /mysql56_temporal_format = OFF.*ALTER TABLE … FORCE/,
+    /mysql56_temporal_format = OFF.*ALTER TABLE \.\.\. FORCE/,
   );
 }
 

@@ -57,6 +57,16 @@ Deno.test("every file says at its top what it holds", () => {
   assert.deepEqual(silent, []);
 });
 
+Deno.test("modules are Latin-1: of others V8 holds every character in two bytes", () => {
+  const tables = ["shared/wire/mysql_charset.ts", "shared/wire/mysql_coded_sets.ts"];
+  const wide = sourceFiles(["shared", "workers"]).flatMap(({ path, text }) =>
+    tables.includes(path)
+      ? []
+      : [...text.matchAll(/[\u0100-\uffff]/g)].map(([found]) => `${path} ${found}`)
+  );
+  assert.deepEqual(wide, [], "write it in ASCII, or as \\uXXXX");
+});
+
 Deno.test("no file names the host of a package registry", () => {
   const hosts = [
     ["registry", "npmjs", "org"],

@@ -61,7 +61,7 @@ export class StackDisplay {
 
 function barOf(done: number, total: number): string {
   const full = total === 0 ? BAR_WIDTH : Math.round((done / total) * BAR_WIDTH);
-  return `${"█".repeat(full)}${"░".repeat(BAR_WIDTH - full)} ${done}/${total}`;
+  return `${"\u2588".repeat(full)}${"\u2591".repeat(BAR_WIDTH - full)} ${done}/${total}`;
 }
 
 /** A line that wraps could not be drawn again in place. */

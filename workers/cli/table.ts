@@ -9,7 +9,7 @@ export function table(header: readonly string[], rows: readonly (readonly string
     Math.max(name.length, ...rows.map((row) => (row[at] ?? "").length))
   );
   const right = header.map((_, at) =>
-    rows.every((row) => /^[\d.,–-]*( \S+)?$/.test(row[at] ?? ""))
+    rows.every((row) => /^[\d.,--]*( \S+)?$/.test(row[at] ?? ""))
   );
   const line = (cells: readonly string[]) =>
     widths.map((width, at) =>

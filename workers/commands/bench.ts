@@ -19,7 +19,7 @@ const SPEC: CommandSpec = {
   usage: "deno task bench [options], or deno task bench consumers --help",
   example: "deno task bench --only capture-mysql,csv --changes 100000 --rounds 1",
   options: {
-    "only": { type: "string", value: "ROW[,ROW…]", help: "These rows; without it all of them." },
+    "only": { type: "string", value: "ROW[,ROW...]", help: "These rows; without it all of them." },
     "list": { type: "boolean", help: "Print all rows with what each compares, and end." },
     "rounds": { type: "number", help: "How often each row runs.", default: 3 },
     "changes": {

@@ -1,4 +1,4 @@
-/** `deno task capture JOB…`. */
+/** `deno task capture JOB...`. */
 import { launch } from "../launcher/launcher.ts";
 import { processes } from "../launcher/processes.ts";
 

@@ -1,4 +1,4 @@
-/** `deno task consume JOB…`. */
+/** `deno task consume JOB...`. */
 import { launch } from "../launcher/launcher.ts";
 import { processes } from "../launcher/processes.ts";
 

@@ -148,7 +148,7 @@ function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, escaped);
 }
 
-/** Bytes as people and JSON can hold them: text where they are UTF-8, else `base64:…`. */
+/** Bytes as people and JSON can hold them: text where they are UTF-8, else `base64:...`. */
 function textOf({ key, value, headers, timestamp_ms }: StoredLetter["record"]) {
   return {
     key: key && text(key),

@@ -26,7 +26,7 @@ const SPEC: CommandSpec = {
   options: {
     only: {
       type: "string",
-      value: "NAME[,NAME…]",
+      value: "NAME[,NAME...]",
       help: "The faults that strike; without it all of tests/faults/mod.ts. Also tests by name.",
     },
     list: { type: "boolean", help: "Print all names with what each does, and end." },

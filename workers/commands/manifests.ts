@@ -1,4 +1,4 @@
-/** `deno task manifests JOB…`: Kubernetes manifests of jobs, as YAML. */
+/** `deno task manifests JOB...`: Kubernetes manifests of jobs, as YAML. */
 import { basename } from "node:path";
 import { stringify } from "yaml";
 import { ConfigError } from "../../shared/errors.ts";
@@ -13,7 +13,7 @@ const SPEC: CommandSpec = {
     "Prints Kubernetes manifests that run jobs: Deployments (Jobs for what ends by itself),\n" +
     "ConfigMaps with the job files, claims for the folders that are written. Passwords are\n" +
     "references to a Secret; a comment says how to make it.",
-  usage: "deno task manifests [options] JOB…",
+  usage: "deno task manifests [options] JOB...",
   example: "deno task manifests compose/jobs/capture-pg.yaml | kubectl apply --filename -",
   options: {
     image: {

@@ -20,10 +20,10 @@ const SPEC: CommandSpec = {
   name: "netem",
   summary:
     "Makes the network between servers and workers worse, as a scenario says, and whole again.",
-  usage: "deno task netem apply|status|clear|list|test|speed [SCENARIO…] [options]",
+  usage: "deno task netem apply|status|clear|list|test|speed [SCENARIO...] [options]",
   example: "deno task netem apply consumer-20mbit-800ms",
   positionals: {
-    name: "ACTION [SCENARIO…]",
+    name: "ACTION [SCENARIO...]",
     help:
       "apply a SCENARIO (a name of list, or a file), status, clear, list; test: workers in each",
     min: 1,
@@ -44,8 +44,12 @@ const SPEC: CommandSpec = {
       help: "tc: its network interface",
       default: "eth0",
     },
-    brokers: { type: "string", value: "ADDRESS,…", help: "tc: IPv4 addresses of the brokers" },
-    databases: { type: "string", value: "ADDRESS,…", help: "tc: IPv4 addresses of the databases" },
+    brokers: { type: "string", value: "ADDRESS,...", help: "tc: IPv4 addresses of the brokers" },
+    databases: {
+      type: "string",
+      value: "ADDRESS,...",
+      help: "tc: IPv4 addresses of the databases",
+    },
     container: { type: "string", value: "NAME", help: "tc: in a container of this machine" },
     print: {
       type: "boolean",

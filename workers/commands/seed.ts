@@ -1,4 +1,4 @@
-/** `deno task seed JOB…`. */
+/** `deno task seed JOB...`. */
 import { launch } from "../launcher/launcher.ts";
 import { processes } from "../launcher/processes.ts";
 

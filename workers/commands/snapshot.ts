@@ -1,4 +1,4 @@
-/** `deno task snapshot JOB TABLE …`: asks a running capture to read tables again while it goes on. */
+/** `deno task snapshot JOB TABLE ...`: asks a running capture to read tables again while it goes on. */
 import { ConfigError } from "../../shared/errors.ts";
 import { globSelection, isPattern } from "../../shared/jobs/glob.ts";
 import { nearest } from "../../shared/jobs/nearest.ts";
@@ -16,7 +16,7 @@ const SPEC: CommandSpec = {
   summary:
     "Asks a capture to read tables again, chunk by chunk, while its stream goes on: writes a" +
     " row into the job's signal table.",
-  usage: "deno task snapshot [options] JOB TABLE …",
+  usage: "deno task snapshot [options] JOB TABLE ...",
   example: "deno task snapshot jobs/capture-pg.yaml public.list",
   options: {
     from: {

@@ -17,7 +17,7 @@ import { StackDisplay } from "../cli/stack_progress.ts";
 const SPEC: CommandSpec = {
   name: "test",
   summary: "Runs the tests against a stack of its own, on free ports, and takes the stack down.",
-  usage: "deno task test [PATH|FILTER…]",
+  usage: "deno task test [PATH|FILTER...]",
   example: "deno task test tests/e2e",
   positionals: {
     name: "PATH|FILTER",

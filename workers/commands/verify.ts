@@ -1,4 +1,4 @@
-/** `deno task verify JOB…`. */
+/** `deno task verify JOB...`. */
 import { launch } from "../launcher/launcher.ts";
 import { processes } from "../launcher/processes.ts";
 

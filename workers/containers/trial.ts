@@ -1,4 +1,4 @@
-/** One run of everything in containers: seed → capture → consume → verify, with kills in the middle. */
+/** One run of everything in containers: seed -> capture -> consume -> verify, with kills in the middle. */
 import { SERVICES } from "../../compose/native/docker.ts";
 import { waitUntil } from "../../compose/native/processes.ts";
 import type { SeedSummary } from "../../shared/seed/seed.ts";
@@ -107,7 +107,7 @@ export class Trial {
   }
 
   async #step<T>(step: string, work: () => Promise<T>): Promise<T> {
-    this.#say(`${step} …`);
+    this.#say(`${step} ...`);
     const began = performance.now();
     const result = await work();
     this.#steps.push({ step, seconds: (performance.now() - began) / 1000 });

@@ -19,7 +19,7 @@ interface Prepared {
 }
 
 /**
- * Runs `deno task NAME JOB…`: reads the jobs, derives their permissions, starts a worker each and
+ * Runs `deno task NAME JOB...`: reads the jobs, derives their permissions, starts a worker each and
  * waits. When one fails the others get SIGTERM and drain; SIGINT and SIGTERM are passed on, a second
  * one kills. Exit code: 130 or 143 after a clean stop by a signal, else the first worker's that is
  * not 0, else 0.
@@ -58,7 +58,7 @@ function launchSpec(name: string, kinds: readonly JobKind[], place: string): Com
     name,
     summary: `${specs.map((spec) => spec.summary).join("\n")}\nSeveral jobs run side by side,\n` +
       `each ${place} with just the permissions that it needs.`,
-    usage: `deno task ${name} [options] JOB…`,
+    usage: `deno task ${name} [options] JOB...`,
     example: specs[0]!.example,
     options: Object.assign({}, ...specs.map((spec) => spec.options)),
     positionals: { name: "JOB", help: "Job files: .yaml or .toml.", min: 1, max: Infinity },

@@ -47,7 +47,7 @@ const UNKNOWN = "unknown";
  * The manifests of the job file with this name and text: a ConfigMap with the file, a Deployment or,
  * for a job that ends by itself, a Job, and a claim for the folder that it writes. Passwords are
  * references to the Secret `NAME-secrets`, which is not made here: each variable with a secret name and
- * each `${file:…}` is a key of it. Throws ConfigError where the job cannot run so.
+ * each `${file:...}` is a key of it. Throws ConfigError where the job cannot run so.
  */
 export function manifestsOf(name: string, text: string, options: ManifestOptions): Manifest[] {
   const path = `${JOBS}/${basename(name)}`;

@@ -35,7 +35,7 @@ export type ConnectionUse = "main" | "fetch" | "group" | "join";
 export interface TopicPlace {
   readonly id: string;
   readonly replication_factor: number;
-  /** Leader's node id per partition; −1 while there is none. */
+  /** Leader's node id per partition; -1 while there is none. */
   readonly leaders: readonly number[];
   /** Per partition a number that grows with every change of its leader. */
   readonly leader_epochs: readonly number[];

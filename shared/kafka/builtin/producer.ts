@@ -46,7 +46,7 @@ interface PartitionSend extends TopicPartition {
   readonly jobs: { readonly records: PackedRecords; readonly index: number }[];
   /** Records of the first job that are acknowledged. */
   done: number;
-  /** Offset behind them; −1: none is. */
+  /** Offset behind them; -1: none is. */
   next_offset: number;
   /** Written and not acknowledged: kept byte for byte, as a repetition must be the same. */
   pending: WrittenBatch | undefined;
@@ -290,8 +290,9 @@ export class BuiltinProducer implements Producer {
   }
 
   #advance(part: PartitionSend, base_offset: number, acknowledged: Acknowledged[]): undefined {
-    const { count } = part.pending!;
+    const { bytes, count } = part.pending!;
     const { records, index } = part.jobs[0]!;
+    bytes.buffer.transfer(0); // frees it at once, and not when garbage is collected
     this.#sequences.set(part.id, ((this.#sequences.get(part.id) ?? 0) + count) % SEQUENCES);
     part.pending = undefined;
     part.done += count;

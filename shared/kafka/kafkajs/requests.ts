@@ -36,7 +36,7 @@ export interface TopicMetadata {
   readonly error_code: number;
   readonly id: string;
   readonly replication_factor: number;
-  /** Leader's node id by partition; −1: none. */
+  /** Leader's node id by partition; -1: none. */
   readonly leaders: readonly number[];
 }
 

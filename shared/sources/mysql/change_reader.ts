@@ -1,4 +1,4 @@
-/** Binlog events → changes: keeps the transaction, the tables and the place in the log. */
+/** Binlog events -> changes: keeps the transaction, the tables and the place in the log. */
 import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
 import { crc32, createZstdDecompress } from "node:zlib";
@@ -99,7 +99,7 @@ const SHOWN_CHARACTERS = 300;
 /** The last event of a statement may name no table; it has no rows. */
 const NO_TABLE = 0xff_ffff;
 
-/** Number of a binlog file: `binlog.000003` → 3. Throws RecordError when the name has none. */
+/** Number of a binlog file: `binlog.000003` -> 3. Throws RecordError when the name has none. */
 export function fileNumber(file: string): number {
   const digits = /\.(\d+)$/.exec(file)?.[1];
   if (digits === undefined) {

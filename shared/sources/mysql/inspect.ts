@@ -298,7 +298,7 @@ async function loggedAsStatements(session: MysqlSession): Promise<Finding[]> {
 
 function names(tables: readonly Table[]): string {
   const shown = tables.slice(0, MOST_NAMES).map(({ db, name }) => `${db}.${name}`).join(", ");
-  return tables.length > MOST_NAMES ? `${shown} …` : shown;
+  return tables.length > MOST_NAMES ? `${shown} ...` : shown;
 }
 
 function quoted(name: string): string {

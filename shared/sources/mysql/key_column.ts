@@ -76,7 +76,7 @@ export function keyColumn(
   return undefined;
 }
 
-/** `WHERE …` for the rows of a range; empty where there is no bound. */
+/** `WHERE ...` for the rows of a range; empty where there is no bound. */
 export function condition(columns: readonly KeyColumn[], { after, from, upto }: Range): string {
   const bounds = [
     ...after === undefined ? [] : [`(${compared(columns, ">", ">", after)})`],

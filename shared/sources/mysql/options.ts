@@ -35,8 +35,8 @@ export const mysqlOptions = z.strictObject({
     .describe(
       "How often the server says that it is there when it has nothing to send, in milliseconds; after three that are missed the capture connects anew.",
     ),
-  // A few batches ahead of Kafka; the rest waits in the server's files.
-  queue_bytes: z.int().min(65_536).max(1 << 30).default(2 << 20)
+  // A few batches ahead of decoding; the system's own buffers hold more, the server's files the rest.
+  queue_bytes: z.int().min(65_536).max(1 << 30).default(512 << 10)
     .describe(
       "Bytes of events held in memory before the server is made to wait. A snapshot's connections share as much again.",
     ),

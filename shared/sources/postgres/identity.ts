@@ -32,7 +32,7 @@ export function identityFault(
     found: `REPLICA IDENTITY FULL with the virtual generated column ${named(virtual)}: ${refuses}`,
     cure: primary_key.length > 0
       ? `${alter} REPLICA IDENTITY DEFAULT`
-      : `${alter} ADD PRIMARY KEY (…), REPLICA IDENTITY DEFAULT, or make the column STORED`,
+      : `${alter} ADD PRIMARY KEY (...), REPLICA IDENTITY DEFAULT, or make the column STORED`,
   };
 }
 
@@ -43,7 +43,8 @@ export function keyFault(table: CatalogTable): IdentityFault | undefined {
   const computed = columns.filter(({ number, generated }) => generated && key.includes(number));
   return computed.length === 0 ? undefined : {
     found: `its key has the generated column ${named(computed)}, which the log does not carry`,
-    cure: `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY USING INDEX … with a unique index on` +
+    cure:
+      `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY USING INDEX ... with a unique index on` +
       " other columns, or add the table to source.exclude_tables",
   };
 }

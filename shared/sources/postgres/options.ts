@@ -62,8 +62,8 @@ export const postgresOptions = z.strictObject({
   // The server's wal_sender_timeout is 60 s; a second also bounds what a restart sends again.
   status_interval_ms: z.int().min(10).max(30_000).default(1_000)
     .describe("How often the server is told what it may forget, in milliseconds."),
-  // Thirty socket reads: enough to keep decoding busy while Kafka answers, little in memory.
-  queue_bytes: z.int().min(65_536).max(1 << 30).default(2 << 20)
+  // Eight socket reads ahead of decoding; the system's own buffers hold more.
+  queue_bytes: z.int().min(65_536).max(1 << 30).default(512 << 10)
     .describe(
       "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again.",
     ),
@@ -90,7 +90,7 @@ const MISSED_HEARTBEATS = 3;
 /** The server is asked once a second, and a loaded one may take that long. */
 const SHORTEST_SILENCE_MS = 3_000;
 
-/** PostgreSQL cuts identifiers behind so many bytes (`NAMEDATALEN` − 1). */
+/** PostgreSQL cuts identifiers behind so many bytes (`NAMEDATALEN` - 1). */
 const NAME_LENGTH = 63;
 
 /** Slot and publication of a job: as its options say, else made from its name. */

@@ -85,7 +85,7 @@ export class PostgresRangeReader implements RangeReader<PostgresTable> {
   }
 }
 
-/** `where …` for a range; empty where there is no bound. */
+/** `where ...` for a range; empty where there is no bound. */
 export function condition(columns: readonly string[], { after, from, upto }: Range): string {
   const bound = (sign: string, key: Key | undefined) =>
     key === undefined

@@ -58,7 +58,7 @@ export class ReplicationStream {
 
   /**
    * Starts streaming on a connected replication client, which it owns from here on. `command`:
-   * START_REPLICATION …; `start`: the LSN that it names. Throws the server's error.
+   * START_REPLICATION ...; `start`: the LSN that it names. Throws the server's error.
    */
   static async start(
     client: pg.Client,

@@ -4,7 +4,7 @@
  */
 import type { Session } from "./connection.ts";
 
-/** As `pg_current_snapshot()` writes it: `xmin:xmax:xip,xip…` (documentation, "Transaction ID and Snapshot Information Functions"). */
+/** As `pg_current_snapshot()` writes it: `xmin:xmax:xip,xip...` (documentation, "Transaction ID and Snapshot Information Functions"). */
 export interface TransactionSnapshot {
   /** From here on none is shown. */
   readonly xmax: bigint;

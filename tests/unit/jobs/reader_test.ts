@@ -183,7 +183,7 @@ Deno.test("references that lead nowhere say which, all at once", () => {
     "  password: ${env:PG_PASSWORD}\n  plugin: ${file:gone}\n  tls: ${evn:X}\n";
   assert.deepEqual(refused("a.yaml", text), [
     "a.yaml:6:13 source.password: the environment variable PG_PASSWORD is not set; " +
-    "set it (export PG_PASSWORD=…) or give a default: ${env:PG_PASSWORD:-default}.",
+    "set it (export PG_PASSWORD=...) or give a default: ${env:PG_PASSWORD:-default}.",
     "a.yaml:7:11 source.plugin: the file gone cannot be read: no such file: gone",
     "a.yaml:8:8 source.tls: unknown reference ${evn:X}. Allowed: ${env:NAME}, ${env:NAME:-default}, ${file:path}.",
   ]);

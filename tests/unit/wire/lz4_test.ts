@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { lz4Compress } from "@platformatic/wasm-utils";
+import {
+  lz4Compress as libraryCompress,
+  lz4Decompress as libraryDecompress,
+} from "@platformatic/wasm-utils";
 import fc from "fast-check";
 import wabt from "wabt";
-import { BINARY, lz4Decompress } from "../../../shared/wire/lz4.ts";
+import { BINARY, lz4Compress, lz4Decompress } from "../../../shared/wire/lz4.ts";
 
 const HEAD = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 const END = [0, 0, 0, 0];
@@ -22,25 +25,64 @@ const bytesOf = (text: string) => [...new TextEncoder().encode(text)];
 
 Deno.test("the binary is what its text says", async () => {
   const text = Deno.readTextFileSync(new URL("../../../shared/wire/lz4.wat", import.meta.url));
-  const { buffer } = (await wabt()).parseWat("lz4.wat", text, { simd: true }).toBinary({});
+  const { buffer } = (await wabt()).parseWat("lz4.wat", text, { simd: true, bulk_memory: true })
+    .toBinary({});
   assert.equal(BINARY.toString("base64"), Buffer.from(buffer).toString("base64"));
 });
 
+/** Bytes that repeat themselves, here and there. */
+const contents = fc.array(
+  fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 40 }), fc.integer({ min: 1, max: 300 })),
+  { minLength: 1, maxLength: 40 },
+).map((pieces) =>
+  Buffer.concat(pieces.flatMap(([bytes, times]) => Array.from({ length: times }, () => bytes)))
+);
+
+function same(found: Uint8Array, content: Uint8Array, what: string): void {
+  assert.equal(Buffer.compare(found, content), 0, `${what} of ${content.length} bytes`);
+}
+
 Deno.test("what a library compresses comes back, whatever it is", () => {
-  const piece = fc.tuple(
-    fc.uint8Array({ minLength: 1, maxLength: 40 }),
-    fc.integer({ min: 1, max: 300 }),
-  );
   // Of nothing the library makes nothing: behind large inputs it throws a TypeError.
   fc.assert(
-    fc.property(fc.array(piece, { minLength: 1, maxLength: 40 }), (pieces) => {
-      const content = Buffer.concat(
-        pieces.flatMap(([bytes, times]) => Array.from({ length: times }, () => bytes)),
-      );
-      const back = lz4Decompress(lz4Compress(content));
-      assert.equal(Buffer.compare(content, back), 0, `${content.length} bytes`);
+    fc.property(contents, (content) => {
+      same(lz4Decompress(libraryCompress(content)), content, "the library's frame");
     }),
   );
+});
+
+Deno.test("what is compressed comes back, here and with a library", () => {
+  fc.assert(
+    fc.property(contents, (content) => {
+      const frame = lz4Compress(content);
+      same(lz4Decompress(frame), content, "the frame");
+      same(libraryDecompress(Buffer.from(frame)), content, "the frame, read by the library,");
+    }),
+  );
+});
+
+Deno.test("contents of every small size, and about those of a block, come back", () => {
+  const noise = crypto.getRandomValues(new Uint8Array(65_536));
+  const sizes = [...Array(100).keys(), 65_535, 65_536, 65_537, 131_072, 200_000];
+  for (const size of sizes) {
+    const kinds = { noise: Buffer.alloc(size, noise), one: Buffer.alloc(size, 7) };
+    for (const [kind, content] of Object.entries(kinds)) {
+      const frame = lz4Compress(content);
+      same(lz4Decompress(frame), content, kind);
+      if (size > 0) {
+        same(libraryDecompress(Buffer.from(frame)), content, `${kind}, by the library,`);
+      }
+      const most = HEAD.length + END.length + size + 4 * Math.ceil(size / 65_536);
+      assert.ok(frame.length <= most, `${kind}: ${size} bytes became ${frame.length}`);
+    }
+  }
+});
+
+Deno.test("rows take as little room as a library makes them take", () => {
+  const row = (id: number) => JSON.stringify({ id, name: `name ${id * 7_919 % 10_007}`, op: "c" });
+  const content = Buffer.from(Array.from({ length: 20_000 }, (_, id) => row(id)).join(""));
+  const [ours, library] = [lz4Compress(content).length, libraryCompress(content).length];
+  assert.ok(ours < library * 1.02, `${ours} bytes; the library's are ${library}`);
 });
 
 Deno.test("blocks may be stored, reach back into others, and overlap what they make", () => {
@@ -58,6 +100,7 @@ Deno.test("blocks may be stored, reach back into others, and overlap what they m
 
 Deno.test("a large frame leaves no large memory behind, and a small one comes after it", () => {
   const large = Buffer.alloc(30 << 20, "list-sync ");
+  assert.equal(lz4Decompress(libraryCompress(large)).length, large.length);
   assert.equal(lz4Decompress(lz4Compress(large)).length, large.length);
   assert.equal(textOf(lz4Decompress(lz4Compress(Buffer.from("small")))), "small");
 });
