@@ -8,7 +8,7 @@ import { identityFault, type TlsOptions, tlsSettings } from "../jobs/tls.ts";
 import { certificateFault } from "./certificate.ts";
 import { unreachable } from "./unreachable.ts";
 
-// As much as above, for shapes of answers: ours are few.
+// The default makes room for 15,000 shapes of answers, half a megabyte: ours are few.
 mysql.setMaxParserCache(100);
 
 /** Where to connect, and as whom. */
@@ -44,7 +44,7 @@ export async function openMysql(
     bigNumberStrings: true,
     jsonStrings: true,
     rowsAsArray: true,
-    // None is prepared: room for the 16,000 of the default is half a megabyte a connection.
+    // None is prepared: the default makes room for 16,000, half a megabyte a connection.
     maxPreparedStatements: 1,
   } as ConnectionOptions);
   const handshake = checkIdentity(connection as unknown as Inside, server);

@@ -1,7 +1,7 @@
-/** The five compressions of Kafka's record batches, and their checksum. */
+/** The five compressions of Kafka's record batches. */
 import { Buffer } from "node:buffer";
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { crc32c as wasmCrc32c, snappyCompress, snappyDecompress } from "@platformatic/wasm-utils";
+import { snappyCompress, snappyDecompress } from "@platformatic/wasm-utils";
 import { lz4Compress, lz4Decompress } from "../wire/lz4.ts";
 
 /** Name of a compression as Kafka's `compression.type` spells it. */
@@ -56,11 +56,6 @@ export function decompress(id: number, bytes: Uint8Array, take?: TakeBytes): Uin
     throw new RangeError(`Cannot decompress a record batch: codec ${id} is none of 0 to 4`);
   }
   return codec.decompress(bytes, take);
-}
-
-/** CRC-32C of the bytes, unsigned. */
-export function crc32c(bytes: Uint8Array): number {
-  return wasmCrc32c(bytes);
 }
 
 /** First bytes of the framing that the Java client puts around snappy blocks. */

@@ -47,3 +47,16 @@ export function addSignalColumns(quoted: string, there: readonly string[]): stri
   const columns = missing.map(([name, type]) => `ADD COLUMN ${name} ${type}`);
   return `ALTER TABLE ${quoted} ${columns.join(", ")};`;
 }
+
+/** As much as one read of a socket brings. */
+const LEAST_QUEUE_BYTES = 65_536;
+
+/** What each of a snapshot's connections may hold, in bytes. */
+export function queueShare(
+  { queue_bytes, snapshot_workers }: {
+    readonly queue_bytes: number;
+    readonly snapshot_workers: number;
+  },
+): number {
+  return Math.max(LEAST_QUEUE_BYTES, Math.ceil(queue_bytes / snapshot_workers));
+}

@@ -54,7 +54,7 @@ const HEADER = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 /** Most content of a block, as Kafka's Java producer has it. */
 const BLOCK_BYTES = 65_536;
 /** Most that a block takes when it is encoded. */
-const BLOCK_BOUND = BLOCK_BYTES + BLOCK_BYTES / 255 + 16;
+const BLOCK_BOUND = BLOCK_BYTES + Math.ceil(BLOCK_BYTES / 255) + 16;
 /** The encoder's memory: its table, the block, and the frame. */
 const TABLE_BYTES = 16_384;
 const FRAME_AT = TABLE_BYTES + BLOCK_BYTES + SLACK_BYTES;
@@ -95,8 +95,9 @@ export function lz4Compress(
   content: Uint8Array,
   take = (length: number): Uint8Array => new Uint8Array(length),
 ): Uint8Array {
-  encoder ??= open();
-  const { memory, encode } = encoder;
+  const coder = encoder ?? open();
+  encoder = undefined; // until it is known to be small
+  const { memory, encode } = coder;
   let op = FRAME_AT + HEADER.length;
   for (let from = 0; from < content.length; from += BLOCK_BYTES) {
     const block = content.subarray(from, from + BLOCK_BYTES);
@@ -119,7 +120,7 @@ export function lz4Compress(
   bytes.fill(0, op, op + 4); // behind the last block
   const frame = take(op + 4 - FRAME_AT);
   frame.set(bytes.subarray(FRAME_AT, op + 4));
-  if (memory.buffer.byteLength > KEPT_BYTES) encoder = undefined;
+  if (memory.buffer.byteLength <= KEPT_BYTES) encoder = coder;
   return frame;
 }
 

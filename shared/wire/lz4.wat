@@ -132,7 +132,7 @@
     (param $base i32) (param $end i32) (param $table i32) (param $op i32) (result i32)
     (local $ip i32) (local $anchor i32) (local $match i32) (local $slot i32) (local $tries i32)
     (local $token i32) (local $at i32) (local $length i32) (local $difference i64)
-    ;; The format lets no match begin in the last 12 bytes, nor reach into the last 5.
+    ;; The format lets no match begin less than 12 bytes before the end, nor reach into the last 5.
     (local $last_start i32) (local $last_end i32)
     (local.set $last_start (i32.sub (local.get $end) (i32.const 12)))
     (local.set $last_end (i32.sub (local.get $end) (i32.const 5)))

@@ -74,7 +74,7 @@ const FIRST_ROOM = 32;
 export class PackedRecords {
   readonly #chunks: Uint8Array[] = [];
   /** Outside the heap, as the times: lists of numbers outlived the young generation too. */
-  #places = new Int32Array(PLACE * FIRST_ROOM);
+  #places = new Uint32Array(PLACE * FIRST_ROOM);
   #timestamps_ms = new Float64Array(FIRST_ROOM);
   #length = 0;
 
@@ -142,7 +142,7 @@ export class PackedRecords {
 
   #grow(): void {
     const room = 2 * this.#timestamps_ms.length + FIRST_ROOM;
-    const places = new Int32Array(PLACE * room);
+    const places = new Uint32Array(PLACE * room);
     places.set(this.#places);
     this.#places = places;
     const timestamps_ms = new Float64Array(room);

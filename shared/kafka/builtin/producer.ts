@@ -1,8 +1,9 @@
 /** An idempotent producer. */
 import { HistoryLostError, type RecordError, RetryableError } from "../../errors.ts";
+import { crc32c } from "../../wire/crc32c.ts";
 import { PackedRecords } from "../../wire/packed_records.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
-import { codecs, crc32c } from "../codecs.ts";
+import { codecs } from "../codecs.ts";
 import { errorName } from "../error_names.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
 import { OneSend } from "../one_send.ts";
@@ -292,7 +293,9 @@ export class BuiltinProducer implements Producer {
   #advance(part: PartitionSend, base_offset: number, acknowledged: Acknowledged[]): undefined {
     const { bytes, count } = part.pending!;
     const { records, index } = part.jobs[0]!;
-    bytes.buffer.transfer(0); // frees it at once, and not when garbage is collected
+    // At once, and not when garbage is collected. It has gone out: a connection that does not answer in
+    // time is destroyed before the batch is sent again.
+    bytes.buffer.transfer(0);
     this.#sequences.set(part.id, ((this.#sequences.get(part.id) ?? 0) + count) % SEQUENCES);
     part.pending = undefined;
     part.done += count;

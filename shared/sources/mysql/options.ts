@@ -38,7 +38,7 @@ export const mysqlOptions = z.strictObject({
   // A few batches ahead of decoding; the system's own buffers hold more, the server's files the rest.
   queue_bytes: z.int().min(65_536).max(1 << 30).default(512 << 10)
     .describe(
-      "Bytes of events held in memory before the server is made to wait. A snapshot's connections share as much again.",
+      "Bytes of events held in memory before the server is made to wait. A snapshot's connections share as much again, 65536 each at least.",
     ),
   // Few enough to be encoded before they outlive the young generation; sends gather many batches.
   batch_changes: z.int().min(1).max(1_000_000).default(250)

@@ -4,6 +4,7 @@ import { ConfigError, RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { type CellReader, cellReader } from "../../wire/mysql_text.ts";
 import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
+import { queueShare } from "../snapshot_options.ts";
 import type { Key } from "../snapshot_progress.ts";
 import { type CatalogueTable, ServerCatalogue } from "./catalogue.ts";
 import { type Cell, connectCore, CONSISTENT_SNAPSHOT, MysqlSession } from "./connection.ts";
@@ -223,7 +224,7 @@ async function connect({ options, program }: SnapshotParts): Promise<Connections
   const readers: Connections["readers"][number][] = [];
   try {
     for (const sql of SETTINGS) await planner.query(sql);
-    const queue_bytes = Math.ceil(options.queue_bytes / options.snapshot_workers);
+    const queue_bytes = queueShare(options);
     while (readers.length < options.snapshot_workers) {
       const connection = await connectCore(options, program);
       const run = (sql: string) =>

@@ -65,7 +65,7 @@ export const postgresOptions = z.strictObject({
   // Eight socket reads ahead of decoding; the system's own buffers hold more.
   queue_bytes: z.int().min(65_536).max(1 << 30).default(512 << 10)
     .describe(
-      "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again.",
+      "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again, 65536 each at least.",
     ),
   // Few enough to be encoded before they outlive the young generation; sends gather many batches.
   batch_changes: z.int().min(1).default(250).describe("Changes in a batch at most."),

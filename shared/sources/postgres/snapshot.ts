@@ -5,6 +5,7 @@ import type { Column, Coordinates } from "../../change.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { parseLsn } from "../../wire/postgres_lsn.ts";
 import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
+import { queueShare } from "../snapshot_options.ts";
 import type { Key } from "../snapshot_progress.ts";
 import {
   type CatalogTable,
@@ -172,7 +173,6 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
     { start, exported }: Moment,
   ): Promise<PostgresSnapshot> {
     const application_name = `list-sync ${name} snapshot`;
-    const workers = options.snapshot_workers;
     const planner = await Session.open(options, application_name);
     const readers: PostgresRangeReader[] = [];
     try {
@@ -182,12 +182,10 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
       if (exported !== undefined) await planner.query(importing(exported));
       const [row] = await planner.query("select pg_export_snapshot()");
       const setup = [TIMEOUTS, ALL_ROWS, BEGIN, importing(row![0]!)];
-      for (let worker = 0; worker < workers; worker++) {
+      for (let worker = 0; worker < options.snapshot_workers; worker++) {
         const client = await connect(options, { application_name });
         for (const sql of setup) await client.query(sql);
-        readers.push(
-          new PostgresRangeReader(client, options, Math.ceil(options.queue_bytes / workers)),
-        );
+        readers.push(new PostgresRangeReader(client, options, queueShare(options)));
       }
     } catch (error) {
       for (const reader of readers) reader.close();

@@ -51,6 +51,41 @@ Deno.test("what a library compresses comes back, whatever it is", () => {
   );
 });
 
+/** What decoders may count on at the end of a block: how far before it the last match begins, and how many literals follow it. */
+function ending(block: Uint8Array): { match_before: number; literals: number } {
+  let at = 0;
+  let content = 0;
+  let last_match = -Infinity;
+  const length = (nibble: number) => {
+    let sum = nibble;
+    if (nibble === 15) { do sum += block[at]!; while (block[at++] === 255); }
+    return sum;
+  };
+  for (;;) {
+    const token = block[at++]!;
+    const literals = length(token >> 4);
+    at += literals;
+    content += literals;
+    if (at >= block.length) return { match_before: content - last_match, literals };
+    at += 2;
+    last_match = content;
+    content += length(token & 15) + 4;
+  }
+}
+
+Deno.test("a block ends as the format has it: 5 literals, and no match in the last 12 bytes", () => {
+  fc.assert(
+    fc.property(contents.map((bytes) => bytes.subarray(0, 65_536)), (content) => {
+      const frame = lz4Compress(content);
+      const size = new DataView(frame.buffer, frame.byteOffset).getUint32(HEAD.length, true);
+      if (size >= 0x8000_0000) return; // stored
+      const { match_before, literals } = ending(frame.subarray(HEAD.length + 4).subarray(0, size));
+      assert.ok(match_before >= 12, `the last match begins ${match_before} bytes before the end`);
+      assert.ok(match_before === Infinity || literals >= 5, `${literals} literals at the end`);
+    }),
+  );
+});
+
 Deno.test("what is compressed comes back, here and with a library", () => {
   fc.assert(
     fc.property(contents, (content) => {

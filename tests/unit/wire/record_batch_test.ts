@@ -2,7 +2,8 @@ import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Reader, readRecordsBatch } from "@platformatic/kafka";
 import fc from "fast-check";
-import { codecs, type Compression, crc32c, decompress } from "../../../shared/kafka/codecs.ts";
+import { codecs, type Compression, decompress } from "../../../shared/kafka/codecs.ts";
+import { crc32c } from "../../../shared/wire/crc32c.ts";
 import { PackedRecords } from "../../../shared/wire/packed_records.ts";
 import {
   MalformedBatchError,
