@@ -32,7 +32,7 @@ function everyJob<Kind extends string>(kind: Kind) {
   };
 }
 
-/** What every Kafka client needs besides the brokers: its compression is WebAssembly, read by path. */
+/** What every Kafka client needs besides the brokers: snappy is WebAssembly that is read by path. */
 function kafkaFiles(): Grant[] {
   const module = import.meta.resolve("@platformatic/wasm-utils");
   return [{ value: fileURLToPath(new URL("native.wasm", module)), path: ["kafka"] }];

@@ -19,7 +19,7 @@ interface Checksum {
 
 /** Behind the tables. */
 const BYTES_AT = 8_192;
-/** So many go in at a time: the library that was here before took a copy of all. */
+/** So many go in at a time: the memory stays as small as it is. */
 const PIECE_BYTES = 65_536;
 
 let checksum: Checksum | undefined;

@@ -8,7 +8,9 @@ export function table(header: readonly string[], rows: readonly (readonly string
   const widths = header.map((name, at) =>
     Math.max(name.length, ...rows.map((row) => (row[at] ?? "").length))
   );
-  const right = header.map((_, at) => rows.every((row) => /^[\d.,-]*( \S+)?$/.test(row[at] ?? "")));
+  const right = header.map((_, at) =>
+    rows.every((row) => /^[\d.,\u2013-]*( \S+)?$/.test(row[at] ?? ""))
+  );
   const line = (cells: readonly string[]) =>
     widths.map((width, at) =>
       right[at] ? (cells[at] ?? "").padStart(width) : (cells[at] ?? "").padEnd(width)

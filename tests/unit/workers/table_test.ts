@@ -21,3 +21,7 @@ Deno.test("columns are as wide as their widest cell, numbers stand to the right"
 Deno.test("a column with words stands to the left", () => {
   assert.equal(table(["a", "b"], [["1", "yes"], ["22", "no"]]).split("\n").at(-1), "22  no");
 });
+
+Deno.test("ranges stand to the right, as numbers do", () => {
+  assert.equal(table(["a"], [["4.0\u201312.0"], ["7"]]).split("\n").at(-1), "       7");
+});
