@@ -69,6 +69,8 @@ interface Told {
 class Fixture {
   readonly schema: string;
   readonly told: Told[] = [];
+  /** The sources' clock. */
+  now = (): number => Date.now();
   readonly #sources: PostgresSource[] = [];
   readonly #made = new Map<string, PostgresOptions>();
 
@@ -93,7 +95,7 @@ class Fixture {
     const options = this.options(plugin, changed);
     const tell = (event: string, fields = {}) => void this.told.push({ event, fields });
     const log: Log = { debug: tell, info: tell, warn: tell, error: tell };
-    const context = { name: this.schema, version: "0.0.0", log, now: () => Date.now() };
+    const context = { name: this.schema, version: "0.0.0", log, now: () => this.now() };
     const source = new PostgresSource(options, context);
     this.#sources.push(source);
     this.#made.set(options.slot!, this.options(plugin, { slot: options.slot }));
@@ -751,6 +753,35 @@ test("an abort ends the batches in order, also while nothing comes", async (f) =
   })();
   stop.abort();
   assert.equal(await ended, "ended");
+});
+
+test("a transaction that fits into a batch comes as one", async (f) => {
+  // Many columns, so that the server is busy between one row and the next.
+  const columns = Array.from({ length: 200 }, (_, index) => `c${index} int DEFAULT ${index}`);
+  await run(`CREATE TABLE ${f.schema}.wide (id serial PRIMARY KEY, n int, ${columns.join(", ")})`);
+  f.now = () => 0; // the rest may take any time
+  const source = f.source("pgoutput");
+  await source.open({ resume: undefined, generation: 1 });
+  const [rows, transactions] = [200, 10];
+  const write = () =>
+    run(`INSERT INTO ${f.schema}.wide (n) SELECT * FROM generate_series(1, ${rows})`);
+  let written = write();
+  const lengths: number[] = [];
+  for await (
+    const { changes, whole } of source.batches({
+      to_end: false,
+      signal: AbortSignal.timeout(DEADLINE_MS),
+    })
+  ) {
+    if (changes.length === 0) continue;
+    lengths.push(changes.length);
+    if (!whole) continue;
+    await written;
+    if (lengths.length >= transactions) break;
+    written = write();
+  }
+  await source.close();
+  assert.deepEqual(lengths, Array(transactions).fill(rows), "changes of each batch");
 });
 
 test("on an idle server the end is reached; excluded tables and other schemas do not come", async (f) => {

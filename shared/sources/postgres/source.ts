@@ -107,6 +107,9 @@ const MESSAGE_PREFIX = "list-sync";
 /** How often the end of the server's log is asked for: as fresh as a lag in a metric need be. */
 const LAG_INTERVAL_MS = 1_000;
 
+/** The server sends a transaction that it has whole: the rest of one that has begun to come is this near. */
+const REST_MS = 5;
+
 /** How often an idle stream's progress is handed on: the slot need not move faster. */
 const PROGRESS_INTERVAL_MS = 1_000;
 
@@ -546,8 +549,9 @@ export class PostgresSource implements Source {
         }
         continue;
       }
-      if (linger_ms === 0 || assembler.length === 0 || signal.aborted) break;
-      deadline_ms = Math.min(deadline_ms, this.#context.now() + linger_ms);
+      const patience_ms = assembler.open ? Math.max(REST_MS, linger_ms) : linger_ms;
+      if (patience_ms === 0 || assembler.length === 0 || signal.aborted) break;
+      deadline_ms = Math.min(deadline_ms, this.#context.now() + patience_ms);
       const left_ms = deadline_ms - this.#context.now();
       if (left_ms <= 0) break;
       await stream.arrival(left_ms);
