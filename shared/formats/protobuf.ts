@@ -1,8 +1,8 @@
 /** Protobuf: the messages of change.proto, values typed as in memory, columns in table order. */
-import protobuf from "protobufjs/minimal.js";
 import type {
   Change,
   Column,
+  Connector,
   Coordinates,
   Kind,
   Op,
@@ -10,19 +10,18 @@ import type {
   SnapshotMark,
   SourceIdentity,
   TableSchema,
+  Transaction,
   Value,
 } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
-import { parsePosition } from "../position.ts";
-import { type Format, type SchemaLookup, sourceId } from "./format.ts";
-import type { ByteArena } from "../wire/byte_arena.ts";
+import { isPosition, POSITION_LENGTH } from "../position.ts";
+import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
+import { ByteArena } from "../wire/byte_arena.ts";
+import { ProtobufReader, RepeatedText } from "../wire/protobuf_reader.ts";
 
 /** The format `protobuf`. */
-export const format: Format = { name: "protobuf", encode, decode, stamp };
-
-type Writer = protobuf.Writer;
-type Reader = protobuf.Reader;
+export const format: Format = { name: "protobuf", encode, decode, glance, stamp };
 
 // Tags are (field number << 3) | wire type: 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes.
 const CHANGE = { op: 10, before: 18, after: 26, source: 34, ts_ms: 40, transaction: 50 } as const;
@@ -57,191 +56,305 @@ const ROW_VALUE = 10;
 // Encoding ----------------------------------------------------------------------------------------
 
 function encode(change: Change, arena: ByteArena): void {
-  const { source, table, transaction } = change;
-  const out = protobuf.Writer.create();
-  out.uint32(CHANGE.op).string(change.op);
-  if (change.before !== null) writeRow(out, CHANGE.before, change.before, kindsOf(table));
-  if (change.after !== null) writeRow(out, CHANGE.after, change.after, kindsOf(table));
+  tableWriter(change.table)(change, arena);
+}
 
-  out.uint32(CHANGE.source).fork();
-  out.uint32(SOURCE.connector).string(source.connector);
-  out.uint32(SOURCE.name).string(source.name);
-  out.uint32(SOURCE.version).string(source.version);
-  out.uint32(SOURCE.ts_us).int64(transaction.ts_us);
-  out.uint32(SOURCE.db).string(table.db);
-  if (table.schema !== null) out.uint32(SOURCE.schema).string(table.schema);
-  out.uint32(SOURCE.table).string(table.table);
-  out.uint32(SOURCE.position).string(change.position);
-  out.uint32(SOURCE.schema_id).string(table.id);
-  for (const name in change.coordinates) {
-    out.uint32(SOURCE.coordinate).fork().uint32(COORDINATE.name).string(name);
-    const value = change.coordinates[name]!;
-    writeValue(out, COORDINATE.value, value, typeof value === "string" ? "string" : "integer");
-    out.ldelim();
+type TableWriter = (change: Change, arena: ByteArena) => void;
+
+const tableWriters = new WeakMap<TableSchema, TableWriter>();
+
+function tableWriter(table: TableSchema): TableWriter {
+  let writer = tableWriters.get(table);
+  if (writer === undefined) {
+    writer = createTableWriter(table);
+    tableWriters.set(table, writer);
   }
-  if (change.snapshot !== undefined) out.uint32(SOURCE.snapshot).string(change.snapshot);
-  out.ldelim();
+  return writer;
+}
 
-  out.uint32(CHANGE.ts_ms).int64(change.ts_ms);
-  if (transaction.id !== "") {
-    out.uint32(CHANGE.transaction).fork();
-    out.uint32(TRANSACTION.id).string(transaction.id);
-    out.uint32(TRANSACTION.total_order).int64(change.total_order);
-    if (change.data_collection_order !== undefined) {
-      out.uint32(TRANSACTION.data_collection_order).int64(change.data_collection_order);
+/** Bytes that most lengths take: of values and transactions, and of rows and sources. */
+const SHORT = 1;
+const LONG = 2;
+
+function createTableWriter(table: TableSchema): TableWriter {
+  const kinds = table.columns.map(writtenKind);
+  // The same for many changes in a row.
+  let transaction: Transaction | undefined;
+  let source = new Uint8Array();
+  let transaction_id = source;
+  return (change, arena) => {
+    if (change.transaction !== transaction) {
+      ({ transaction } = change);
+      source = written((out) => writeSource(change, out));
+      const { id } = transaction;
+      transaction_id = written((out) => writeText(TRANSACTION.id, id, out));
     }
-    out.ldelim();
-  }
-  arena.bytes(out.finish());
+    writeText(CHANGE.op, change.op, arena);
+    if (change.before !== null) writeRow(CHANGE.before, change.before, kinds, arena);
+    if (change.after !== null) writeRow(CHANGE.after, change.after, kinds, arena);
+
+    arena.byte(CHANGE.source);
+    const at = arena.gap(LONG);
+    arena.bytes(source);
+    writeText(SOURCE.position, change.position, arena);
+    writeText(SOURCE.schema_id, table.id, arena);
+    for (const name in change.coordinates) {
+      writeCoordinate(name, change.coordinates[name]!, arena);
+    }
+    if (change.snapshot !== undefined) writeText(SOURCE.snapshot, change.snapshot, arena);
+    arena.fillUnsigned(at, LONG);
+
+    arena.byte(CHANGE.ts_ms);
+    writeInt64(change.ts_ms, arena);
+    if (transaction.id !== "") writeTransaction(change, transaction_id, arena);
+  };
 }
 
-const kinds = new WeakMap<TableSchema, Kind[]>();
-
-/** Kinds of the columns; of an array's column that of its elements, for its values tell themselves. */
-function kindsOf(table: TableSchema): Kind[] {
-  let found = kinds.get(table);
-  if (found === undefined) {
-    found = table.columns.map((column: Column) =>
-      column.kind === "array" ? column.element ?? "string" : column.kind
-    );
-    kinds.set(table, found);
-  }
-  return found;
+/** The fields that all changes of a transaction on one table begin their source with. */
+function writeSource({ source, table, transaction }: Change, out: ByteArena): void {
+  writeText(SOURCE.connector, source.connector, out);
+  writeText(SOURCE.name, source.name, out);
+  writeText(SOURCE.version, source.version, out);
+  out.byte(SOURCE.ts_us);
+  writeInt64(transaction.ts_us, out);
+  writeText(SOURCE.db, table.db, out);
+  if (table.schema !== null) writeText(SOURCE.schema, table.schema, out);
+  writeText(SOURCE.table, table.table, out);
 }
 
-function writeRow(out: Writer, tag: number, row: Row, kinds: readonly Kind[]): void {
-  out.uint32(tag).fork();
+function writeCoordinate(name: string, value: Coordinates[string], arena: ByteArena): void {
+  arena.byte(SOURCE.coordinate);
+  const at = arena.gap(SHORT);
+  writeText(COORDINATE.name, name, arena);
+  writeValue(COORDINATE.value, value, typeof value === "string" ? "string" : "integer", arena);
+  arena.fillUnsigned(at, SHORT);
+}
+
+function writeTransaction(
+  { total_order, data_collection_order }: Change,
+  id: Uint8Array,
+  arena: ByteArena,
+): void {
+  arena.byte(CHANGE.transaction);
+  const at = arena.gap(SHORT);
+  arena.bytes(id);
+  arena.byte(TRANSACTION.total_order);
+  writeInt64(total_order, arena);
+  if (data_collection_order !== undefined) {
+    arena.byte(TRANSACTION.data_collection_order);
+    writeInt64(data_collection_order, arena);
+  }
+  arena.fillUnsigned(at, SHORT);
+}
+
+/** Bytes that are kept. */
+function written(write: (out: ByteArena) => void): Uint8Array<ArrayBuffer> {
+  scratch.reset();
+  scratch.begin();
+  write(scratch);
+  return scratch.end().slice() as Uint8Array<ArrayBuffer>;
+}
+
+const scratch = new ByteArena();
+
+/** Kind of a column's values; of an array's column that of its elements, for its values tell themselves. */
+function writtenKind(column: Column): Kind {
+  return column.kind === "array" ? column.element ?? "string" : column.kind;
+}
+
+function writeRow(tag: number, row: Row, kinds: readonly Kind[], arena: ByteArena): void {
+  arena.byte(tag);
+  const at = arena.gap(LONG);
   for (let index = 0; index < kinds.length; index++) {
-    writeValue(out, ROW_VALUE, row[index], kinds[index]!);
+    writeValue(ROW_VALUE, row[index], kinds[index]!, arena);
   }
-  out.ldelim();
+  arena.fillUnsigned(at, LONG);
 }
 
-function writeValue(out: Writer, tag: number, value: Value | undefined, kind: Kind): void {
-  out.uint32(tag).fork();
-  if (value === null) out.uint32(VALUE.null).bool(true);
-  else if (value !== undefined) writeScalar(out, value, kind);
-  out.ldelim();
+function writeValue(tag: number, value: Value | undefined, kind: Kind, arena: ByteArena): void {
+  arena.byte(tag);
+  const at = arena.gap(SHORT);
+  if (value === null) writeBoolean(VALUE.null, true, arena);
+  else if (value !== undefined) writeScalar(value, kind, arena);
+  arena.fillUnsigned(at, SHORT);
 }
 
-function writeScalar(out: Writer, value: NonNullable<Value>, kind: Kind): void {
+function writeScalar(value: NonNullable<Value>, kind: Kind, arena: ByteArena): void {
   if (Array.isArray(value)) {
-    out.uint32(VALUE.array).fork();
-    for (const element of value) writeValue(out, ROW_VALUE, element, kind);
-    out.ldelim();
+    arena.byte(VALUE.array);
+    const at = arena.gap(LONG);
+    for (const element of value) writeValue(ROW_VALUE, element, kind, arena);
+    arena.fillUnsigned(at, LONG);
     return;
   }
   switch (kind) {
     case "integer":
-      return writeInteger(out, value as number | bigint);
+      return writeInteger(value as number | bigint, arena);
     case "float32":
-      out.uint32(VALUE.float32).float(value as number);
-      return;
+      arena.byte(VALUE.float32);
+      FLOAT.setFloat32(0, value as number, true);
+      return arena.span(FLOAT_BYTES, 0, 4);
     case "float64":
-      out.uint32(VALUE.float64).double(value as number);
-      return;
+      arena.byte(VALUE.float64);
+      FLOAT.setFloat64(0, value as number, true);
+      return arena.bytes(FLOAT_BYTES);
     case "boolean":
-      out.uint32(VALUE.boolean).bool(value as boolean);
-      return;
-    case "bytes":
-      out.uint32(VALUE.bytes).bytes(value as Uint8Array);
-      return;
+      return writeBoolean(VALUE.boolean, value as boolean, arena);
+    case "bytes": {
+      const bytes = value as Uint8Array;
+      arena.byte(VALUE.bytes);
+      arena.unsigned(bytes.length);
+      return arena.bytes(bytes);
+    }
     default:
-      out.uint32(VALUE.text).string(value as string);
+      writeText(VALUE.text, value as string, arena);
   }
 }
 
-function writeInteger(out: Writer, value: number | bigint): void {
-  if (typeof value === "number") {
-    out.uint32(VALUE.integer).sint64(value);
+const FLOAT_BYTES = new Uint8Array(8);
+const FLOAT = new DataView(FLOAT_BYTES.buffer);
+
+function writeText(tag: number, text: string, arena: ByteArena): void {
+  arena.byte(tag);
+  const at = arena.gap(SHORT);
+  arena.text(text);
+  arena.fillUnsigned(at, SHORT);
+}
+
+function writeBoolean(tag: number, value: boolean, arena: ByteArena): void {
+  arena.byte(tag);
+  arena.byte(value ? 1 : 0);
+}
+
+/** Twice as much is exact as a double. */
+const ZIGZAG_LIMIT = 2 ** 52;
+
+function writeInteger(value: number | bigint, arena: ByteArena): void {
+  if (typeof value === "number" && value >= -ZIGZAG_LIMIT && value <= ZIGZAG_LIMIT) {
+    arena.byte(VALUE.integer);
+    arena.varint(value);
     return;
   }
-  const bits = BigInt.asUintN(64, value);
-  const words = { low: Number(bits & 0xffff_ffffn) | 0, high: Number(bits >> 32n) | 0 };
-  if (value >= 1n << 63n) {
-    out.uint32(VALUE.unsigned).uint64({ ...words, unsigned: true } as protobuf.Long);
-  } else {
-    out.uint32(VALUE.integer).sint64({ ...words, unsigned: false } as protobuf.Long);
-  }
+  const bits = BigInt(value);
+  const isUnsigned = bits >= 1n << 63n;
+  arena.byte(isUnsigned ? VALUE.unsigned : VALUE.integer);
+  writeBits(isUnsigned ? bits : bits << 1n ^ bits >> 63n, arena);
+}
+
+function writeInt64(value: number, arena: ByteArena): void {
+  if (value >= 0) arena.unsigned(value);
+  else writeBits(BigInt(value), arena);
+}
+
+/** The lowest 64 bits as a varint. */
+function writeBits(value: bigint, arena: ByteArena): void {
+  let rest = BigInt.asUintN(64, value);
+  for (; rest >= 0x80n; rest >>= 7n) arena.byte(Number(rest & 0x7fn) | 0x80);
+  arena.byte(Number(rest));
 }
 
 // Decoding ----------------------------------------------------------------------------------------
 
 function decode(record: InRecord, schemas: SchemaLookup): Change {
-  const message = read(record, true);
-  const { source } = message;
-  const table = schemas(sourceId(source), source.db, source.schema, source.table, source.schema_id);
-  for (const row of [message.before, message.after]) {
-    if (row !== null && row.length !== table.columns.length) {
-      throw refusal(
-        record,
-        `a row has ${row.length} values, its table ${table.columns.length} columns`,
-      );
-    }
+  read(record, true);
+  const { op, before, after, total_order, collection_order, ts_ms, snapshot } = message;
+  const { source, table } = isKnown(schemas) ? known! : known = learn(schemas);
+  for (const row of [before, after]) {
+    if (row === null || row.length === table.columns.length) continue;
+    const why = `a row has ${row.length} values, its table ${table.columns.length} columns`;
+    throw refusal(record, why);
   }
-  return {
-    op: message.op as Op,
-    source: { connector: source.connector, name: source.name, version: source.version },
-    table,
-    before: message.before,
-    after: message.after,
-    position: source.position,
-    coordinates: source.coordinates,
-    transaction: { id: message.id, ts_us: source.ts_us },
-    total_order: message.total_order,
-    ...message.collection_order === 0 ? {} : { data_collection_order: message.collection_order },
-    ts_ms: message.ts_ms,
-    ...source.snapshot === "" ? {} : { snapshot: source.snapshot as SnapshotMark },
+  const { id, ts_us, position, coordinates } = message;
+  if (id !== transaction.id || ts_us !== transaction.ts_us) transaction = { id, ts_us };
+  const change: { -readonly [Field in keyof Change]: Change[Field] } = {
+    ...{ op: op as Op, source, table, before, after, position, coordinates, transaction },
+    ...{ total_order, ts_ms },
   };
+  if (collection_order !== 0) change.data_collection_order = collection_order;
+  if (snapshot !== "") change.snapshot = snapshot as SnapshotMark;
+  return change;
+}
+
+/** What most changes share with the one before. */
+interface Known {
+  readonly schemas: SchemaLookup;
+  readonly schema_id: string;
+  readonly source: SourceIdentity;
+  readonly table: TableSchema;
+}
+
+let known: Known | undefined;
+let transaction: Transaction = { id: "", ts_us: 0 };
+
+/** Whether the message that was read is of the same table. */
+function isKnown(schemas: SchemaLookup): boolean {
+  if (known === undefined || known.schemas !== schemas) return false;
+  const { source, table } = known;
+  return message.schema_id === known.schema_id && message.name === source.name &&
+    message.connector === source.connector && message.version === source.version &&
+    message.table === table.table && message.schema === table.schema && message.db === table.db;
+}
+
+function learn(schemas: SchemaLookup): Known {
+  const { name, version, db, schema, table, schema_id } = message;
+  const source = { connector: message.connector as Connector, name, version };
+  return {
+    schemas,
+    schema_id,
+    source,
+    table: schemas(sourceId(source), db, schema, table, schema_id),
+  };
+}
+
+/** The same without the rows. */
+function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean {
+  const { memory, value_at = 0, value_length = -1 } = record;
+  if (memory === undefined || value_length < 0) return false;
+  try {
+    message.read(memory, value_at, value_at + value_length, false);
+  } catch {
+    return false;
+  }
+  const { op, position_length } = message;
+  if (!isKnown(schemas) || !isOp(op) || position_length !== POSITION_LENGTH) return false;
+  told.op = op;
+  told.source = known!.source;
+  told.memory = memory;
+  told.position_at = message.position_at;
+  told.ts_us = message.ts_us;
+  return true;
 }
 
 function stamp(record: InRecord) {
   if (record.value === null) return undefined;
-  const { source } = read(record, false);
-  return { source: sourceId(source), position: source.position };
+  read(record, false);
+  return { source: sourceId(message), position: message.position };
 }
 
-interface Source extends SourceIdentity {
-  version: string;
-  name: string;
-  connector: SourceIdentity["connector"];
-  ts_us: number;
-  db: string;
-  schema: string | null;
-  table: string;
-  position: string;
-  schema_id: string;
-  coordinates: Coordinates;
-  /** Empty: of the stream. */
-  snapshot: string;
-}
-
-interface Message {
-  op: string;
-  before: Row | null;
-  after: Row | null;
-  source: Source;
-  ts_ms: number;
-  id: string;
-  total_order: number;
-  /** 0: not told. */
-  collection_order: number;
-}
-
-function read(record: InRecord, rows: boolean): Message {
-  if (record.value === null) throw refusal(record, "it has no value");
-  let message: Message;
+/** Reads a record into `message`. */
+function read(record: InRecord, with_rows: boolean): void {
+  const { value } = record;
+  if (value === null) throw refusal(record, "it has no value");
   try {
-    message = readChange(protobuf.Reader.create(record.value), rows);
-    parsePosition(message.source.position);
+    message.read(value, 0, value.length, with_rows);
   } catch (error) {
     throw refusal(record, "it is not a list_sync.v1.Change", error);
   }
-  if (!/^[crudt]$/.test(message.op)) {
-    throw refusal(record, `its op is ${JSON.stringify(message.op)}, not one of c, u, d, r, t`);
+  const { op, position } = message;
+  if (!isPosition(position)) {
+    throw refusal(record, `its position is ${JSON.stringify(position.slice(0, SHOWN_CHARACTERS))}`);
   }
-  return message;
+  if (isOp(op)) return;
+  const found = JSON.stringify(op.slice(0, SHOWN_CHARACTERS));
+  throw refusal(record, `its op is ${found}, not one of c, u, d, r, t`);
 }
+
+function isOp(op: string): op is Op {
+  return /^[crudt]$/.test(op);
+}
+
+/** So much of what cannot be read stands in an error. */
+const SHOWN_CHARACTERS = 100;
 
 function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
   return new RecordError(
@@ -250,151 +363,194 @@ function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
   );
 }
 
-function readChange(input: Reader, rows: boolean): Message {
-  const message: Message = {
-    op: "",
-    before: null,
-    after: null,
-    source: emptySource(),
-    ts_ms: 0,
-    id: "",
-    total_order: 0,
-    collection_order: 0,
-  };
-  fields(input, input.len, (tag) => {
-    if (tag === CHANGE.op) message.op = input.string();
-    else if (tag === CHANGE.before && rows) message.before = readRow(input);
-    else if (tag === CHANGE.after && rows) message.after = readRow(input);
-    else if (tag === CHANGE.source) message.source = readSource(input);
-    else if (tag === CHANGE.ts_ms) message.ts_ms = Number(input.int64());
-    else if (tag === CHANGE.transaction) {
-      fields(input, input.uint32() + input.pos, (inner) => {
-        if (inner === TRANSACTION.id) message.id = input.string();
-        else if (inner === TRANSACTION.total_order) message.total_order = Number(input.int64());
-        else if (inner === TRANSACTION.data_collection_order) {
-          message.collection_order = Number(input.int64());
-        } else return false;
-        return true;
-      });
-    } else return false;
-    return true;
-  });
-  return message;
-}
+/** A `Change` of change.proto: what is not set is empty, or 0. */
+class Message {
+  readonly #input = new ProtobufReader();
+  readonly #connector = new RepeatedText();
+  readonly #name = new RepeatedText();
+  readonly #version = new RepeatedText();
+  readonly #db = new RepeatedText();
+  readonly #schema = new RepeatedText();
+  readonly #table = new RepeatedText();
+  readonly #schema_id = new RepeatedText();
+  readonly #id = new RepeatedText();
+  /** Of the first coordinate, the second and so on. */
+  readonly #coordinate_names: RepeatedText[] = [];
+  op = "";
+  before: Row | null = null;
+  after: Row | null = null;
+  ts_ms = 0;
+  id = "";
+  total_order = 0;
+  collection_order = 0;
+  connector = "";
+  name = "";
+  version = "";
+  ts_us = 0;
+  db = "";
+  schema: string | null = null;
+  table = "";
+  /** Where the position's text begins in the bytes that were read. */
+  position_at = 0;
+  position_length = 0;
+  schema_id = "";
+  coordinates: Record<string, Coordinates[string]> = {};
+  snapshot = "";
 
-function emptySource(): Source {
-  return {
-    connector: "mysql",
-    name: "",
-    version: "",
-    ts_us: 0,
-    db: "",
-    schema: null,
-    table: "",
-    position: "",
-    schema_id: "",
-    coordinates: {},
-    snapshot: "",
-  };
-}
-
-/** Calls `take` for each field up to `end`; a field that it does not take is skipped. */
-function fields(input: Reader, end: number, take: (tag: number) => boolean): void {
-  if (end > input.len) throw new RangeError(`a message ends at byte ${end} of ${input.len}`);
-  while (input.pos < end) {
-    const tag = input.uint32();
-    if (!take(tag)) input.skipType(tag & 7);
+  get position(): string {
+    return this.#input.textAt(this.position_at, this.position_length);
   }
-  if (input.pos !== end) throw new RangeError(`a field runs over the end of its message at ${end}`);
-}
 
-function readSource(input: Reader): Source {
-  const source = emptySource();
-  const coordinates: Record<string, string | number | bigint | null> = {};
-  fields(input, input.uint32() + input.pos, (tag) => {
-    switch (tag) {
-      case SOURCE.connector:
-        source.connector = input.string() as SourceIdentity["connector"];
-        break;
-      case SOURCE.name:
-        source.name = input.string();
-        break;
-      case SOURCE.version:
-        source.version = input.string();
-        break;
-      case SOURCE.ts_us:
-        source.ts_us = Number(input.int64());
-        break;
-      case SOURCE.db:
-        source.db = input.string();
-        break;
-      case SOURCE.schema:
-        source.schema = input.string();
-        break;
-      case SOURCE.table:
-        source.table = input.string();
-        break;
-      case SOURCE.position:
-        source.position = input.string();
-        break;
-      case SOURCE.schema_id:
-        source.schema_id = input.string();
-        break;
-      case SOURCE.snapshot:
-        source.snapshot = input.string();
-        break;
-      case SOURCE.coordinate:
-        readCoordinate(input, coordinates);
-        break;
-      default:
-        return false;
+  #clear(): void {
+    this.op =
+      this.id =
+      this.connector =
+      this.name =
+      this.version =
+      this.db =
+      this.table =
+        "";
+    this.schema_id = this.snapshot = "";
+    this.before = this.after = this.schema = null;
+    this.ts_ms =
+      this.total_order =
+      this.collection_order =
+      this.ts_us =
+        0;
+    this.position_at = this.position_length = 0;
+    this.coordinates = {};
+  }
+
+  /** Reads the message from `at` to `end`, its rows and coordinates if they are wanted. Throws RangeError. */
+  read(bytes: Uint8Array, at: number, end: number, with_rows: boolean): void {
+    const input = this.#input;
+    input.reset(bytes, at, end);
+    this.#clear();
+    while (input.more) {
+      const tag = input.tag();
+      if (tag === CHANGE.op) this.op = input.text();
+      else if (tag === CHANGE.before && with_rows) this.before = readRow(input, 0);
+      else if (tag === CHANGE.after && with_rows) this.after = readRow(input, 0);
+      else if (tag === CHANGE.source) this.#readSource(with_rows);
+      else if (tag === CHANGE.ts_ms) this.ts_ms = Number(input.int64());
+      else if (tag === CHANGE.transaction) this.#readTransaction();
+      else input.skip(tag);
     }
-    return true;
-  });
-  return { ...source, coordinates };
+  }
+
+  #readSource(with_coordinates: boolean): void {
+    const input = this.#input;
+    const outer = input.enter();
+    let coordinates = 0;
+    while (input.more) {
+      const tag = input.tag();
+      switch (tag) {
+        case SOURCE.connector:
+          this.connector = this.#connector.read(input);
+          break;
+        case SOURCE.name:
+          this.name = this.#name.read(input);
+          break;
+        case SOURCE.version:
+          this.version = this.#version.read(input);
+          break;
+        case SOURCE.ts_us:
+          this.ts_us = Number(input.int64());
+          break;
+        case SOURCE.db:
+          this.db = this.#db.read(input);
+          break;
+        case SOURCE.schema:
+          this.schema = this.#schema.read(input);
+          break;
+        case SOURCE.table:
+          this.table = this.#table.read(input);
+          break;
+        case SOURCE.position:
+          this.position_length = input.length();
+          this.position_at = input.pass(this.position_length);
+          break;
+        case SOURCE.schema_id:
+          this.schema_id = this.#schema_id.read(input);
+          break;
+        case SOURCE.snapshot:
+          this.snapshot = input.text();
+          break;
+        case SOURCE.coordinate:
+          if (with_coordinates) this.#readCoordinate(coordinates++);
+          else input.skip(tag);
+          break;
+        default:
+          input.skip(tag);
+      }
+    }
+    input.leave(outer);
+  }
+
+  #readCoordinate(index: number): void {
+    const input = this.#input;
+    const outer = input.enter();
+    let name = "";
+    let value: Value | undefined;
+    while (input.more) {
+      const tag = input.tag();
+      if (tag === COORDINATE.name) {
+        name = (this.#coordinate_names[index] ??= new RepeatedText()).read(input);
+      } else if (tag === COORDINATE.value) value = readValue(input, 0);
+      else input.skip(tag);
+    }
+    input.leave(outer);
+    this.coordinates[name] = (value ?? null) as Coordinates[string];
+  }
+
+  #readTransaction(): void {
+    const input = this.#input;
+    const outer = input.enter();
+    while (input.more) {
+      const tag = input.tag();
+      if (tag === TRANSACTION.id) this.id = this.#id.read(input);
+      else if (tag === TRANSACTION.total_order) this.total_order = Number(input.int64());
+      else if (tag === TRANSACTION.data_collection_order) {
+        this.collection_order = Number(input.int64());
+      } else input.skip(tag);
+    }
+    input.leave(outer);
+  }
 }
 
-function readCoordinate(
-  input: Reader,
-  coordinates: Record<string, string | number | bigint | null>,
-): void {
-  let name = "";
-  let value: Value | undefined;
-  fields(input, input.uint32() + input.pos, (tag) => {
-    if (tag === COORDINATE.name) name = input.string();
-    else if (tag === COORDINATE.value) value = readValue(input, 0);
-    else return false;
-    return true;
-  });
-  coordinates[name] = (value ?? null) as string | number | bigint | null;
-}
+/** One record is read at a time, so what changes have in common is made once. */
+const message = new Message();
 
-function readRow(input: Reader, depth = 0): Value[] {
+function readRow(input: ProtobufReader, depth: number): Value[] {
+  const outer = input.enter();
   const row: (Value | undefined)[] = [];
-  fields(input, input.uint32() + input.pos, (tag) => {
-    if (tag !== ROW_VALUE) return false;
-    row.push(readValue(input, depth));
-    return true;
-  });
+  while (input.more) {
+    const tag = input.tag();
+    if (tag === ROW_VALUE) row.push(readValue(input, depth));
+    else input.skip(tag);
+  }
+  input.leave(outer);
   return row as Value[];
 }
 
 /** PostgreSQL knows arrays of up to 6 dimensions; deeper nesting is not ours. */
 const MAX_DEPTH = 8;
 
-function readValue(input: Reader, depth: number): Value | undefined {
+function readValue(input: ProtobufReader, depth: number): Value | undefined {
+  const outer = input.enter();
   let value: Value | undefined;
-  fields(input, input.uint32() + input.pos, (tag) => {
+  while (input.more) {
+    const tag = input.tag();
     switch (tag) {
       case VALUE.null:
-        input.bool();
+        input.skip(tag);
         value = null;
         break;
       case VALUE.integer:
-        value = integer(input.sint64() as protobuf.Long);
+        value = input.sint64();
         break;
       case VALUE.unsigned:
-        value = integer(input.uint64() as protobuf.Long);
+        value = input.uint64();
         break;
       case VALUE.float32:
         value = input.float();
@@ -403,30 +559,22 @@ function readValue(input: Reader, depth: number): Value | undefined {
         value = input.double();
         break;
       case VALUE.boolean:
-        value = input.bool();
+        value = input.boolean();
         break;
       case VALUE.text:
-        value = input.string();
+        value = input.text();
         break;
       case VALUE.bytes:
-        value = new Uint8Array(input.bytes());
+        value = input.bytes();
         break;
       case VALUE.array:
         if (depth === MAX_DEPTH) throw new RangeError(`arrays nest deeper than ${MAX_DEPTH}`);
         value = readRow(input, depth + 1);
         break;
       default:
-        return false;
+        input.skip(tag);
     }
-    return true;
-  });
+  }
+  input.leave(outer);
   return value;
-}
-
-function integer(value: protobuf.Long): number | bigint {
-  const { low, high, unsigned } = value;
-  const number = (unsigned ? high >>> 0 : high) * 2 ** 32 + (low >>> 0);
-  if (Number.isSafeInteger(number)) return number;
-  const bits = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
-  return unsigned ? bits : BigInt.asIntN(64, bits);
 }

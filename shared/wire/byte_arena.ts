@@ -3,7 +3,7 @@
  * cost neither an allocation each nor garbage.
  */
 
-import { lengthWidth, writeVarint } from "./varint.ts";
+import { unsignedWidth, writeUnsigned, writeVarint } from "./varint.ts";
 
 /** Size of a chunk: hundreds of values, and little to throw away with the last one. */
 const CHUNK_BYTES = 256 * 1024;
@@ -120,6 +120,12 @@ export class ByteArena {
     this.#at = writeVarint(this.#chunk, this.#at, value);
   }
 
+  /** A plain varint of a number from 0 to 2^53. */
+  unsigned(value: number): void {
+    this.#reserve(8);
+    this.#at = writeUnsigned(this.#chunk, this.#at, value);
+  }
+
   /** Leaves room for the length of what is written next; answers where, for `fill`. */
   gap(width: number): number {
     this.#reserve(width);
@@ -128,14 +134,23 @@ export class ByteArena {
     return from;
   }
 
-  /** Writes how many bytes stand behind the gap into it, as a varint; moves them if it is wider or narrower. */
+  /** Writes how many bytes stand behind the gap into it, as a zigzag varint; moves them if it is wider or narrower. */
   fill(from: number, width: number): void {
+    this.#fill(from, width, 2);
+  }
+
+  /** The same as a plain varint. */
+  fillUnsigned(from: number, width: number): void {
+    this.#fill(from, width, 1);
+  }
+
+  #fill(from: number, width: number, times: 1 | 2): void {
     const length = this.length - from - width;
-    const right = lengthWidth(length);
+    const right = unsignedWidth(length * times);
     if (right > width) this.#reserve(right - width);
     const at = this.#start + from;
     if (right !== width) this.#chunk.copyWithin(at + right, at + width, this.#at);
-    writeVarint(this.#chunk, at, length);
+    writeUnsigned(this.#chunk, at, length * times);
     this.#at = at + right + length;
   }
 

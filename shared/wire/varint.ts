@@ -1,8 +1,13 @@
-/** Zigzag varints of Kafka's records: small numbers of either sign in few bytes. */
+/** Varints: numbers in as few bytes as they need. */
 
-/** Writes `value`, an integer within ±2^52, at `at`; answers where the next byte goes. */
+/** Writes `value`, an integer within ±2^52, as zigzag varint at `at`; answers where the next byte goes. */
 export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
-  let rest = value >= 0 ? value * 2 : -value * 2 - 1;
+  return writeUnsigned(bytes, at, value >= 0 ? value * 2 : -value * 2 - 1);
+}
+
+/** The same for an integer from 0 to 2^53, as it is. */
+export function writeUnsigned(bytes: Uint8Array, at: number, value: number): number {
+  let rest = value;
   while (rest >= 2 ** 31) {
     bytes[at++] = rest % 0x80 | 0x80;
     rest = Math.floor(rest / 0x80);
@@ -15,12 +20,12 @@ export function writeVarint(bytes: Uint8Array, at: number, value: number): numbe
   return at;
 }
 
-/** How many bytes the varint of a length takes. */
-export function lengthWidth(length: number): number {
-  if (length < 1 << 6) return 1;
-  if (length < 1 << 13) return 2;
-  if (length < 1 << 20) return 3;
-  if (length < 1 << 27) return 4;
+/** How many bytes it then takes, for an integer below 2^35. */
+export function unsignedWidth(value: number): number {
+  if (value < 1 << 7) return 1;
+  if (value < 1 << 14) return 2;
+  if (value < 1 << 21) return 3;
+  if (value < 1 << 28) return 4;
   return MAX_LENGTH_WIDTH;
 }
 
