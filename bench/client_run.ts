@@ -17,8 +17,11 @@ export interface ClientRun {
   readonly payloads: string;
 }
 
-/** Records of one send; of the usual size they are what `kafka.send_bytes` allows. */
-const SEND_RECORDS = 4_000;
+/**
+ * Records of one send: batches of half a megabyte compressed, as those of Java's. A capture sends a
+ * quarter of it: that takes 25 MB less and is as fast, for it has more to do than to write (measured).
+ */
+const SEND_RECORDS = 16_000;
 
 /**
  * Writes the values, without a key as Java's producer-perf does, in turn to each partition. As in a

@@ -26,7 +26,7 @@ export async function producerPerf(run: PerfRun & { payloads: string }): Promise
       "enable.idempotence": true,
       "compression.type": "lz4",
       "linger.ms": 20,
-      "batch.size": 262_144,
+      "batch.size": 524_288,
       "buffer.memory": 67_108_864,
     }),
   );
