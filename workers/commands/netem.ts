@@ -25,7 +25,8 @@ const SPEC: CommandSpec = {
   positionals: {
     name: "ACTION [SCENARIO...]",
     help:
-      "apply a SCENARIO (a name of list, or a file), status, clear, list; test: workers in each",
+      "apply a SCENARIO (a name of list, or a file), status, clear (one stands at a time), list; " +
+      "test: workers in each",
     min: 1,
     max: Infinity,
   },
@@ -77,17 +78,28 @@ async function main(args: string[]): Promise<number> {
   if (parsed === "help") return EXIT_DONE;
   const [name = "", ...positionals] = parsed.positionals;
   const action = ACTIONS[oneOf("action", name, Object.keys(ACTIONS))]!;
-  const isOne = name === "apply" || name === "speed";
-  const most = isOne ? 1 : name === "test" ? Infinity : 0;
-  if (positionals.length > most || (isOne && positionals.length === 0)) {
-    throw new ConfigError(
-      `netem ${name} takes ${most === 1 ? "one scenario" : "no scenario"}; found ${
-        positionals.length === 0 ? "none" : positionals.join(" ")
-      }.`,
-      { cure: `usage: ${SPEC.usage}` },
-    );
-  }
+  refuseCount(name, positionals);
   return await action({ ...parsed, positionals });
+}
+
+/** How many scenarios may be named. */
+const SCENARIOS: Record<keyof typeof ACTIONS, readonly [least: number, most: number]> = {
+  apply: [1, 1],
+  status: [0, 1],
+  clear: [0, 1],
+  list: [0, 0],
+  test: [0, Infinity],
+  speed: [1, 1],
+};
+
+function refuseCount(action: string, scenarios: readonly string[]): void {
+  const [least, most] = SCENARIOS[action]!;
+  if (scenarios.length >= least && scenarios.length <= most) return;
+  const wanted = most === 0 ? "no scenario" : least === 0 ? "at most one scenario" : "one scenario";
+  throw new ConfigError(
+    `netem ${action} takes ${wanted}; found ${scenarios.join(" ") || "none"}.`,
+    { cure: `usage: ${SPEC.usage}` },
+  );
 }
 
 async function apply({ options, positionals }: Arguments): Promise<number> {
@@ -116,13 +128,15 @@ function refuseCuts(scenario: Scenario): void {
   });
 }
 
-async function status({ options }: Arguments): Promise<number> {
+async function status({ options, positionals }: Arguments): Promise<number> {
+  for (const name of positionals) loadScenario(name); // a mistyped name is told
   const lines = await (await backendOf(options)).status();
   console.log(lines.length === 0 ? "No conditions stand." : lines.join("\n"));
   return EXIT_DONE;
 }
 
-async function clear({ options }: Arguments): Promise<number> {
+async function clear({ options, positionals }: Arguments): Promise<number> {
+  for (const name of positionals) loadScenario(name);
   if (options["print"]) {
     console.log(scriptOf({ remove: removal(String(options["interface"])) }));
     return EXIT_DONE;
