@@ -15,28 +15,24 @@ export interface ClientRun {
   readonly brokers: readonly string[];
   /** Lines of this file are the values to produce. */
   readonly payloads: string;
+  /** Records of one send to produce. */
+  readonly send_records: number;
 }
-
-/**
- * Records of one send: batches of half a megabyte compressed, as those of Java's. A capture sends a
- * quarter of it: that takes 25 MB less and is as fast, for it has more to do than to write (measured).
- */
-const SEND_RECORDS = 16_000;
 
 /**
  * Writes the values, without a key as Java's producer-perf does, in turn to each partition. As in a
  * capture, records are packed and prepared while the send before is in flight.
  */
 async function produce(kafka: KafkaClient, run: ClientRun): Promise<void> {
-  const { topic, records, payloads } = run;
+  const { topic, records, payloads, send_records } = run;
   const text = await Deno.readTextFile(payloads);
   const values = text.trim().split("\n").map((line) => new TextEncoder().encode(line));
   const fence = { partitions: [], ids: [] };
   const producer = await kafka.producer({ transactional_id: topic, fence });
   let [arena, other] = [new RecordArena(), new RecordArena()];
   let sending: Promise<unknown> = Promise.resolve();
-  for (let first = 0; first < records; first += SEND_RECORDS) {
-    const end = Math.min(records, first + SEND_RECORDS);
+  for (let first = 0; first < records; first += send_records) {
+    const end = Math.min(records, first + send_records);
     const batches = packed(arena, values, { ...run, first, end });
     producer.prepare(batches);
     await sending;

@@ -25,6 +25,23 @@ export function isPosition(text: string): boolean {
   return TEXT.test(text);
 }
 
+/** The same for the text that stands at `at` in bytes. */
+export function isPositionAt(bytes: Uint8Array, at: number): boolean {
+  if (at + POSITION_LENGTH > bytes.length) return false;
+  for (let index = 0; index < POSITION_LENGTH; index++) {
+    const byte = bytes[at + index]!;
+    const isDash = index === 8 || index === 25 || index === 42;
+    if (isDash ? byte !== DASH : !isHexadecimal(byte)) return false;
+  }
+  return true;
+}
+
+const DASH = 0x2d;
+
+function isHexadecimal(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39 || byte >= 0x61 && byte <= 0x66;
+}
+
 /** `value` in hexadecimal with 8 digits. */
 export function hex8(value: number): string {
   return value.toString(16).padStart(8, "0");

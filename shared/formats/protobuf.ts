@@ -15,7 +15,7 @@ import type {
 } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
-import { isPosition, POSITION_LENGTH } from "../position.ts";
+import { isPositionAt, POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { ProtobufReader, RepeatedText } from "../wire/protobuf_reader.ts";
@@ -78,16 +78,19 @@ const LONG = 2;
 
 function createTableWriter(table: TableSchema): TableWriter {
   const kinds = table.columns.map(writtenKind);
-  // The same for many changes in a row.
-  let transaction: Transaction | undefined;
-  let source = new Uint8Array();
-  let transaction_id = source;
+  const place = written((out) => {
+    writeText(SOURCE.db, table.db, out);
+    if (table.schema !== null) writeText(SOURCE.schema, table.schema, out);
+    writeText(SOURCE.table, table.table, out);
+  });
+  const schema_id = written((out) => writeText(SOURCE.schema_id, table.id, out));
+  // The same for all changes of a capture.
+  let source: SourceIdentity | undefined;
+  let identity: Uint8Array = place;
   return (change, arena) => {
-    if (change.transaction !== transaction) {
-      ({ transaction } = change);
-      source = written((out) => writeSource(change, out));
-      const { id } = transaction;
-      transaction_id = written((out) => writeText(TRANSACTION.id, id, out));
+    if (change.source !== source) {
+      source = change.source;
+      identity = written((out) => writeIdentity(change.source, out));
     }
     writeText(CHANGE.op, change.op, arena);
     if (change.before !== null) writeRow(CHANGE.before, change.before, kinds, arena);
@@ -95,9 +98,12 @@ function createTableWriter(table: TableSchema): TableWriter {
 
     arena.byte(CHANGE.source);
     const at = arena.gap(LONG);
-    arena.bytes(source);
+    arena.bytes(identity);
+    arena.byte(SOURCE.ts_us);
+    writeInt64(change.transaction.ts_us, arena);
+    arena.bytes(place);
     writeText(SOURCE.position, change.position, arena);
-    writeText(SOURCE.schema_id, table.id, arena);
+    arena.bytes(schema_id);
     for (const name in change.coordinates) {
       writeCoordinate(name, change.coordinates[name]!, arena);
     }
@@ -106,20 +112,14 @@ function createTableWriter(table: TableSchema): TableWriter {
 
     arena.byte(CHANGE.ts_ms);
     writeInt64(change.ts_ms, arena);
-    if (transaction.id !== "") writeTransaction(change, transaction_id, arena);
+    if (change.transaction.id !== "") writeTransaction(change, arena);
   };
 }
 
-/** The fields that all changes of a transaction on one table begin their source with. */
-function writeSource({ source, table, transaction }: Change, out: ByteArena): void {
-  writeText(SOURCE.connector, source.connector, out);
-  writeText(SOURCE.name, source.name, out);
-  writeText(SOURCE.version, source.version, out);
-  out.byte(SOURCE.ts_us);
-  writeInt64(transaction.ts_us, out);
-  writeText(SOURCE.db, table.db, out);
-  if (table.schema !== null) writeText(SOURCE.schema, table.schema, out);
-  writeText(SOURCE.table, table.table, out);
+function writeIdentity({ connector, name, version }: SourceIdentity, out: ByteArena): void {
+  writeText(SOURCE.connector, connector, out);
+  writeText(SOURCE.name, name, out);
+  writeText(SOURCE.version, version, out);
 }
 
 function writeCoordinate(name: string, value: Coordinates[string], arena: ByteArena): void {
@@ -130,14 +130,11 @@ function writeCoordinate(name: string, value: Coordinates[string], arena: ByteAr
   arena.fillUnsigned(at, SHORT);
 }
 
-function writeTransaction(
-  { total_order, data_collection_order }: Change,
-  id: Uint8Array,
-  arena: ByteArena,
-): void {
+function writeTransaction(change: Change, arena: ByteArena): void {
+  const { transaction, total_order, data_collection_order } = change;
   arena.byte(CHANGE.transaction);
   const at = arena.gap(SHORT);
-  arena.bytes(id);
+  writeText(TRANSACTION.id, transaction.id, arena);
   arena.byte(TRANSACTION.total_order);
   writeInt64(total_order, arena);
   if (data_collection_order !== undefined) {
@@ -147,12 +144,12 @@ function writeTransaction(
   arena.fillUnsigned(at, SHORT);
 }
 
-/** Bytes that are kept. */
-function written(write: (out: ByteArena) => void): Uint8Array<ArrayBuffer> {
+/** What `write` writes, as bytes of their own. */
+function written(write: (out: ByteArena) => void): Uint8Array {
   scratch.reset();
   scratch.begin();
   write(scratch);
-  return scratch.end().slice() as Uint8Array<ArrayBuffer>;
+  return scratch.end().slice();
 }
 
 const scratch = new ByteArena();
@@ -258,6 +255,7 @@ function writeBits(value: bigint, arena: ByteArena): void {
 function decode(record: InRecord, schemas: SchemaLookup): Change {
   read(record, true);
   const { op, before, after, total_order, collection_order, ts_ms, snapshot } = message;
+  message.before = message.after = null; // large ones are not to wait here for the next record
   const { source, table } = isKnown(schemas) ? known! : known = learn(schemas);
   for (const row of [before, after]) {
     if (row === null || row.length === table.columns.length) continue;
@@ -296,8 +294,10 @@ function isKnown(schemas: SchemaLookup): boolean {
 }
 
 function learn(schemas: SchemaLookup): Known {
-  const { name, version, db, schema, table, schema_id } = message;
-  const source = { connector: message.connector as Connector, name, version };
+  const { connector, name, version, db, schema, table, schema_id } = message;
+  const last = known?.source;
+  const isSame = last?.name === name && last.connector === connector && last.version === version;
+  const source = isSame ? last : { connector: connector as Connector, name, version };
   return {
     schemas,
     schema_id,
@@ -306,7 +306,7 @@ function learn(schemas: SchemaLookup): Known {
   };
 }
 
-/** The same without the rows. */
+/** Tells what `decode` would, without the rows. */
 function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean {
   const { memory, value_at = 0, value_length = -1 } = record;
   if (memory === undefined || value_length < 0) return false;
@@ -315,8 +315,8 @@ function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean 
   } catch {
     return false;
   }
-  const { op, position_length } = message;
-  if (!isKnown(schemas) || !isOp(op) || position_length !== POSITION_LENGTH) return false;
+  const { op } = message;
+  if (!isKnown(schemas) || !isOp(op) || !isAtPosition(memory)) return false;
   told.op = op;
   told.source = known!.source;
   told.memory = memory;
@@ -340,13 +340,15 @@ function read(record: InRecord, with_rows: boolean): void {
   } catch (error) {
     throw refusal(record, "it is not a list_sync.v1.Change", error);
   }
-  const { op, position } = message;
-  if (!isPosition(position)) {
-    throw refusal(record, `its position is ${JSON.stringify(position.slice(0, SHOWN_CHARACTERS))}`);
-  }
-  if (isOp(op)) return;
-  const found = JSON.stringify(op.slice(0, SHOWN_CHARACTERS));
-  throw refusal(record, `its op is ${found}, not one of c, u, d, r, t`);
+  const { op } = message;
+  if (!isAtPosition(value)) throw refusal(record, `its position is ${shown(message.position)}`);
+  if (!isOp(op)) throw refusal(record, `its op is ${shown(op)}, not one of c, u, d, r, t`);
+}
+
+/** Whether what was read from `bytes` has a position. */
+function isAtPosition(bytes: Uint8Array): boolean {
+  const { position_at, position_length } = message;
+  return position_length === POSITION_LENGTH && isPositionAt(bytes, position_at);
 }
 
 function isOp(op: string): op is Op {
@@ -355,6 +357,10 @@ function isOp(op: string): op is Op {
 
 /** So much of what cannot be read stands in an error. */
 const SHOWN_CHARACTERS = 100;
+
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, SHOWN_CHARACTERS));
+}
 
 function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
   return new RecordError(
@@ -374,8 +380,8 @@ class Message {
   readonly #table = new RepeatedText();
   readonly #schema_id = new RepeatedText();
   readonly #id = new RepeatedText();
-  /** Of the first coordinate, the second and so on. */
-  readonly #coordinate_names: RepeatedText[] = [];
+  /** Of the first coordinate, the second and so on: a source has up to five. */
+  readonly #coordinate_names = Array.from({ length: 8 }, () => new RepeatedText());
   op = "";
   before: Row | null = null;
   after: Row | null = null;
@@ -495,7 +501,7 @@ class Message {
     while (input.more) {
       const tag = input.tag();
       if (tag === COORDINATE.name) {
-        name = (this.#coordinate_names[index] ??= new RepeatedText()).read(input);
+        name = this.#coordinate_names[index]?.read(input) ?? input.text();
       } else if (tag === COORDINATE.value) value = readValue(input, 0);
       else input.skip(tag);
     }

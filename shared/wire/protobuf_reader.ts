@@ -18,7 +18,10 @@ const VARINT_BITS = 70;
 
 const NOTHING = new ArrayBuffer(0);
 
-/** Reads one message after another; what it reads must stay as it is meanwhile. */
+/**
+ * Reads one message after another; what it reads must stay as it is meanwhile. Every method throws
+ * RangeError, which names the byte, where the message ends too early or a number is too long.
+ */
 export class ProtobufReader {
   #bytes: Uint8Array = new Uint8Array(NOTHING);
   #view: DataView = new DataView(NOTHING);
@@ -48,6 +51,11 @@ export class ProtobufReader {
   /** Whether the message has another field. */
   get more(): boolean {
     return this.#at < this.#end;
+  }
+
+  /** Where the next byte stands in the bytes that are read. */
+  get #place(): number {
+    return this.#at - this.#start;
   }
 
   /** Number and wire type of the next field: `number << 3 | type`. */
@@ -80,7 +88,9 @@ export class ProtobufReader {
       case FOUR_BYTES:
         return this.#pass(4);
       default:
-        throw new RangeError(`the field at byte ${this.#at} has the unknown wire type ${tag & 7}`);
+        throw new RangeError(
+          `the field at byte ${this.#place} has the unknown wire type ${tag & WIRE_TYPE}`,
+        );
     }
   }
 
@@ -91,13 +101,13 @@ export class ProtobufReader {
 
   /** Passes `length` bytes; answers where they begin. */
   pass(length: number): number {
-    const at = this.#at;
+    const at = this.#place;
     this.#pass(length);
-    return at - this.#start;
+    return at;
   }
 
   /** Passes `known`, the content of a field with its length in front, if it stands here. */
-  isNext(known: Uint8Array): boolean {
+  skipKnown(known: Uint8Array): boolean {
     const { length } = known;
     const at = this.#at;
     if (at + length > this.#end) return false;
@@ -116,7 +126,7 @@ export class ProtobufReader {
     return text;
   }
 
-  /** The same with its bytes and their length in front, for `isNext`. */
+  /** The same with its bytes and their length in front, for `skipKnown`. */
   textWithBytes(): { readonly text: string; readonly bytes: Uint8Array } {
     const from = this.#at;
     return { text: this.text(), bytes: this.#bytes.slice(from, this.#at) };
@@ -193,7 +203,7 @@ export class ProtobufReader {
     }
     this.#varint();
     if (this.#high === 0) return this.#low;
-    throw new RangeError(`the tag or length before byte ${this.#at} is above 2^32`);
+    throw new RangeError(`the tag or length before byte ${this.#place} is 2^32 or more`);
   }
 
   #varint(): void {
@@ -211,7 +221,7 @@ export class ProtobufReader {
       this.#high = high >>> 0;
       return;
     }
-    throw new RangeError(`the number before byte ${this.#at} is longer than ten bytes`);
+    throw new RangeError(`the number before byte ${this.#place} is longer than ten bytes`);
   }
 
   /** Reads the length of the content that follows; answers its end. */
@@ -228,10 +238,14 @@ export class ProtobufReader {
 
   #cutOff(length: number): RangeError {
     return new RangeError(
-      `${length} bytes belong at byte ${this.#at}, and their message ends at ${this.#end}`,
+      `${length} bytes belong at byte ${this.#place}, and their message ends at ` +
+        `${this.#end - this.#start}`,
     );
   }
 }
+
+/** Longer texts are made each time: what is kept of the last one stays until the next. */
+const KEPT_CHARACTERS = 256;
 
 /** A text that most messages have in common: made once, and then compared as bytes. */
 export class RepeatedText {
@@ -240,8 +254,11 @@ export class RepeatedText {
 
   /** `string`: the same object as the last time where the text is the same. */
   read(input: ProtobufReader): string {
-    if (input.isNext(this.#known)) return this.#text;
-    ({ text: this.#text, bytes: this.#known } = input.textWithBytes());
-    return this.#text;
+    if (input.skipKnown(this.#known)) return this.#text;
+    const { text, bytes } = input.textWithBytes();
+    if (text.length > KEPT_CHARACTERS) return text;
+    this.#text = text;
+    this.#known = bytes;
+    return text;
   }
 }

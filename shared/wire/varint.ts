@@ -20,7 +20,7 @@ export function writeUnsigned(bytes: Uint8Array, at: number, value: number): num
   return at;
 }
 
-/** How many bytes it then takes, for an integer below 2^35. */
+/** How many bytes `writeUnsigned` takes for an integer below 2^35. */
 export function unsignedWidth(value: number): number {
   if (value < 1 << 7) return 1;
   if (value < 1 << 14) return 2;

@@ -25,8 +25,8 @@ const SPEC: CommandSpec = {
   positionals: {
     name: "ACTION [SCENARIO...]",
     help:
-      "apply a SCENARIO (a name of list, or a file), status, clear (one stands at a time), list; " +
-      "test: workers in each",
+      "apply a SCENARIO (a name of list, or a file); status, clear: of what stands, which is one, " +
+      "named or not; list; test: workers in each",
     min: 1,
     max: Infinity,
   },
@@ -64,40 +64,36 @@ const SPEC: CommandSpec = {
   },
 };
 
-const ACTIONS: Record<string, (args: Arguments) => Promise<number>> = {
-  apply,
-  status,
-  clear,
-  list,
-  test,
-  speed,
+/** What is done, and how many scenarios may be named for it. */
+const ACTIONS: Readonly<Record<string, Action>> = {
+  apply: { run: apply, least: 1, most: 1 },
+  status: { run: status, least: 0, most: 1 },
+  clear: { run: clear, least: 0, most: 1 },
+  list: { run: list, least: 0, most: 0 },
+  test: { run: test, least: 0, most: Infinity },
+  speed: { run: speed, least: 1, most: 1 },
 };
+
+interface Action {
+  readonly run: (args: Arguments) => Promise<number>;
+  readonly least: number;
+  readonly most: number;
+}
 
 async function main(args: string[]): Promise<number> {
   const parsed = parseCommand(SPEC, args);
   if (parsed === "help") return EXIT_DONE;
   const [name = "", ...positionals] = parsed.positionals;
   const action = ACTIONS[oneOf("action", name, Object.keys(ACTIONS))]!;
-  refuseCount(name, positionals);
-  return await action({ ...parsed, positionals });
+  refuseCount(name, action, positionals);
+  return await action.run({ ...parsed, positionals });
 }
 
-/** How many scenarios may be named. */
-const SCENARIOS: Record<keyof typeof ACTIONS, readonly [least: number, most: number]> = {
-  apply: [1, 1],
-  status: [0, 1],
-  clear: [0, 1],
-  list: [0, 0],
-  test: [0, Infinity],
-  speed: [1, 1],
-};
-
-function refuseCount(action: string, scenarios: readonly string[]): void {
-  const [least, most] = SCENARIOS[action]!;
+function refuseCount(name: string, { least, most }: Action, scenarios: readonly string[]): void {
   if (scenarios.length >= least && scenarios.length <= most) return;
   const wanted = most === 0 ? "no scenario" : least === 0 ? "at most one scenario" : "one scenario";
   throw new ConfigError(
-    `netem ${action} takes ${wanted}; found ${scenarios.join(" ") || "none"}.`,
+    `netem ${name} takes ${wanted}; found ${scenarios.join(" ") || "none"}.`,
     { cure: `usage: ${SPEC.usage}` },
   );
 }
@@ -128,15 +124,13 @@ function refuseCuts(scenario: Scenario): void {
   });
 }
 
-async function status({ options, positionals }: Arguments): Promise<number> {
-  for (const name of positionals) loadScenario(name); // a mistyped name is told
+async function status({ options }: Arguments): Promise<number> {
   const lines = await (await backendOf(options)).status();
   console.log(lines.length === 0 ? "No conditions stand." : lines.join("\n"));
   return EXIT_DONE;
 }
 
-async function clear({ options, positionals }: Arguments): Promise<number> {
-  for (const name of positionals) loadScenario(name);
+async function clear({ options }: Arguments): Promise<number> {
   if (options["print"]) {
     console.log(scriptOf({ remove: removal(String(options["interface"])) }));
     return EXIT_DONE;

@@ -74,7 +74,10 @@ export const postgresOptions = z.strictObject({
     .describe("Bytes of log in a batch at most; one change may be larger."),
   // While Kafka takes one batch the next fills by itself, so waiting only adds latency.
   linger_ms: z.int().min(0).default(0)
-    .describe("How long a batch that is not full waits for more, in milliseconds."),
+    .describe(
+      "How long a batch that is not full waits for more, in milliseconds; for the rest of a" +
+        " transaction that has begun to come at least 5.",
+    ),
 });
 
 /** A PostgreSQL `source` as validated. */

@@ -107,7 +107,11 @@ const MESSAGE_PREFIX = "list-sync";
 /** How often the end of the server's log is asked for: as fresh as a lag in a metric need be. */
 const LAG_INTERVAL_MS = 1_000;
 
-/** The server sends a transaction that it has whole: the rest of one that has begun to come is this near. */
+/**
+ * How long what has come of a transaction waits for its rest, which the server has whole and sends row by
+ * row: sent without, it would wait for the first part to be acknowledged, and take half as long again
+ * (measured at 100 rows).
+ */
 const REST_MS = 5;
 
 /** How often an idle stream's progress is handed on: the slot need not move faster. */
@@ -530,7 +534,7 @@ export class PostgresSource implements Source {
     const { batch_changes, batch_bytes, linger_ms } = this.#options;
     const { stream, reader, assembler } = running;
     let bytes = 0;
-    let deadline_ms = Infinity;
+    let waits_since_ms: number | undefined;
     assembler.tick();
     while (assembler.length < batch_changes && bytes < batch_bytes) {
       const frame = stream.next();
@@ -551,8 +555,8 @@ export class PostgresSource implements Source {
       }
       const patience_ms = assembler.open ? Math.max(REST_MS, linger_ms) : linger_ms;
       if (patience_ms === 0 || assembler.length === 0 || signal.aborted) break;
-      deadline_ms = Math.min(deadline_ms, this.#context.now() + patience_ms);
-      const left_ms = deadline_ms - this.#context.now();
+      waits_since_ms ??= this.#context.now();
+      const left_ms = waits_since_ms + patience_ms - this.#context.now();
       if (left_ms <= 0) break;
       await stream.arrival(left_ms);
     }

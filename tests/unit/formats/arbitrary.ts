@@ -11,10 +11,16 @@ import type {
 } from "../../../shared/change.ts";
 import { schemaFingerprint } from "../../../shared/wire/schema_fingerprint.ts";
 
+/** Where the ways that integers are held and written in change. */
+const EDGES = [0n, 1n, 6n, 7n, 13n, 14n, 31n, 32n, 51n, 52n, 53n, 62n].flatMap((bits) =>
+  [-1n, 0n, 1n].flatMap((more) => [(1n << bits) + more, -(1n << bits) + more])
+).concat((1n << 63n) - 1n, 1n << 63n, (1n << 64n) - 1n, -(1n << 63n));
+
 const SCALARS: Record<Exclude<Kind, "array">, fc.Arbitrary<NonNullable<Value>>> = {
-  integer: fc.bigInt({ min: -(1n << 63n), max: (1n << 64n) - 1n }).map((value) =>
-    Number.isSafeInteger(Number(value)) ? Number(value) : value
-  ),
+  integer: fc.oneof(
+    fc.bigInt({ min: -(1n << 63n), max: (1n << 64n) - 1n }),
+    fc.constantFrom(...EDGES),
+  ).map((value) => Number.isSafeInteger(Number(value)) ? Number(value) : value),
   float32: fc.float(),
   float64: fc.double(),
   boolean: fc.boolean(),
@@ -68,7 +74,10 @@ export const change: fc.Arbitrary<Change> = table.chain((table) =>
   fc.record({
     op: fc.constantFrom("c", "u", "d", "r", "t"),
     rows: fc.tuple(row(table), row(table)),
-    ts_us: fc.nat({ max: 2 ** 31 }).map((us) => 1_795_255_200_000_000 + us),
+    ts_us: fc.oneof(
+      { weight: 9, arbitrary: fc.nat({ max: 2 ** 31 }).map((us) => 1_795_255_200_000_000 + us) },
+      fc.constant(-1), // before 1970, by a server whose clock is wrong
+    ),
     lsn: fc.bigInt({ min: 0n, max: (1n << 63n) - 1n }).map((lsn) =>
       Number.isSafeInteger(Number(lsn)) ? Number(lsn) : lsn
     ),

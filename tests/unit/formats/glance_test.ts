@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Change } from "../../../shared/change.ts";
-import type { Format, Glance } from "../../../shared/formats/format.ts";
+import type { Format, Glance, SchemaLookup } from "../../../shared/formats/format.ts";
 import { type FormatName, formats } from "../../../shared/formats/mod.ts";
 import type { InRecord } from "../../../shared/kafka/port.ts";
 import { POSITION_LENGTH } from "../../../shared/position.ts";
@@ -28,7 +28,7 @@ const valuesIn = (format: Format) => (changes: readonly Change[]) =>
   changes.map((change) => encoded(format, change).value);
 
 /** What a glance tells, with the position as text; undefined: nothing. */
-function glance(format: Format, record: InRecord, schemas: () => Change["table"]) {
+function glance(format: Format, record: InRecord, schemas: SchemaLookup) {
   const told = {} as Glance;
   if (!format.glance!(record, schemas, told)) return undefined;
   const { op, source, ts_us, memory, position_at } = told;
@@ -38,7 +38,7 @@ function glance(format: Format, record: InRecord, schemas: () => Change["table"]
   return { op, source, ts_us, position };
 }
 
-function decoded(format: Format, record: InRecord, schemas: () => Change["table"]) {
+function decoded(format: Format, record: InRecord, schemas: SchemaLookup) {
   const { op, source, transaction: { ts_us }, position } = format.decode(record, schemas);
   return { op, source, ts_us, position };
 }
@@ -95,6 +95,14 @@ for (const name of Object.keys(formats) as FormatName[]) {
         const told = {} as Glance;
         if (!format.glance!(damaged, schemas, told)) return;
         assert.ok(told.position_at + POSITION_LENGTH <= end, "it read on into the next record");
+        const found = glance(format, damaged, schemas);
+        let expected: ReturnType<typeof decoded>;
+        try {
+          expected = decoded(format, damaged, schemas);
+        } catch {
+          return; // for its rows, or for what stands behind all that a glance looks at
+        }
+        assert.deepStrictEqual(found, expected);
       }),
     );
   });
@@ -113,5 +121,45 @@ for (const name of Object.keys(formats) as FormatName[]) {
       transaction: { ...first.transaction }, // the writer keeps what a transaction's changes share
     };
     assert.equal(glance(format, fetched(values([renamed]))[0]!, schemas), undefined);
+  });
+
+  Deno.test(`${name}: tables that differ in one thing are told apart, by a glance as by decoding`, () => {
+    const first = plainRow(1, "c", { after: [1, "news", null] });
+    const { table, source } = first;
+    const changes = [
+      first,
+      { ...first, table: { ...table, db: "other" } },
+      { ...first, table: { ...table, schema: "other" } },
+      { ...first, table: { ...table, table: "other" } },
+      { ...first, source: { ...source, name: "other" } },
+      { ...first, source: { ...source, version: "other" } },
+      { ...first, source: { ...source, connector: "mariadb" as const } },
+    ].map((change) => ({ ...change, transaction: { ...change.transaction } }));
+    const tables = new Map(changes.map(({ source, table }) => [
+      [source.connector, source.name, table.db, table.schema, table.table].join(),
+      table,
+    ]));
+    const schemas: SchemaLookup = (source, db, schema, table) =>
+      tables.get([...source.split("/"), db, schema, table].join())!;
+    const records = fetched(values(changes));
+    for (const [index, record] of records.entries()) {
+      const { source, table } = changes[index]!;
+      const change = format.decode(record, schemas);
+      assert.deepStrictEqual({ source: change.source, table: change.table }, { source, table });
+      assert.deepStrictEqual(glance(format, record, schemas)?.source, source);
+      for (const other of records) {
+        if (other !== record) assert.equal(glance(format, other, schemas), undefined);
+      }
+    }
+  });
+
+  Deno.test(`${name}: a glance tells nothing of a position that is none`, () => {
+    const first = plainRow(1, "c", { after: [1, "news", null] });
+    const none = { ...first, position: "z".repeat(POSITION_LENGTH) };
+    const [record, other] = fetched(values([first, none]));
+    const schemas = () => first.table;
+    decoded(format, record!, schemas);
+    assert.notEqual(glance(format, record!, schemas), undefined);
+    assert.equal(glance(format, other!, schemas), undefined);
   });
 }
