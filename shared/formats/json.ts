@@ -18,7 +18,7 @@ import type {
 } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
-import { isPositionAt, POSITION_LENGTH } from "../position.ts";
+import { POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
 import { type Rows, rowsOf, scanRows } from "./json_rows.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
@@ -441,7 +441,6 @@ function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean 
   if (input.digits() < 0 || !input.skip(known.place)) return false;
   const position_at = input.at;
   input.at += POSITION_LENGTH;
-  if (!isPositionAt(memory, position_at)) return false;
   if (!input.skip(known.schema) || !moveTo(OP_MARK, end - known.op_to_end)) return false;
   known.op_to_end = end - input.at;
   const op = OP_OF_BYTE[memory[input.at + OP_MARK.bytes.length]!];

@@ -5,7 +5,7 @@ import type { Format, Glance } from "../formats/format.ts";
 import type { InBatch, InRecord, TopicPartition } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Durable, Sink, SinkPartition, Standing } from "../sinks/sink.ts";
-import { isPosition } from "../position.ts";
+import { POSITION_LENGTH } from "../position.ts";
 import { copyOf, type DeadLetter, type Reason, type Replay, replayOf } from "./dead_letter.ts";
 import { otherFormat } from "./foreign.ts";
 import { noteStamp } from "./notes.ts";
@@ -478,7 +478,7 @@ function refuseMisshapen(change: Change, { offset }: InRecord): void {
   const { op, position } = change;
   const rows = change.text ?? change;
   const isWhole = op === "t" || (op === "d" ? rows.before : rows.after) !== null;
-  if (isWhole && isPosition(position)) return;
+  if (isWhole && position.length === POSITION_LENGTH) return;
   const why = isWhole
     ? `its position is ${JSON.stringify(position.slice(0, 80))}`
     : `its op is ${op}, and it has no row \`${op === "d" ? "before" : "after"}\``;

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   formatPosition,
+  isPosition,
+  isPositionAt,
   parsePosition,
   type Position,
   POSITION_LENGTH,
@@ -30,6 +32,20 @@ Deno.test("string order is source order", () => {
     const expected = first !== -1 && parts(a)[first]! < parts(b)[first]!;
     assert.equal(formatPosition(a) < formatPosition(b), expected);
   }));
+});
+
+Deno.test("a position among bytes is told as in text, whatever is changed in it", () => {
+  const sign = fc.constantFrom(..."0f-g/:`FG\0\u007f");
+  fc.assert(
+    fc.property(position, fc.nat({ max: POSITION_LENGTH - 1 }), sign, (written, at, sign) => {
+      const text = formatPosition(written);
+      const changed = text.slice(0, at) + sign + text.slice(at + 1);
+      for (const found of [text, changed, text.slice(1)]) {
+        const bytes = new TextEncoder().encode(`x${found}`);
+        assert.equal(isPositionAt(bytes, 1), isPosition(found), found);
+      }
+    }),
+  );
 });
 
 Deno.test("text that is no position is refused and named", () => {
