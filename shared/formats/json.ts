@@ -21,6 +21,7 @@ import type { InRecord } from "../kafka/port.ts";
 import { POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
 import { type Rows, rowsOf, scanRows } from "./json_rows.ts";
+import { perTable } from "./per_table.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
 import { ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { jsonWriter, quoted } from "../wire/value_text.ts";
@@ -38,16 +39,7 @@ function encode(change: Change, arena: ByteArena): void {
 
 type TableWriter = (change: Change, arena: ByteArena) => void;
 
-const tableWriters = new WeakMap<TableSchema, TableWriter>();
-
-function tableWriter(table: TableSchema): TableWriter {
-  let writer = tableWriters.get(table);
-  if (writer === undefined) {
-    writer = createTableWriter(table);
-    tableWriters.set(table, writer);
-  }
-  return writer;
-}
+const tableWriter = perTable(createTableWriter);
 
 const ascii = new TextEncoder();
 const BEFORE = ascii.encode('{"before":');
@@ -585,21 +577,14 @@ interface TableReader {
   readonly inherited: boolean;
 }
 
-const readers = new WeakMap<TableSchema, TableReader>();
-
-function tableReader(table: TableSchema): TableReader {
-  let reader = readers.get(table);
-  if (reader === undefined) {
-    const names = table.columns.map((column) => column.name);
-    reader = {
-      names,
-      readers: table.columns.map(valueReader),
-      inherited: names.some((name) => name in Object.prototype),
-    };
-    readers.set(table, reader);
-  }
-  return reader;
-}
+const tableReader = perTable((table): TableReader => {
+  const names = table.columns.map((column) => column.name);
+  return {
+    names,
+    readers: table.columns.map(valueReader),
+    inherited: names.some((name) => name in Object.prototype),
+  };
+});
 
 function readRow(object: Record<string, unknown> | null, table: TableSchema): Row | null {
   if (object === null) return null;

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import type { Kind, Row, RowsText, TableSchema, Value } from "../change.ts";
 import { type ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { quoted } from "../wire/value_text.ts";
+import { perTable } from "./per_table.ts";
 
 const BEFORE = Mark.of('{"before":');
 const AFTER = Mark.of(',"after":');
@@ -38,19 +39,10 @@ interface Layout {
   readonly kinds: readonly Kind[];
 }
 
-const layouts = new WeakMap<TableSchema, Layout>();
-
-function layoutOf(table: TableSchema): Layout {
-  let layout = layouts.get(table);
-  if (layout === undefined) {
-    layout = {
-      labels: table.columns.map(({ name }) => Mark.of(`${quoted(name)}:`)),
-      kinds: table.columns.map(({ kind }) => kind),
-    };
-    layouts.set(table, layout);
-  }
-  return layout;
-}
+const layoutOf = perTable((table): Layout => ({
+  labels: table.columns.map(({ name }) => Mark.of(`${quoted(name)}:`)),
+  kinds: table.columns.map(({ kind }) => kind),
+}));
 
 /**
  * The cells of the rows that `input` begins with; it moves behind them. Undefined where the text

@@ -17,6 +17,7 @@ import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
 import { isPositionAt, POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
+import { perTable } from "./per_table.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { ProtobufReader, RepeatedText } from "../wire/protobuf_reader.ts";
 
@@ -61,16 +62,7 @@ function encode(change: Change, arena: ByteArena): void {
 
 type TableWriter = (change: Change, arena: ByteArena) => void;
 
-const tableWriters = new WeakMap<TableSchema, TableWriter>();
-
-function tableWriter(table: TableSchema): TableWriter {
-  let writer = tableWriters.get(table);
-  if (writer === undefined) {
-    writer = createTableWriter(table);
-    tableWriters.set(table, writer);
-  }
-  return writer;
-}
+const tableWriter = perTable(createTableWriter);
 
 /** Bytes that most lengths take: of values and transactions, and of rows and sources. */
 const SHORT = 1;
@@ -352,8 +344,10 @@ function isAtPosition(bytes: Uint8Array): boolean {
 }
 
 function isOp(op: string): op is Op {
-  return /^[crudt]$/.test(op);
+  return OPS.has(op);
 }
+
+const OPS: ReadonlySet<string> = new Set<Op>(["c", "u", "d", "r", "t"]);
 
 /** So much of what cannot be read stands in an error. */
 const SHOWN_CHARACTERS = 100;
@@ -413,10 +407,12 @@ class Message {
       this.connector =
       this.name =
       this.version =
-      this.db =
-      this.table =
         "";
-    this.schema_id = this.snapshot = "";
+    this.db =
+      this.table =
+      this.schema_id =
+      this.snapshot =
+        "";
     this.before = this.after = this.schema = null;
     this.ts_ms =
       this.total_order =
