@@ -33,6 +33,7 @@ interface Changed extends Watch {
   readonly template?: string;
   readonly mode?: "stream" | "batch";
   readonly batch_changes?: number;
+  readonly send_bytes?: number;
   readonly columns?: ColumnsOptions;
   readonly on_oversize?: "fail" | "dead_letter";
 }
@@ -130,9 +131,11 @@ class Lab implements AsyncDisposable {
     return new PostgresSource(postgresOptions.parse({ ...at, ...more }), context);
   }
 
-  start({ template = TEMPLATE, batch_changes = 1_000, ...changed }: Changed = {}): CaptureRun {
+  start(
+    { template = TEMPLATE, batch_changes = 1_000, send_bytes = 1 << 20, ...changed }: Changed = {},
+  ): CaptureRun {
     const { mode = "stream", columns = [], ...watch } = changed;
-    const kafka = { topic: template, partitions: 3, replication_factor: 3, send_bytes: 1 << 20 };
+    const kafka = { topic: template, partitions: 3, replication_factor: 3, send_bytes };
     const source = { snapshot: "never" } as const;
     const running = new CaptureRun(
       { ...USUAL_JOB, name: this.name, kafka, mode, columns, source },
@@ -324,6 +327,7 @@ for (const kind of KINDS) {
     const isData = ({ topic }: OutBatch) => topic === lab.topic;
     const first = await lab.started({
       batch_changes: 50,
+      send_bytes: 1024, // what is gathered when the first send goes out is sent too
       sent: (batches, running) => batches.some(isData) && running.abort(),
     });
     await lab.insert(5_000);

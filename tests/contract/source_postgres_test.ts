@@ -755,34 +755,34 @@ test("an abort ends the batches in order, also while nothing comes", async (f) =
   assert.equal(await ended, "ended");
 });
 
-test("a transaction that fits into a batch comes as one", async (f) => {
-  // Many columns, so that the server is busy between one row and the next.
-  const columns = Array.from({ length: 200 }, (_, index) => `c${index} int DEFAULT ${index}`);
-  await run(`CREATE TABLE ${f.schema}.wide (id serial PRIMARY KEY, n int, ${columns.join(", ")})`);
-  f.now = () => 0; // the rest may take any time
-  const source = f.source("pgoutput");
-  await source.open({ resume: undefined, generation: 1 });
-  const [rows, transactions] = [200, 10];
-  const write = () =>
-    run(`INSERT INTO ${f.schema}.wide (n) SELECT * FROM generate_series(1, ${rows})`);
-  let written = write();
-  const lengths: number[] = [];
-  for await (
-    const { changes, whole } of source.batches({
-      to_end: false,
-      signal: AbortSignal.timeout(DEADLINE_MS),
-    })
-  ) {
-    if (changes.length === 0) continue;
-    lengths.push(changes.length);
-    if (!whole) continue;
-    await written;
-    if (lengths.length >= transactions) break;
-    written = write();
-  }
-  await source.close();
-  assert.deepEqual(lengths, Array(transactions).fill(rows), "changes of each batch");
-});
+for (const plugin of PLUGINS) {
+  test(`${plugin}: a transaction that fits into a batch comes as one`, async (f) => {
+    // Many columns, so that the server is busy between one row and the next.
+    const columns = Array.from({ length: 200 }, (_, index) => `c${index} int DEFAULT ${index}`);
+    await run(
+      `CREATE TABLE ${f.schema}.wide (id serial PRIMARY KEY, n int, ${columns.join(", ")})`,
+    );
+    f.now = () => 0; // the rest may take any time
+    const source = f.source(plugin, { batch_bytes: 64 << 20 }); // wal2json writes names with values
+    await source.open({ resume: undefined, generation: 1 });
+    const [rows, transactions] = [200, 10];
+    const write = () =>
+      run(`INSERT INTO ${f.schema}.wide (n) SELECT * FROM generate_series(1, ${rows})`);
+    let written = write();
+    const lengths: number[] = [];
+    const signal = AbortSignal.timeout(DEADLINE_MS);
+    for await (const { changes, whole } of source.batches({ to_end: false, signal })) {
+      if (changes.length === 0) continue;
+      lengths.push(changes.length);
+      if (!whole) continue;
+      await written;
+      if (lengths.length >= transactions) break;
+      written = write();
+    }
+    await source.close();
+    assert.deepEqual(lengths, Array(transactions).fill(rows), "changes of each batch");
+  });
+}
 
 test("on an idle server the end is reached; excluded tables and other schemas do not come", async (f) => {
   const s = f.schema;
