@@ -1,7 +1,15 @@
 /** The row change that every part of list-sync passes on: plain data, no behaviour. */
 
-/** What happened to the row: `c` create, `u` update, `d` delete, `r` snapshot read, `t` truncate. */
-export type Op = "c" | "u" | "d" | "r" | "t";
+/** What may happen to a row: `c` create, `u` update, `d` delete, `r` snapshot read, `t` truncate. */
+export const OPS = ["c", "u", "d", "r", "t"] as const;
+
+/** What happened to the row. */
+export type Op = (typeof OPS)[number];
+
+/** Whether that is one. */
+export function isOp(op: unknown): op is Op {
+  return (OPS as readonly unknown[]).includes(op);
+}
 
 /**
  * One column's value in memory. 64-bit integers are `number` within ±(2^53-1) and `bigint` beyond;

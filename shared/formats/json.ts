@@ -3,25 +3,28 @@
  * Integers of any size keep all their digits in both directions.
  */
 import { Buffer } from "node:buffer";
-import type {
-  Change,
-  Column,
-  Coordinates,
-  Op,
-  Row,
-  RowsText,
-  SnapshotMark,
-  SourceIdentity,
-  TableSchema,
-  Transaction,
-  Value,
+import {
+  type Change,
+  type Column,
+  type Coordinates,
+  isOp,
+  type Op,
+  OPS,
+  type Row,
+  type RowsText,
+  type SnapshotMark,
+  type SourceIdentity,
+  type TableSchema,
+  type Transaction,
+  type Value,
 } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
+import { perTable } from "../per_table.ts";
 import { POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
 import { type Rows, rowsOf, scanRows } from "./json_rows.ts";
-import { perTable } from "./per_table.ts";
+import { FORMAT_CURE, noOp, refusal, shown } from "./refusal.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
 import { ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { jsonWriter, quoted } from "../wire/value_text.ts";
@@ -190,13 +193,13 @@ function decode(record: InRecord, schemas: SchemaLookup): Change {
     return decodeKnown(bytesOf(record), schemas) ?? decodeAny(record, schemas);
   } catch (error) {
     if (error instanceof RecordError) throw error;
-    if (error !== INEXACT) throw refusal(record, (error as Error).message);
+    if (error !== INEXACT) throw refusal(format.name, record, (error as Error).message);
   }
   try {
     return build(parseExactly<Envelope>(utf8.decode(bytesOf(record))), schemas);
   } catch (error) {
     const why = error === INEXACT ? "an integer is written with an exponent" : error;
-    throw refusal(record, why instanceof Error ? why.message : String(why));
+    throw refusal(format.name, record, why instanceof Error ? why.message : String(why));
   }
 }
 
@@ -261,7 +264,7 @@ const utf8 = new TextDecoder();
 
 function bytesOf(record: InRecord): Uint8Array {
   const { value } = record;
-  if (value === null) throw refusal(record, "it has no value");
+  if (value === null) throw refusal(format.name, record, "it has no value");
   return value;
 }
 
@@ -270,31 +273,19 @@ function parse(record: InRecord): Envelope {
   try {
     envelope = JSON.parse(utf8.decode(bytesOf(record)));
   } catch (error) {
-    throw refusal(record, "it is not JSON", error);
+    throw refusal(format.name, record, "it is not JSON", error);
   }
   const source = envelope?.source;
   if (typeof source?.position !== "string" || typeof source.schema_id !== "string") {
-    throw refusal(record, "it has no source.position and source.schema_id");
+    throw refusal(format.name, record, "it has no source.position and source.schema_id");
   }
-  if (!OPS.has(envelope!.op)) {
-    throw refusal(record, `its op is ${JSON.stringify(envelope!.op)}, not one of c, u, d, r, t`);
+  if (!isOp(envelope!.op)) {
+    throw refusal(format.name, record, noOp(JSON.stringify(envelope!.op)));
   }
   return envelope!;
 }
 
-const OPS = new Set<Op>(["c", "u", "d", "r", "t"]);
-const OP_OF_BYTE = Object.fromEntries([...OPS].map((op) => [op.charCodeAt(0), op]));
-
-function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
-  return new RecordError(
-    `Cannot read the record at offset ${record.offset} as a change in format json: ${why}`,
-    { cure: FORMAT_CURE, cause },
-  );
-}
-
-const FORMAT_CURE = "set the job's `format` to the one that the topic was written with";
-/** So much of what cannot be read stands in an error. */
-const SHOWN_CHARACTERS = 100;
+const OP_OF_BYTE = Object.fromEntries(OPS.map((op) => [op.charCodeAt(0), op]));
 
 // All but the rows, the coordinates and some numbers is the same for all changes of a table. What is
 // the same is compared as bytes and the rest is found around it, in a fraction of the time that
@@ -540,10 +531,8 @@ class KnownChange implements Change {
       return readCoordinates(parseExactly(`{${text}}`));
     } catch (cause) {
       throw new RecordError(
-        `Cannot read ${
-          JSON.stringify(text.slice(0, SHOWN_CHARACTERS))
-        } of the change at position ` +
-          `${this.position} as coordinates in its database's log`,
+        `Cannot read ${shown(text)} of the change at position ${this.position} as coordinates in` +
+          " its database's log",
         { cure: FORMAT_CURE, cause: cause === INEXACT ? undefined : cause },
       );
     }

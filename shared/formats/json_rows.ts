@@ -5,9 +5,9 @@
  */
 import { Buffer } from "node:buffer";
 import type { Kind, Row, RowsText, TableSchema, Value } from "../change.ts";
+import { perTable } from "../per_table.ts";
 import { type ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { quoted } from "../wire/value_text.ts";
-import { perTable } from "./per_table.ts";
 
 const BEFORE = Mark.of('{"before":');
 const AFTER = Mark.of(',"after":');

@@ -1,7 +1,7 @@
 /** Record keys: the same JSON text in every format, so that a row stays in its partition. */
 import type { Change } from "../change.ts";
+import { perTable } from "../per_table.ts";
 import { TRUNCATE_KEY } from "./format.ts";
-import { perTable } from "./per_table.ts";
 import { rowWriter } from "../wire/value_text.ts";
 
 const keyWriter = perTable(({ columns, key }) =>

@@ -1,23 +1,24 @@
 /** Protobuf: the messages of change.proto, values typed as in memory, columns in table order. */
-import type {
-  Change,
-  Column,
-  Connector,
-  Coordinates,
-  Kind,
-  Op,
-  Row,
-  SnapshotMark,
-  SourceIdentity,
-  TableSchema,
-  Transaction,
-  Value,
+import {
+  type Change,
+  type Column,
+  type Connector,
+  type Coordinates,
+  isOp,
+  type Kind,
+  type Op,
+  type Row,
+  type SnapshotMark,
+  type SourceIdentity,
+  type TableSchema,
+  type Transaction,
+  type Value,
 } from "../change.ts";
-import { RecordError } from "../errors.ts";
 import type { InRecord } from "../kafka/port.ts";
+import { perTable } from "../per_table.ts";
 import { isPositionAt, POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
-import { perTable } from "./per_table.ts";
+import { noOp, refusal, shown } from "./refusal.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { ProtobufReader, RepeatedText } from "../wire/protobuf_reader.ts";
 
@@ -245,14 +246,13 @@ function writeBits(value: bigint, arena: ByteArena): void {
 // Decoding ----------------------------------------------------------------------------------------
 
 function decode(record: InRecord, schemas: SchemaLookup): Change {
-  read(record, true);
+  const message = read(record, true);
+  const { source, table } = known = isKnown(message, schemas) ? known! : learn(message, schemas);
   const { op, before, after, total_order, collection_order, ts_ms, snapshot } = message;
-  message.before = message.after = null; // large ones are not to wait here for the next record
-  const { source, table } = isKnown(schemas) ? known! : known = learn(schemas);
   for (const row of [before, after]) {
     if (row === null || row.length === table.columns.length) continue;
     const why = `a row has ${row.length} values, its table ${table.columns.length} columns`;
-    throw refusal(record, why);
+    throw refusal(format.name, record, why);
   }
   const { id, ts_us, position, coordinates } = message;
   if (id !== transaction.id || ts_us !== transaction.ts_us) transaction = { id, ts_us };
@@ -276,8 +276,8 @@ interface Known {
 let known: Known | undefined;
 let transaction: Transaction = { id: "", ts_us: 0 };
 
-/** Whether the message that was read is of the same table. */
-function isKnown(schemas: SchemaLookup): boolean {
+/** Whether the message is of the same table. */
+function isKnown(message: Message, schemas: SchemaLookup): boolean {
   if (known === undefined || known.schemas !== schemas) return false;
   const { source, table } = known;
   return message.schema_id === known.schema_id && message.name === source.name &&
@@ -285,7 +285,7 @@ function isKnown(schemas: SchemaLookup): boolean {
     message.table === table.table && message.schema === table.schema && message.db === table.db;
 }
 
-function learn(schemas: SchemaLookup): Known {
+function learn(message: Message, schemas: SchemaLookup): Known {
   const { connector, name, version, db, schema, table, schema_id } = message;
   const last = known?.source;
   const isSame = last?.name === name && last.connector === connector && last.version === version;
@@ -302,13 +302,14 @@ function learn(schemas: SchemaLookup): Known {
 function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean {
   const { memory, value_at = 0, value_length = -1 } = record;
   if (memory === undefined || value_length < 0) return false;
+  let message: Message;
   try {
-    message.read(memory, value_at, value_at + value_length, false);
+    message = readMessage(memory, value_at, value_at + value_length, false);
   } catch {
     return false;
   }
   const { op } = message;
-  if (!isKnown(schemas) || !isOp(op) || !isAtPosition(memory)) return false;
+  if (!isKnown(message, schemas) || !isOp(op) || !message.isAtPosition(memory)) return false;
   told.op = op;
   told.source = known!.source;
   told.memory = memory;
@@ -319,63 +320,30 @@ function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean 
 
 function stamp(record: InRecord) {
   if (record.value === null) return undefined;
-  read(record, false);
+  const message = read(record, false);
   return { source: sourceId(message), position: message.position };
 }
 
-/** Reads a record into `message`. */
-function read(record: InRecord, with_rows: boolean): void {
+/** The message that a record holds. */
+function read(record: InRecord, with_rows: boolean): Message {
   const { value } = record;
-  if (value === null) throw refusal(record, "it has no value");
+  if (value === null) throw refusal(format.name, record, "it has no value");
+  let message: Message;
   try {
-    message.read(value, 0, value.length, with_rows);
+    message = readMessage(value, 0, value.length, with_rows);
   } catch (error) {
-    throw refusal(record, "it is not a list_sync.v1.Change", error);
+    throw refusal(format.name, record, "it is not a list_sync.v1.Change", error);
   }
   const { op } = message;
-  if (!isAtPosition(value)) throw refusal(record, `its position is ${shown(message.position)}`);
-  if (!isOp(op)) throw refusal(record, `its op is ${shown(op)}, not one of c, u, d, r, t`);
-}
-
-/** Whether what was read from `bytes` has a position. */
-function isAtPosition(bytes: Uint8Array): boolean {
-  const { position_at, position_length } = message;
-  return position_length === POSITION_LENGTH && isPositionAt(bytes, position_at);
-}
-
-function isOp(op: string): op is Op {
-  return OPS.has(op);
-}
-
-const OPS: ReadonlySet<string> = new Set<Op>(["c", "u", "d", "r", "t"]);
-
-/** So much of what cannot be read stands in an error. */
-const SHOWN_CHARACTERS = 100;
-
-function shown(text: string): string {
-  return JSON.stringify(text.slice(0, SHOWN_CHARACTERS));
-}
-
-function refusal(record: InRecord, why: string, cause?: unknown): RecordError {
-  return new RecordError(
-    `Cannot read the record at offset ${record.offset} as a change in format protobuf: ${why}`,
-    { cure: "set the job's `format` to the one that the topic was written with", cause },
-  );
+  if (!message.isAtPosition(value)) {
+    throw refusal(format.name, record, `its position is ${shown(message.position)}`);
+  }
+  if (!isOp(op)) throw refusal(format.name, record, noOp(shown(op)));
+  return message;
 }
 
 /** A `Change` of change.proto: what is not set is empty, or 0. */
 class Message {
-  readonly #input = new ProtobufReader();
-  readonly #connector = new RepeatedText();
-  readonly #name = new RepeatedText();
-  readonly #version = new RepeatedText();
-  readonly #db = new RepeatedText();
-  readonly #schema = new RepeatedText();
-  readonly #table = new RepeatedText();
-  readonly #schema_id = new RepeatedText();
-  readonly #id = new RepeatedText();
-  /** Of the first coordinate, the second and so on: a source has up to five. */
-  readonly #coordinate_names = Array.from({ length: 8 }, () => new RepeatedText());
   op = "";
   before: Row | null = null;
   after: Row | null = null;
@@ -394,141 +362,134 @@ class Message {
   position_at = 0;
   position_length = 0;
   schema_id = "";
-  coordinates: Record<string, Coordinates[string]> = {};
+  readonly coordinates: Record<string, Coordinates[string]> = {};
   snapshot = "";
 
+  /** As long as no other message is read. */
   get position(): string {
-    return this.#input.textAt(this.position_at, this.position_length);
+    return input.textAt(this.position_at, this.position_length);
   }
 
-  #clear(): void {
-    this.op =
-      this.id =
-      this.connector =
-      this.name =
-      this.version =
-        "";
-    this.db =
-      this.table =
-      this.schema_id =
-      this.snapshot =
-        "";
-    this.before = this.after = this.schema = null;
-    this.ts_ms =
-      this.total_order =
-      this.collection_order =
-      this.ts_us =
-        0;
-    this.position_at = this.position_length = 0;
-    this.coordinates = {};
-  }
-
-  /** Reads the message from `at` to `end`, its rows and coordinates if they are wanted. Throws RangeError. */
-  read(bytes: Uint8Array, at: number, end: number, with_rows: boolean): void {
-    const input = this.#input;
-    input.reset(bytes, at, end);
-    this.#clear();
-    while (input.more) {
-      const tag = input.tag();
-      if (tag === CHANGE.op) this.op = input.text();
-      else if (tag === CHANGE.before && with_rows) this.before = readRow(input, 0);
-      else if (tag === CHANGE.after && with_rows) this.after = readRow(input, 0);
-      else if (tag === CHANGE.source) this.#readSource(with_rows);
-      else if (tag === CHANGE.ts_ms) this.ts_ms = Number(input.int64());
-      else if (tag === CHANGE.transaction) this.#readTransaction();
-      else input.skip(tag);
-    }
-  }
-
-  #readSource(with_coordinates: boolean): void {
-    const input = this.#input;
-    const outer = input.enter();
-    let coordinates = 0;
-    while (input.more) {
-      const tag = input.tag();
-      switch (tag) {
-        case SOURCE.connector:
-          this.connector = this.#connector.read(input);
-          break;
-        case SOURCE.name:
-          this.name = this.#name.read(input);
-          break;
-        case SOURCE.version:
-          this.version = this.#version.read(input);
-          break;
-        case SOURCE.ts_us:
-          this.ts_us = Number(input.int64());
-          break;
-        case SOURCE.db:
-          this.db = this.#db.read(input);
-          break;
-        case SOURCE.schema:
-          this.schema = this.#schema.read(input);
-          break;
-        case SOURCE.table:
-          this.table = this.#table.read(input);
-          break;
-        case SOURCE.position:
-          this.position_length = input.length();
-          this.position_at = input.pass(this.position_length);
-          break;
-        case SOURCE.schema_id:
-          this.schema_id = this.#schema_id.read(input);
-          break;
-        case SOURCE.snapshot:
-          this.snapshot = input.text();
-          break;
-        case SOURCE.coordinate:
-          if (with_coordinates) this.#readCoordinate(coordinates++);
-          else input.skip(tag);
-          break;
-        default:
-          input.skip(tag);
-      }
-    }
-    input.leave(outer);
-  }
-
-  #readCoordinate(index: number): void {
-    const input = this.#input;
-    const outer = input.enter();
-    let name = "";
-    let value: Value | undefined;
-    while (input.more) {
-      const tag = input.tag();
-      if (tag === COORDINATE.name) {
-        name = this.#coordinate_names[index]?.read(input) ?? input.text();
-      } else if (tag === COORDINATE.value) value = readValue(input, 0);
-      else input.skip(tag);
-    }
-    input.leave(outer);
-    this.coordinates[name] = (value ?? null) as Coordinates[string];
-  }
-
-  #readTransaction(): void {
-    const input = this.#input;
-    const outer = input.enter();
-    while (input.more) {
-      const tag = input.tag();
-      if (tag === TRANSACTION.id) this.id = this.#id.read(input);
-      else if (tag === TRANSACTION.total_order) this.total_order = Number(input.int64());
-      else if (tag === TRANSACTION.data_collection_order) {
-        this.collection_order = Number(input.int64());
-      } else input.skip(tag);
-    }
-    input.leave(outer);
+  /** Whether it has a position; `bytes` are those that it was read from. */
+  isAtPosition(bytes: Uint8Array): boolean {
+    return this.position_length === POSITION_LENGTH && isPositionAt(bytes, this.position_at);
   }
 }
 
-/** One record is read at a time, so what changes have in common is made once. */
-const message = new Message();
+/** One message is read at a time. */
+const input = new ProtobufReader();
 
-function readRow(input: ProtobufReader, depth: number): Value[] {
+const repeated = {
+  connector: new RepeatedText(),
+  name: new RepeatedText(),
+  version: new RepeatedText(),
+  db: new RepeatedText(),
+  schema: new RepeatedText(),
+  table: new RepeatedText(),
+  schema_id: new RepeatedText(),
+  id: new RepeatedText(),
+  /** Names of the first coordinate, the second and so on: a source has up to five. */
+  coordinates: Array.from({ length: 8 }, () => new RepeatedText()),
+};
+
+/** Reads the message from `at` to `end`, its rows and coordinates if they are wanted. Throws RangeError. */
+function readMessage(bytes: Uint8Array, at: number, end: number, with_rows: boolean): Message {
+  const message = new Message();
+  input.reset(bytes, at, end);
+  while (input.more) {
+    const tag = input.tag();
+    if (tag === CHANGE.op) message.op = input.text();
+    else if (tag === CHANGE.before && with_rows) message.before = readRow(0);
+    else if (tag === CHANGE.after && with_rows) message.after = readRow(0);
+    else if (tag === CHANGE.source) readSource(message, with_rows);
+    else if (tag === CHANGE.ts_ms) message.ts_ms = Number(input.int64());
+    else if (tag === CHANGE.transaction) readTransaction(message);
+    else input.skip(tag);
+  }
+  return message;
+}
+
+function readSource(message: Message, with_coordinates: boolean): void {
+  const outer = input.enter();
+  let coordinates = 0;
+  while (input.more) {
+    const tag = input.tag();
+    switch (tag) {
+      case SOURCE.connector:
+        message.connector = repeated.connector.read(input);
+        break;
+      case SOURCE.name:
+        message.name = repeated.name.read(input);
+        break;
+      case SOURCE.version:
+        message.version = repeated.version.read(input);
+        break;
+      case SOURCE.ts_us:
+        message.ts_us = Number(input.int64());
+        break;
+      case SOURCE.db:
+        message.db = repeated.db.read(input);
+        break;
+      case SOURCE.schema:
+        message.schema = repeated.schema.read(input);
+        break;
+      case SOURCE.table:
+        message.table = repeated.table.read(input);
+        break;
+      case SOURCE.position:
+        message.position_length = input.length();
+        message.position_at = input.pass(message.position_length);
+        break;
+      case SOURCE.schema_id:
+        message.schema_id = repeated.schema_id.read(input);
+        break;
+      case SOURCE.snapshot:
+        message.snapshot = input.text();
+        break;
+      case SOURCE.coordinate:
+        if (with_coordinates) readCoordinate(message, coordinates++);
+        else input.skip(tag);
+        break;
+      default:
+        input.skip(tag);
+    }
+  }
+  input.leave(outer);
+}
+
+function readCoordinate({ coordinates }: Message, index: number): void {
+  const outer = input.enter();
+  let name = "";
+  let value: Value | undefined;
+  while (input.more) {
+    const tag = input.tag();
+    if (tag === COORDINATE.name) name = repeated.coordinates[index]?.read(input) ?? input.text();
+    else if (tag === COORDINATE.value) value = readValue(0);
+    else input.skip(tag);
+  }
+  input.leave(outer);
+  coordinates[name] = (value ?? null) as Coordinates[string];
+}
+
+function readTransaction(message: Message): void {
+  const outer = input.enter();
+  while (input.more) {
+    const tag = input.tag();
+    if (tag === TRANSACTION.id) message.id = repeated.id.read(input);
+    else if (tag === TRANSACTION.total_order) message.total_order = Number(input.int64());
+    else if (tag === TRANSACTION.data_collection_order) {
+      message.collection_order = Number(input.int64());
+    } else input.skip(tag);
+  }
+  input.leave(outer);
+}
+
+function readRow(depth: number): Value[] {
   const outer = input.enter();
   const row: (Value | undefined)[] = [];
   while (input.more) {
     const tag = input.tag();
-    if (tag === ROW_VALUE) row.push(readValue(input, depth));
+    if (tag === ROW_VALUE) row.push(readValue(depth));
     else input.skip(tag);
   }
   input.leave(outer);
@@ -538,7 +499,7 @@ function readRow(input: ProtobufReader, depth: number): Value[] {
 /** PostgreSQL knows arrays of up to 6 dimensions; deeper nesting is not ours. */
 const MAX_DEPTH = 8;
 
-function readValue(input: ProtobufReader, depth: number): Value | undefined {
+function readValue(depth: number): Value | undefined {
   const outer = input.enter();
   let value: Value | undefined;
   while (input.more) {
@@ -571,7 +532,7 @@ function readValue(input: ProtobufReader, depth: number): Value | undefined {
         break;
       case VALUE.array:
         if (depth === MAX_DEPTH) throw new RangeError(`arrays nest deeper than ${MAX_DEPTH}`);
-        value = readRow(input, depth + 1);
+        value = readRow(depth + 1);
         break;
       default:
         input.skip(tag);

@@ -1,5 +1,5 @@
 /** One partition on its way from Kafka to the sink: read, decoded, repetitions dropped, written. */
-import type { Change, Op } from "../change.ts";
+import { type Change, type Op, OPS } from "../change.ts";
 import { describe, RecordError } from "../errors.ts";
 import type { Format, Glance } from "../formats/format.ts";
 import type { InBatch, InRecord, TopicPartition } from "../kafka/port.ts";
@@ -30,8 +30,6 @@ export type OpCounts = Record<Op, number>;
 export function noChanges(): OpCounts {
   return { c: 0, u: 0, d: 0, r: 0, t: 0 };
 }
-
-const OPS = Object.keys(noChanges()) as Op[];
 
 /** What the last glance told: one record is read at a time. */
 const told: Glance = {

@@ -2,7 +2,8 @@
  * The transaction topic, in Debezium's shape: BEGIN before the first change of a transaction, END with
  * the counts when it has come whole, and in each change its number among those of its table.
  */
-import type { Change, TableSchema, Transaction } from "../change.ts";
+import type { Change, Transaction } from "../change.ts";
+import { perTable } from "../per_table.ts";
 import { formatPosition, parsePosition } from "../position.ts";
 import type { Note } from "./notes.ts";
 
@@ -18,7 +19,6 @@ interface Open {
 /** Follows the transactions of a source. Rows of snapshots belong to none. */
 export class Transactions {
   #open: Open | undefined;
-  readonly #names = new WeakMap<TableSchema, string>();
 
   /** What is told before `change`: the end of the transaction before, the begin of its own. */
   notes(change: Change): Note[] {
@@ -34,7 +34,7 @@ export class Transactions {
   numbered(change: Change): Change {
     const open = this.#open;
     if (open === undefined) return change;
-    const name = this.#name(change.table);
+    const name = nameOf(change.table);
     const data_collection_order = (open.counts.get(name) ?? 0) + 1;
     open.counts.set(name, data_collection_order);
     open.last = change.position;
@@ -51,16 +51,10 @@ export class Transactions {
     const position = formatPosition({ ...last, row: last.row + 1 });
     return [noteOf(open.transaction, position, "END", open.counts)];
   }
-
-  #name(table: TableSchema): string {
-    let name = this.#names.get(table);
-    if (name === undefined) {
-      name = `${table.schema ?? table.db}.${table.table}`;
-      this.#names.set(table, name);
-    }
-    return name;
-  }
 }
+
+/** As Debezium names a collection. */
+const nameOf = perTable(({ db, schema, table }) => `${schema ?? db}.${table}`);
 
 function noteOf(
   { id, ts_us }: Transaction,

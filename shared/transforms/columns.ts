@@ -4,6 +4,7 @@ import type { Change, Row, TableSchema, Value } from "../change.ts";
 import { ConfigError } from "../errors.ts";
 import { globMatcher } from "../jobs/glob.ts";
 import { nearest } from "../jobs/nearest.ts";
+import { perTable } from "../per_table.ts";
 import { schemaFingerprint } from "../wire/schema_fingerprint.ts";
 import type { Transform } from "./transform.ts";
 
@@ -33,18 +34,12 @@ export type ColumnsOptions = z.infer<typeof columnsOptions>;
 /** Applies the rules. The transform throws ConfigError at the first row of a table that a rule cannot fit. */
 export function columns(rules: ColumnsOptions): Transform {
   const matchers = rules.map((rule) => ({ rule, matches: globMatcher(rule.table) }));
-  const plans = new WeakMap<TableSchema, Plan | "as it is">();
 
-  const planFor = (table: TableSchema) => {
-    let plan = plans.get(table);
-    if (plan === undefined) {
-      const name = nameOf(table);
-      const fitting = matchers.find(({ matches }) => matches(name));
-      plan = fitting === undefined ? "as it is" : planOf(table, name, fitting.rule);
-      plans.set(table, plan);
-    }
-    return plan;
-  };
+  const planFor = perTable((table): Plan | "as it is" => {
+    const name = nameOf(table);
+    const fitting = matchers.find(({ matches }) => matches(name));
+    return fitting === undefined ? "as it is" : planOf(table, name, fitting.rule);
+  });
 
   return (change) => {
     const plan = planFor(change.table);

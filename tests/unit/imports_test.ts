@@ -7,6 +7,7 @@ import { type SourceFile, sourceFiles, withoutComments } from "./source_files.ts
 const LAYERS: readonly (readonly string[])[] = [
   [
     "shared/change.ts",
+    "shared/per_table.ts",
     "shared/position.ts",
     "shared/errors.ts",
     "shared/backoff.ts",

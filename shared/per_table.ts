@@ -1,8 +1,8 @@
 /** What is worked out of a table definition: once, and as long as that is in use. */
-import type { TableSchema } from "../change.ts";
+import type { TableSchema } from "./change.ts";
 
-/** `make`, which answers the same object for the same definition. */
-export function perTable<Made extends object>(
+/** `make`, asked once for each definition. */
+export function perTable<Made extends NonNullable<unknown>>(
   make: (table: TableSchema) => Made,
 ): (table: TableSchema) => Made {
   const known = new WeakMap<TableSchema, Made>();
