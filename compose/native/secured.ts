@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import {
   type Acl,
+  type AclFilter,
   AclOperations,
   AclPermissionTypes,
   Admin,
@@ -112,6 +113,18 @@ export function scramArguments(users: BrokerAccounts): string[] {
 /** Jobs whose names begin with this may use the brokers of a secured stack. */
 export const SECURED_JOBS = "secured";
 
+const ACL_PATIENCE_MS = 30_000;
+
+const EVERY_ACL: AclFilter = {
+  resourceType: ResourceTypes.ANY,
+  resourcePatternType: ResourcePatternTypes.ANY,
+  resourceName: null,
+  principal: null,
+  host: null,
+  operation: AclOperations.ANY,
+  permissionType: AclPermissionTypes.ANY,
+};
+
 type Operation = "READ" | "WRITE" | "CREATE" | "DELETE" | "DESCRIBE_CONFIGS";
 
 /** Operations on the resources of one kind whose name is, or begins with, `name`. */
@@ -146,16 +159,59 @@ const RIGHTS: Record<"capture" | "consume", Right[]> = {
 
 /** Gives the brokers' users their rights; what they have already stays. */
 export async function grantRights(info: KafkaInfo): Promise<void> {
+  await grantAcls(
+    info,
+    (["capture", "consume"] as const).flatMap((role) =>
+      RIGHTS[role].flatMap((right) => aclsOf(info.users![role].user, right))
+    ),
+  );
+}
+
+/** Resolves when every broker knows the rights: each hears of them in its own time. Throws after 30 s. */
+export async function grantAcls(info: KafkaInfo, creations: Acl[]): Promise<void> {
   const admin = new Admin({ ...kafkaClient(info), retries: 0 });
   try {
-    await admin.createAcls({
-      creations: (["capture", "consume"] as const).flatMap((role) =>
-        RIGHTS[role].flatMap((right) => aclsOf(info.users![role].user, right))
-      ),
-    });
+    await admin.createAcls({ creations });
   } finally {
     await admin.close();
   }
+  await Promise.all(
+    info.brokers.map((broker) => knowsAcls({ ...info, brokers: [broker] }, creations)),
+  );
+}
+
+async function knowsAcls(info: KafkaInfo, wanted: Acl[]): Promise<void> {
+  const admin = new Admin({ ...kafkaClient(info), retries: 0 });
+  try {
+    for (const deadline = performance.now() + ACL_PATIENCE_MS;;) {
+      const resources = await admin.describeAcls({ filter: EVERY_ACL });
+      const known = new Set(
+        resources.flatMap(({ acls, ...target }) =>
+          acls.map((acl) => aclText({ ...target, ...acl }))
+        ),
+      );
+      const missing = wanted.map(aclText).filter((acl) => !known.has(acl));
+      if (missing.length === 0) return;
+      if (performance.now() > deadline) {
+        throw new Error(`Broker ${info.brokers} still lacks rights: ${missing.join("; ")}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  } finally {
+    await admin.close();
+  }
+}
+
+function aclText(acl: Acl): string {
+  return [
+    ...[acl.principal, acl.host, nameIn(AclPermissionTypes, acl.permissionType)],
+    ...[nameIn(AclOperations, acl.operation), nameIn(ResourceTypes, acl.resourceType)],
+    ...[nameIn(ResourcePatternTypes, acl.resourcePatternType), acl.resourceName],
+  ].join(" ");
+}
+
+function nameIn(values: Readonly<Record<string, number>>, value: number): string | undefined {
+  return Object.keys(values).find((name) => values[name] === value);
 }
 
 function aclsOf(user: string, { resource, name, match, operations }: Right): Acl[] {

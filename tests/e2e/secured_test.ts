@@ -6,13 +6,12 @@ import type { AddressInfo } from "node:net";
 import {
   AclOperations,
   AclPermissionTypes,
-  Admin as KafkaAdmin,
   ResourcePatternTypes,
   ResourceTypes,
 } from "@platformatic/kafka";
 import { CertificateAuthority, type Certified } from "../../compose/native/certificates.ts";
 import { freePortOffset } from "../../compose/native/ports.ts";
-import { kafkaClient, SECURED_JOBS } from "../../compose/native/secured.ts";
+import { grantAcls, SECURED_JOBS } from "../../compose/native/secured.ts";
 import { down, PARTS, STACK_PORTS, type StackInfo, up } from "../../compose/native/stack.ts";
 import type { Account, DatabaseInfo, KafkaInfo } from "../../compose/native/state.ts";
 import { giveToServerUser } from "../../compose/native/user.ts";
@@ -654,8 +653,7 @@ async function allow(cure: string): Promise<void> {
   const resource = ["topic", "transactional-id"].find((kind) => values(kind).length > 0);
   const [principal] = values("allow-principal");
   const [pattern = "literal"] = values("resource-pattern-type");
-  const broker = new KafkaAdmin({ ...kafkaClient(stack.kafka), retries: 0 });
-  const creations = values("operation").map((operation) => ({
+  const acls = values("operation").map((operation) => ({
     resourceType: ResourceTypes[upper(resource!) as keyof typeof ResourceTypes],
     resourceName: values(resource!)[0]!,
     resourcePatternType: ResourcePatternTypes[upper(pattern) as keyof typeof ResourcePatternTypes],
@@ -666,11 +664,7 @@ async function allow(cure: string): Promise<void> {
     ],
     permissionType: AclPermissionTypes.ALLOW,
   }));
-  try {
-    await broker.createAcls({ creations });
-  } finally {
-    await broker.close();
-  }
+  await grantAcls(stack.kafka, acls);
 }
 
 /** `transactional-id` → `TRANSACTIONAL_ID`. */
