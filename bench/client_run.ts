@@ -3,7 +3,7 @@ import { type clients, openKafka } from "../shared/kafka/mod.ts";
 import { kafkaOptions } from "../shared/kafka/options.ts";
 import type { KafkaClient, OutBatch } from "../shared/kafka/port.ts";
 import { PackedRecords, RecordArena } from "../shared/wire/packed_records.ts";
-import { SILENT } from "../tests/scenario.ts";
+import { SILENT } from "../tests/silent.ts";
 
 /** What to do with a topic that is there. */
 export interface ClientRun {

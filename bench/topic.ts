@@ -2,7 +2,7 @@
 import { openKafka } from "../shared/kafka/mod.ts";
 import { kafkaOptions } from "../shared/kafka/options.ts";
 import type { Admin } from "../shared/kafka/port.ts";
-import { SILENT } from "../tests/scenario.ts";
+import { SILENT } from "../tests/silent.ts";
 import { testStack } from "../tests/stack.ts";
 import type { Measured } from "./bench.ts";
 import { arrivalRate, type Arrivals } from "./statistics.ts";

@@ -7,13 +7,13 @@ import { formats } from "../shared/formats/mod.ts";
 import { openKafka } from "../shared/kafka/mod.ts";
 import { kafkaOptions } from "../shared/kafka/options.ts";
 import type { Admin } from "../shared/kafka/port.ts";
-import type { Log } from "../shared/observe/log.ts";
 import { SchemaReader } from "../shared/pipeline/schemas.ts";
 import { writers } from "../shared/seed/mod.ts";
 import { seedOptions } from "../shared/seed/options.ts";
 import type { SeedSummary } from "../shared/seed/seed.ts";
 import type { VerifyResult } from "../shared/verify/result.ts";
 import type { TestDatabase } from "./databases.ts";
+import { SILENT } from "./silent.ts";
 import { type TestStack, testStack } from "./stack.ts";
 import { WorkerProcess } from "./worker_process.ts";
 
@@ -31,8 +31,6 @@ export interface ScenarioOptions {
   /** Added to `kafka` of both workers' jobs. */
   readonly kafka?: Readonly<Record<string, unknown>>;
 }
-
-export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Changes made, by operation. */
 interface Made {

@@ -35,12 +35,12 @@ const SPENT = new Set([
   "OUT_OF_ORDER_SEQUENCE_NUMBER",
   "UNKNOWN_PRODUCER_ID",
   "CORRUPT_MESSAGE",
+  "INVALID_PRODUCER_ID_MAPPING", // forgotten: unused for `transactional.id.expiration.ms`
 ]);
 
 const FENCED = new Set([
   "INVALID_PRODUCER_EPOCH",
   "PRODUCER_FENCED",
-  "INVALID_PRODUCER_ID_MAPPING",
 ]);
 
 const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
@@ -70,6 +70,9 @@ export function isPassing(name: string): boolean {
 /** The error for a right that the user lacks. */
 export class DeniedError extends ConfigError {}
 
+/** What only another producer may try again. */
+export class SpentError extends RetryableError {}
+
 /** Whether a broker's error says that a batch is over `max.message.bytes`. */
 export function isTooLarge(name: string): boolean {
   return TOO_LARGE.has(name);
@@ -89,7 +92,7 @@ export function brokerFault(name: string, what: string): Error {
     });
   }
   if (SPENT.has(name)) {
-    return new RetryableError(message, {
+    return new SpentError(message, {
       cure: "open another producer and read the tails: what was written is not known",
     });
   }

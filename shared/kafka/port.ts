@@ -65,6 +65,13 @@ export interface Producer {
    * at once when their turn comes. They must not change any more.
    */
   prepare(batches: readonly OutBatch[]): void;
+  /**
+   * Reminds the brokers of the producer's transactional id, between two sends: of one that was unused for
+   * `transactional.id.expiration.ms` (7 days by default) they know nothing any more, and a successor under
+   * it would shut nobody out. Waits for brokers that do not answer. Throws RetryableError when they have
+   * forgotten it, FencedError when this producer was shut out.
+   */
+  keepFence(): Promise<void>;
   close(): Promise<void>;
 }
 

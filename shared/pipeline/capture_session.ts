@@ -53,6 +53,9 @@ const STORE_INTERVAL_MS = 1000;
 /** As fresh as a lag in a metric need be. */
 const LAG_INTERVAL_MS = 1000;
 
+/** Far more often than brokers forget a transactional id: `transactional.id.expiration.ms` is 7 days. */
+const FENCE_INTERVAL_MS = 3_600_000;
+
 /** What the loop needs of a job. */
 export interface CaptureJob extends OversizeJob {
   readonly name: string;
@@ -166,12 +169,14 @@ export class CaptureSession {
     const { signal, ready } = this.#deps;
     const abort = () => this.#stop.abort();
     let lag_timer: ReturnType<typeof setInterval> | undefined;
+    let fence_timer: ReturnType<typeof setInterval> | undefined;
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort);
     try {
       await this.#begin();
       ready(true);
       lag_timer = setInterval(() => this.#measureLag(), LAG_INTERVAL_MS);
+      fence_timer = setInterval(() => this.#keepFence(), FENCE_INTERVAL_MS);
       const to_end = this.#job.mode === "batch";
       try {
         const { signal } = this.#stop;
@@ -189,6 +194,7 @@ export class CaptureSession {
       signal.removeEventListener("abort", abort);
       clearTimeout(this.#store_timer);
       clearInterval(lag_timer);
+      clearInterval(fence_timer);
     }
   }
 
@@ -593,6 +599,10 @@ export class CaptureSession {
     const acknowledged = await this.#producer!.send([...batches, position]);
     this.#source.confirm(resume);
     return acknowledged;
+  }
+
+  #keepFence(): void {
+    this.#outbox.add(() => this.#producer!.keepFence());
   }
 
   #store(change: Partial<StoredPosition>): void {

@@ -116,6 +116,7 @@ export class CaptureRun {
         return acknowledged;
       },
       prepare: (batches) => producer.prepare(batches),
+      keepFence: () => producer.keepFence(),
       close: () => producer.close(),
     });
     return {

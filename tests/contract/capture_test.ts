@@ -16,6 +16,7 @@ import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { ColumnsOptions } from "../../shared/transforms/columns.ts";
 import { encoded } from "../encoded.ts";
+import { SILENT } from "../silent.ts";
 import { testStack } from "../stack.ts";
 import { change } from "../unit/sinks/fixtures.ts";
 import { until } from "../until.ts";
@@ -26,8 +27,6 @@ const KINDS = ["PostgreSQL", "MySQL"] as const;
 type Kind = typeof KINDS[number];
 
 const TEMPLATE = "{name}.{table}";
-const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** What a test changes of a capture. */
 interface Changed extends Watch {
   readonly template?: string;

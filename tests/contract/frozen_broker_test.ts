@@ -4,7 +4,7 @@ import { openKafka } from "../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../shared/kafka/options.ts";
 import type { Admin } from "../../shared/kafka/port.ts";
 import { BROKERS, Servers } from "../faults/run/servers.ts";
-import { SILENT } from "../scenario.ts";
+import { SILENT } from "../silent.ts";
 
 const PARTITIONS = [0, 1, 2];
 /** How often a client that knows nothing asks, from the moment on at which the broker goes on. */

@@ -1,6 +1,7 @@
 /** Tables that are read again while they are written and the stream goes on. */
 import assert from "node:assert/strict";
 import { executeSignal, type KeyRange } from "../../shared/sources/incremental.ts";
+import { SILENT } from "../silent.ts";
 import { until } from "../until.ts";
 import type { CaptureRun } from "./capture_run.ts";
 import {
@@ -28,8 +29,6 @@ const SIGNAL: TableSpec = {
 };
 
 const ROWS = 1_500;
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
-
 function nameOf({ kind, plugin }: Way): string {
   return [kind, plugin].filter((part) => part !== undefined).join(" ");
 }

@@ -7,9 +7,9 @@ import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { SnapshotOptions } from "../../shared/sources/snapshot_options.ts";
 import type { Source } from "../../shared/sources/source.ts";
+import { SILENT } from "../silent.ts";
 import { testStack } from "../stack.ts";
 
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 /** Its name, which the captures of it have, too. */
 export const NAME = `own_${crypto.randomUUID().slice(0, 8)}`;
 const CONTEXT = { name: NAME, version: "0", log: SILENT, now: Date.now };

@@ -17,6 +17,7 @@ import { MariadbSource, MysqlSource } from "../../shared/sources/mysql/source.ts
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { Source } from "../../shared/sources/source.ts";
+import { SILENT } from "../silent.ts";
 import { testStack } from "../stack.ts";
 import { until } from "../until.ts";
 import { CaptureRun, USUAL_JOB, type Watch } from "./capture_run.ts";
@@ -72,8 +73,6 @@ export interface RunChanges extends Pick<Watch, "sending"> {
 }
 
 const utf8 = new TextDecoder();
-const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Tables of a test's own, and captures of them. */
 export class SnapshotLab implements AsyncDisposable {
   readonly name = `snap_${crypto.randomUUID().slice(0, 8)}`;

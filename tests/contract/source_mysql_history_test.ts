@@ -7,9 +7,8 @@ import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { Finding, ResumePoint } from "../../shared/sources/source.ts";
 import { type OwnMysql, withOwnMysql } from "../own_mysql.ts";
+import { SILENT } from "../silent.ts";
 import { DEADLINE_MS } from "../until.ts";
-
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 let made = 0;
 

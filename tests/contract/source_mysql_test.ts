@@ -12,7 +12,6 @@ import {
   RecordError,
   RetryableError,
 } from "../../shared/errors.ts";
-import type { Log } from "../../shared/observe/log.ts";
 import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { ResumePoint } from "../../shared/sources/source.ts";
@@ -20,14 +19,13 @@ import { charsetOf } from "../../shared/wire/mysql_charset.ts";
 import { GtidSet } from "../../shared/wire/gtid_set.ts";
 import { doubleText } from "../../shared/wire/mysql_json.ts";
 import { compareCharsets } from "../charsets.ts";
+import { SILENT } from "../silent.ts";
 import { batchesToEnd, captured } from "../source_rows.ts";
 import { testStack } from "../stack.ts";
 import { DEADLINE_MS, until } from "../until.ts";
 
 const DB = "ls_source_mysql";
 const server = testStack().mysql;
-const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
 let made = 0;
 
 function newSource(more: Partial<MysqlOptions> = {}, name = `test-${++made}`): MysqlSource {

@@ -29,6 +29,7 @@ import { allFindings, inspectJob } from "../../workers/runtime/inspect.ts";
 import { type Ended, runDeno } from "../command.ts";
 import { encoded } from "../encoded.ts";
 import { filesUnder } from "../files_under.ts";
+import { SILENT } from "../silent.ts";
 import { ownStackName, testStack } from "../stack.ts";
 import { change } from "../unit/sinks/fixtures.ts";
 import { DEADLINE_MS, until } from "../until.ts";
@@ -187,8 +188,6 @@ async function run(
   Deno.writeTextFileSync(`${paths[0]}.log`, ended.stdout + ended.stderr);
   return ended;
 }
-
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** What `deno task check` finds. */
 async function findings(job: Job): Promise<Finding[]> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../shared/kafka/options.ts";
-import { SILENT } from "../scenario.ts";
+import { SILENT } from "../silent.ts";
 import type { WorkerProcess } from "../worker_process.ts";
 import type { Fault } from "./fault.ts";
 import { Pipeline } from "./run/pipeline.ts";

@@ -5,12 +5,12 @@ import pg from "pg";
 import type { Change } from "../../shared/change.ts";
 import { keyText } from "../../shared/formats/key.ts";
 import { rowWriter } from "../../shared/wire/value_text.ts";
-import type { Log } from "../../shared/observe/log.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MariadbSource, MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import type { Source } from "../../shared/sources/source.ts";
+import { SILENT } from "../silent.ts";
 import { captured, lastRows } from "../source_rows.ts";
 import { withOwnMariadb } from "../own_mariadb.ts";
 import { type DatabaseInfo, testStack } from "../stack.ts";
@@ -19,8 +19,6 @@ import { type Dialect, type GoldenFile, readGoldenFiles } from "./golden_file.ts
 const FOLDER = new URL("./", import.meta.url);
 /** A database of its own for each run, so that a run that was broken off leaves nothing in the way. */
 const DATABASE = `golden_${Date.now().toString(36)}`;
-const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Runs statements on one session. */
 interface Session {
   run(sql: string): Promise<void>;

@@ -5,9 +5,8 @@ import type { DatabaseInfo } from "../../compose/native/state.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { postgresOptions } from "../../shared/sources/postgres/options.ts";
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
+import { SILENT } from "../silent.ts";
 import { captured } from "../source_rows.ts";
-
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Captures of one table may be started, and its writers go on; where not, that is said with a cure that works. */
 export async function writersGoOn(info: DatabaseInfo): Promise<void> {

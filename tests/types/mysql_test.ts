@@ -5,6 +5,7 @@ import { Random } from "../../shared/seed/random.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import { openMysqlTable } from "../../shared/verify/mysql.ts";
+import { SILENT } from "../silent.ts";
 import { captured } from "../source_rows.ts";
 import { testStack } from "../stack.ts";
 import { compareFiles, compareSnapshot, compareStream, Count } from "./agreement.ts";
@@ -15,8 +16,6 @@ import { ROUNDS, SEED } from "./rounds.ts";
 import type { TypeCase } from "./type_case.ts";
 
 const NAME = `types_${crypto.randomUUID().slice(0, 8)}`;
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Zero dates and values out of range are let in; times are written in another zone than they are told in. */
 const SESSION = "SET SESSION sql_mode = '', time_zone = 'SYSTEM', time_zone = '+05:30'," +
   " binlog_row_value_options = PARTIAL_JSON";

@@ -8,6 +8,7 @@ import { type PostgresOptions, postgresOptions } from "../../shared/sources/post
 import { PostgresSource } from "../../shared/sources/postgres/source.ts";
 import { openPostgresTable } from "../../shared/verify/postgres.ts";
 import { withOwnPostgres } from "../own_postgres.ts";
+import { SILENT } from "../silent.ts";
 import { captured } from "../source_rows.ts";
 import { testStack } from "../stack.ts";
 import { compareFiles, compareSnapshot, compareStream, Count } from "./agreement.ts";
@@ -19,8 +20,6 @@ import { ROUNDS, SEED } from "./rounds.ts";
 import { same, type TypeCase } from "./type_case.ts";
 
 const NAME = `types_${crypto.randomUUID().slice(0, 8)}`;
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Tables whose values both plugins carry, and those that take pgoutput. */
 const SCHEMAS = { both: 'Bo"th', special: "special" } as const;
 

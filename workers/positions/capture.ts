@@ -6,6 +6,7 @@ import {
   readPositionRecord,
   type StoredPosition,
 } from "../../shared/pipeline/positions.ts";
+import { ownStamp } from "../../shared/pipeline/tails.ts";
 import type { LogStanding, Source } from "../../shared/sources/source.ts";
 import { table } from "../cli/table.ts";
 
@@ -119,7 +120,7 @@ async function newestChange(
   let at_ms: number | undefined;
   for await (const { records } of admin.read(newest, from, newest.end_offset)) {
     for (const record of records) {
-      if (format.stamp(record)?.source === source) at_ms = record.timestamp_ms;
+      if (await ownStamp(record, format, source) !== undefined) at_ms = record.timestamp_ms;
     }
   }
   return at_ms;

@@ -5,7 +5,7 @@ import { PackedRecords } from "../../wire/packed_records.ts";
 import { RecordBatchWriter, type WrittenBatch } from "../../wire/record_batch.ts";
 import { codecs } from "../codecs.ts";
 import { errorName } from "../error_names.ts";
-import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
+import { brokerFault, isPassing, isTooLarge, SpentError } from "../faults.ts";
 import { OneSend } from "../one_send.ts";
 import {
   type Acknowledged,
@@ -71,6 +71,9 @@ interface Answer {
 export class BuiltinProducer implements Producer {
   readonly #cluster: Cluster;
   readonly #identity: Identity;
+  readonly #transactional_id: string;
+  /** One of those on which older producers were shut out; undefined: none was. */
+  readonly #fenced: TopicPartition | undefined;
   readonly #tells_too_large: boolean;
   readonly #writer: RecordBatchWriter;
   readonly #sequences = new Map<string, number>();
@@ -80,10 +83,12 @@ export class BuiltinProducer implements Producer {
   readonly #fault: FaultLog;
   readonly #one = new OneSend();
 
-  private constructor(cluster: Cluster, identity: Identity, tells_too_large: boolean) {
+  private constructor(cluster: Cluster, identity: Identity, options: ProducerOptions) {
     this.#cluster = cluster;
     this.#identity = identity;
-    this.#tells_too_large = tells_too_large;
+    this.#transactional_id = options.transactional_id;
+    this.#fenced = options.fence.partitions[0];
+    this.#tells_too_large = options.tells_too_large ?? false;
     const { id, compress } = codecs[cluster.settings.compression];
     this.#writer = new RecordBatchWriter({ crc32c, compression_id: id, compress });
     this.#fault = new FaultLog(cluster.log, "produce");
@@ -96,7 +101,7 @@ export class BuiltinProducer implements Producer {
     const [identity] = await Promise.all(
       [transactional_id, ...others].map((id) => shutOut(cluster, id, fence.partitions)),
     );
-    return new BuiltinProducer(cluster, identity!, options.tells_too_large ?? false);
+    return new BuiltinProducer(cluster, identity!, options);
   }
 
   send(batches: readonly OutBatch[]): Promise<Acknowledged[]> {
@@ -109,6 +114,26 @@ export class BuiltinProducer implements Producer {
       if (!(records instanceof PackedRecords)) continue; // they are packed anew for their send
       this.#prepared.set(records, this.#writer.write(records, 0, batch_bytes));
     }
+  }
+
+  /** Another empty transaction, under the same epoch, on one partition. */
+  async keepFence(): Promise<void> {
+    const fenced = this.#fenced;
+    if (fenced === undefined) return;
+    const id = this.#transactional_id;
+    const { log, signal } = this.#cluster;
+    await this.#one.run(async () => {
+      const spent = await retrying({ log, what: `keep the fence of ${id}`, signal }, async () => {
+        const node = await this.#cluster.coordinator("transaction", id);
+        try {
+          await abortEmpty(this.#cluster, node, id, this.#identity, [fenced]);
+        } catch (error) {
+          if (error instanceof SpentError) return error;
+          throw error;
+        }
+      });
+      if (spent !== undefined) throw spent;
+    });
   }
 
   async close(): Promise<void> {

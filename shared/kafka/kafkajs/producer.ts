@@ -78,6 +78,11 @@ export class KafkajsProducer implements Producer {
   /** Nothing: kafkajs writes records when it sends them. */
   prepare(): void {}
 
+  /** Nothing: there is no fence. */
+  keepFence(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async close(): Promise<void> {
     if (!this.#stop.signal.aborted) this.#stop.abort(closedError("producer"));
     await this.#producer.disconnect();

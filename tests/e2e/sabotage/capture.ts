@@ -43,6 +43,7 @@ function hasty(producer: Producer): Producer {
       return batches.map(({ topic, partition }) => ({ topic, partition, next_offset: NaN }));
     },
     prepare: () => {},
+    keepFence: () => producer.keepFence(),
     close: () => producer.close(),
   };
 }
@@ -92,6 +93,7 @@ function altering(producer: Producer): Producer {
       return producer.send(batches);
     },
     prepare: () => {},
+    keepFence: () => producer.keepFence(),
     close: () => producer.close(),
   };
 }

@@ -34,6 +34,7 @@ function dyingProducer(producer: Producer): Producer {
       return acknowledged;
     },
     prepare: (batches) => producer.prepare(batches),
+    keepFence: () => producer.keepFence(),
     close: () => producer.close(),
   };
 }

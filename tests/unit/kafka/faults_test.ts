@@ -6,7 +6,8 @@ import { brokerFault, connectionFault } from "../../../shared/kafka/faults.ts";
 const refusals: readonly (readonly [name: string, error: string, verdict: string])[] = [
   ["NOT_LEADER_OR_FOLLOWER", "RetryableError", "retry"],
   ["NOT_ENOUGH_REPLICAS", "RetryableError", "retry"],
-  ["OUT_OF_ORDER_SEQUENCE_NUMBER", "RetryableError", "retry"],
+  ["OUT_OF_ORDER_SEQUENCE_NUMBER", "SpentError", "retry"],
+  ["INVALID_PRODUCER_ID_MAPPING", "SpentError", "retry"],
   ["INVALID_PRODUCER_EPOCH", "FencedError", "stop"],
   ["PRODUCER_FENCED", "FencedError", "stop"],
   ["MESSAGE_TOO_LARGE", "RecordError", "stop"],

@@ -6,8 +6,8 @@ import { openKafka } from "../../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../../shared/kafka/options.ts";
 import * as requests from "../../../shared/kafka/requests.ts";
 import { apiVersions, metadata, saslHandshake } from "../../../shared/kafka/requests.ts";
-import { SILENT } from "../../scenario.ts";
 import { answerOf, Peer, PLAIN } from "./peer.ts";
+import { SILENT } from "../../silent.ts";
 
 type Range = readonly [key: number, min: number, max: number];
 

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import type { Change } from "../../../../shared/change.ts";
 import { ConfigError, HistoryLostError } from "../../../../shared/errors.ts";
-import type { Log } from "../../../../shared/observe/log.ts";
 import { parsePosition } from "../../../../shared/position.ts";
 import type { CatalogueTable } from "../../../../shared/sources/mysql/catalogue.ts";
 import { ChangeReader, fileNumber } from "../../../../shared/sources/mysql/change_reader.ts";
@@ -10,8 +9,8 @@ import { TableSelection } from "../../../../shared/sources/mysql/tables.ts";
 import { EventType } from "../../../../shared/wire/binlog_event.ts";
 import { GtidSet } from "../../../../shared/wire/gtid_set.ts";
 import { eventsOf, FIXTURE_FILE, SECTIONS } from "../../wire/binlog_fixture.ts";
+import { SILENT } from "../../../silent.ts";
 
-const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const T: CatalogueTable = {
   columns: ([
     ["id", "bigint"],
