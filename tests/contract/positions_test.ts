@@ -144,6 +144,16 @@ for (const way of WAYS) {
     assert.equal((await lab.stored())!.clean, true);
   });
 
+  Deno.test(`${way.kind}: the newest record may be one about a transaction`, async () => {
+    await using moved = await Moved.open(way, { keyed: KEYED });
+    const notes = { mode: "batch", provide_transaction_metadata: true } as const;
+    await moved.lab.start(notes).done;
+    await fill(moved.lab, "keyed", 3);
+    await moved.lab.start(notes).done;
+    const { lag } = await moved.show();
+    assert.ok(Number.isInteger(lag.newest_change_seconds), JSON.stringify(lag));
+  });
+
   Deno.test(`${way.kind}: a capture that runs is not moved; after a reset all rows are read anew`, async () => {
     await using moved = await Moved.open(way, { keyed: KEYED });
     const { lab } = moved;
