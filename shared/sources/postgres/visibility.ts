@@ -31,17 +31,18 @@ export function shows({ xmax, in_progress }: TransactionSnapshot, xid: number): 
   return distance < 0n && !in_progress.has(xmax + distance);
 }
 
-/** Transactions that are remembered: those that a server has under way at a time are far fewer. */
-const REMEMBERED = 4_096;
+/** Transactions that are remembered one by one: a fraction of a second of the smallest ones, half a megabyte. */
+const REMEMBERED = 65_536;
 
-/** The transactions that were streamed last. */
+/** The transactions that were streamed, as far as some snapshot may not show them. */
 export class StreamedTransactions {
-  readonly #xids: number[] = [];
-  #next = 0;
-  /** Transactions that must be shown, too: those under way at the start may have been streamed before. */
+  #xids: number[] = [];
+  /** More were streamed than are remembered. */
+  #forgotten = false;
+  /** Transactions that must be shown, too: they may have been streamed. */
   #before: ReadonlySet<bigint>;
 
-  /** `snapshot`: taken before the stream begins. */
+  /** `snapshot`: taken before the stream begins; what is under way then may have been streamed before. */
   constructor(snapshot: TransactionSnapshot) {
     this.#before = snapshot.in_progress;
   }
@@ -52,13 +53,19 @@ export class StreamedTransactions {
   }
 
   add(xid: number): void {
-    this.#xids[this.#next] = xid;
-    this.#next = (this.#next + 1) % REMEMBERED;
+    if (this.#xids.length === REMEMBERED) {
+      this.#xids = [];
+      this.#forgotten = true;
+    }
+    this.#xids.push(xid);
   }
 
-  /** Whether `snapshot` shows everything that was streamed. */
+  /** Whether `snapshot`, which is newer than all that was streamed, shows everything of it. */
   shownBy(snapshot: TransactionSnapshot): boolean {
+    if (this.#forgotten) this.expect(snapshot);
+    this.#forgotten = false;
     this.#before = new Set([...this.#before].filter((xid) => snapshot.in_progress.has(xid)));
-    return this.#before.size === 0 && this.#xids.every((xid) => shows(snapshot, xid));
+    this.#xids = this.#xids.filter((xid) => !shows(snapshot, xid));
+    return this.#before.size === 0 && this.#xids.length === 0;
   }
 }

@@ -29,3 +29,12 @@ Deno.test("what a predecessor may have streamed must have ended, too", () => {
   assert.equal(streamed.shownBy(readSnapshot("30:31:30")), false);
   assert.equal(streamed.shownBy(readSnapshot("31:31:")), true);
 });
+
+Deno.test("a transaction that waits for its standby is waited for, however many are streamed meanwhile", () => {
+  const streamed = new StreamedTransactions(readSnapshot("100:100:"));
+  streamed.add(101);
+  for (let xid = 102; xid < 200_000; xid++) streamed.add(xid);
+  assert.equal(streamed.shownBy(readSnapshot("101:200000:101,150000")), false);
+  assert.equal(streamed.shownBy(readSnapshot("101:200000:101")), false);
+  assert.equal(streamed.shownBy(readSnapshot("200000:200000:")), true);
+});
