@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
 import config from "../../../deno.json" with { type: "json" };
 import { jobKinds } from "../../../workers/jobs.ts";
+import { holes } from "../../faults/holes.ts";
+import { faults } from "../../faults/mod.ts";
 
 const TOP = fileURLToPath(new URL("../../../", import.meta.url));
+/** Files of a reader's own. */
+const EXAMPLES = ["jobs/JOB.yaml", "jobs/visits.yaml"];
 /** Tasks that are commands of ours; the others run `deno test`. */
 const TASKS = Object.entries(config.tasks).filter(([, line]) => line.startsWith("deno run "))
   .map(([name]) => name);
@@ -18,11 +23,37 @@ async function task(...args: string[]) {
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-Deno.test("the commands that the README names are there", () => {
-  const wanted = ["ok", "test", "demo", "stack", "seed", "capture", "consume", "verify", "check"];
-  for (const name of [...wanted, "permissions", "remove", "snapshot", "docs"]) {
-    assert.ok(TASKS.includes(name), name);
-  }
+for (const file of ["README.md", "tests/README.md", "netem/README.md", "bench/README.md"]) {
+  const text = Deno.readTextFileSync(TOP + file);
+
+  Deno.test(`the tasks and files that ${file} names are there`, () => {
+    const tasks = [...text.matchAll(/deno\s+task\s+([a-z][a-z:-]*[a-z])/g)].map(([, name]) =>
+      name!
+    );
+    assert.deepEqual([...new Set(tasks)].filter((name) => !Object.hasOwn(config.tasks, name)), []);
+    const paths = [
+      ...text.matchAll(/\b(?:tests|jobs|compose|shared|workers|netem)\/[\w./-]*\.[a-z]+/g),
+    ]
+      .map(([path]) => path).filter((path) => !EXAMPLES.includes(path));
+    assert.deepEqual([...new Set(paths)].filter((path) => !isThere(TOP + path)), []);
+  });
+
+  Deno.test(`links of ${file} lead somewhere`, () => {
+    for (const [, path, anchor] of text.matchAll(/\]\(([\w./-]*)(?:#([\w-]+))?\)/g)) {
+      const target = path === "" ? text : Deno.readTextFileSync(join(TOP, dirname(file), path!));
+      const anchors = [...target.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+        title!.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")
+      );
+      assert.ok(anchor === undefined || anchors.includes(anchor), `${file}: ${path}#${anchor}`);
+    }
+  });
+}
+
+Deno.test("tests/README.md has a row for each fault", () => {
+  const text = Deno.readTextFileSync(`${TOP}tests/README.md`);
+  const named = text.split("\n").filter((line) => line.startsWith("| "))
+    .flatMap((line) => line.split("|").at(-2)!.match(/(?<=`)[a-z_]+(?=`)/g) ?? []);
+  assert.deepEqual(named.sort(), [...Object.keys(faults), ...Object.keys(holes)].sort());
 });
 
 Deno.test("what is compiled is what the task list-sync runs, with its permissions and its threads", () => {
@@ -42,4 +73,13 @@ for (const name of TASKS) {
     assert.equal(wrong.code, 2, wrong.stdout);
     assert.match(wrong.stderr, /unknown option --hepl; nearest is --help/);
   });
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
