@@ -185,21 +185,23 @@ function coerce(
   { referenced }: Resolved,
 ): unknown {
   const copy = structuredClone(value);
-  for (const issue of issues) {
+  for (const issue of issues.flatMap(insideUnions)) {
     const path = issue.path as (string | number)[];
     const text = valueAt(copy, path);
     if (referenced.get(pathKey(path)) !== true || typeof text !== "string") continue;
+    if (issue.code !== "invalid_type") continue;
     const parent = valueAt(copy, path.slice(0, -1)) as Record<string | number, unknown>;
-    parent[path.at(-1)!] = wantedTypes(issue).map((type) => convert(text, type))
-      .find((found) => found !== undefined) ?? text;
+    parent[path.at(-1)!] = convert(text, issue.expected) ?? text;
   }
   return copy;
 }
 
-function wantedTypes(issue: z.core.$ZodIssue): string[] {
-  if (issue.code === "invalid_type") return [issue.expected];
-  if (issue.code !== "invalid_union") return [];
-  return issue.errors.flat().filter((inner) => inner.path.length === 0).flatMap(wantedTypes);
+/** What each form of a union misses, at its place in the job. */
+function insideUnions(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  return issue.errors.flat().flatMap((inner) =>
+    insideUnions({ ...inner, path: [...issue.path, ...inner.path] })
+  );
 }
 
 function convert(text: string, type: string): unknown {

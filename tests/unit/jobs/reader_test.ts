@@ -15,6 +15,15 @@ const schema = z.strictObject({
     tables: z.array(z.string()).min(1).optional(),
     tls: z.union([z.boolean(), z.strictObject({ ca: z.string() })]).default(false),
   }),
+  sink: z.union([
+    z.literal("none"),
+    z.strictObject({
+      bytes: z.int().default(1),
+      header: z.boolean().default(true),
+      columns: z.array(z.string()).optional(),
+      file: z.union([z.strictObject({ bytes: z.int() }), z.boolean()]).optional(),
+    }),
+  ]).default("none"),
   rows: z.int().optional(),
   first: z.boolean().default(false),
   last: z.boolean().default(false),
@@ -170,6 +179,18 @@ Deno.test("a reference that is the whole value becomes the number, boolean or li
   assert.deepEqual(job.source.tables, ["public.a", "public.b"]);
   assert.equal(job.source.tls, true);
   assert.equal(job.first, true);
+});
+
+Deno.test("a reference becomes what is wanted inside of one of several forms, too", () => {
+  const text = GOOD_YAML +
+    "sink:\n  bytes: ${env:N}\n  header: ${env:B}\n  columns: ${env:L}\n  file:\n    bytes: ${env:N}\n";
+  const { job } = load("a.yaml", text, { env: { N: "65536", B: "false", L: "id, name" } });
+  assert.deepEqual(job.sink, {
+    bytes: 65536,
+    header: false,
+    columns: ["id", "name"],
+    file: { bytes: 65536 },
+  });
 });
 
 Deno.test("text in the file itself is not turned into a number", () => {
