@@ -10,7 +10,7 @@ import {
   valueAt,
 } from "./document.ts";
 import { nearest } from "./nearest.ts";
-import { SECRET_NAME } from "./references.ts";
+import { isSecretAt } from "./references.ts";
 import { expectation, type JsonSchema, jsonSchema, propertiesOf, schemaAt } from "./schema.ts";
 
 /** One thing that is wrong. */
@@ -108,8 +108,7 @@ function choicesOf(schema: JsonSchema | undefined): string[] | undefined {
 }
 
 function show(value: unknown, path: Path, hidden: ReadonlySet<string>): string {
-  const isHidden = (at: Path) =>
-    hidden.has(pathKey(at)) || at.some((step) => SECRET_NAME.test(String(step)));
+  const isHidden = (at: Path) => hidden.has(pathKey(at)) || isSecretAt(at);
   const mask = (inside: unknown, at: Path): unknown => {
     if (inside instanceof Date || typeof inside === "bigint") return String(inside);
     if (typeof inside !== "object" || inside === null) return isHidden(at) ? "***" : inside;

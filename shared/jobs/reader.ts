@@ -5,7 +5,7 @@ import { ConfigError } from "../errors.ts";
 import { type Document, type Path, pathKey, placesOf, SyntaxProblem, valueAt } from "./document.ts";
 import { nearest } from "./nearest.ts";
 import { type Problem, problemsOf, problemText } from "./problems.ts";
-import { type Resolved, resolveReferences, SECRET_NAME } from "./references.ts";
+import { isSecretAt, type Resolved, resolveReferences } from "./references.ts";
 import { readToml } from "./toml.ts";
 import { readYaml } from "./yaml.ts";
 
@@ -213,12 +213,10 @@ function convert(text: string, type: string): unknown {
   return undefined;
 }
 
-function secretsIn(value: unknown, name = ""): string[] {
-  if (typeof value === "string") return SECRET_NAME.test(name) && value !== "" ? [value] : [];
+function secretsIn(value: unknown, path: Path = []): string[] {
+  if (typeof value === "string") return isSecretAt(path) && value !== "" ? [value] : [];
   if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([key, inside]) =>
-    secretsIn(inside, Array.isArray(value) ? name : key)
-  );
+  return Object.entries(value).flatMap(([key, inside]) => secretsIn(inside, [...path, key]));
 }
 
 function refusal(

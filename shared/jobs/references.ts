@@ -26,6 +26,13 @@ export interface Resolved {
 /** Names of keys and variables whose values are never shown. */
 export const SECRET_NAME = /pass(word|phrase)?$|passwd|secret|token|credential|private_?key|^key$/i;
 
+/** Whether what stands at `path` is never shown. Below `tls` a `key` is a private one, elsewhere a row's. */
+export function isSecretAt(path: Path): boolean {
+  return path.some((step, at) =>
+    SECRET_NAME.test(String(step)) && (step !== "key" || path[at - 1] === "tls")
+  );
+}
+
 const REFERENCE = /\$\{([^}]*)\}/g;
 const ENV = /^env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
 const FILE = /^file:(.+)$/s;

@@ -231,6 +231,21 @@ Deno.test("secrets are what passwords hold, what files hold, and what secret var
   assert.deepEqual([...secrets].sort(), ["abc", "in-the-file"]);
 });
 
+Deno.test("a key is a secret below tls; elsewhere it names what may be shown", () => {
+  const schema = z.strictObject({
+    job: z.literal("verify"),
+    key: z.array(z.string()),
+    tls: z.strictObject({ ca: z.string(), key: z.string() }),
+  });
+  const read = (key: string) =>
+    loadJob("a.yaml", { verify: { schema } }, {
+      env: () => undefined,
+      readTextFile: () => `job: verify\nkey: ${key}\ntls: { ca: public, key: private }\n`,
+    });
+  assert.deepEqual(read("[id, list]").secrets, ["private"]);
+  assert.throws(() => read("id"), /expected a list of texts; found "id"/);
+});
+
 Deno.test("the command line wins over the file, and is named when it is wrong", () => {
   assert.equal(load("a.yaml", GOOD_YAML + "rows: 1\n", { overrides: { rows: 7 } }).job.rows, 7);
   assert.deepEqual(refused("a.yaml", GOOD_YAML, { overrides: { rows: 1.5 } }), [
