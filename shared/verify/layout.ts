@@ -47,7 +47,10 @@ export function lineReader(shape: FileShape): LineReader {
       if (line.fields !== names.length) {
         throw new ConfigError(
           `${path} row ${row} has ${line.fields} fields; its header has ${names.length}`,
-          { cure: "restore the file as the consumer wrote it" },
+          {
+            cure: "restore the file as the consumer wrote it; without a header, name in" +
+              " files.columns what it holds",
+          },
         );
       }
       const insert = isInsert(line);

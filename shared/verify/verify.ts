@@ -41,7 +41,7 @@ export async function verify(
   context: VerifyContext,
 ): Promise<VerifyResult> {
   const files = context.files.filter((file) => !file.truncated);
-  const { columns, key } = await comparedColumns(options, context.table);
+  const { columns, key, table_columns } = await comparedColumns(options, context.table);
   const count = bucketCount(files, options.memory_bytes);
   const bucketOptions = { count, memory_bytes: options.memory_bytes / 4, folder: context.scratch };
   const entries = new Buckets({ ...bucketOptions, name: "files" });
@@ -49,7 +49,7 @@ export async function verify(
   try {
     const keyIndexes = key.map((name) => columns.indexOf(name));
     const order = [...new Set([...keyIndexes, ...columns.keys()])];
-    const reading = { options, context, columns, key, order };
+    const reading = { options, context, columns, key, table_columns, order };
     const positions = await readFiles(reading, files, entries);
     await readTable(reading, positions, rows);
     const records = new Records(order);
@@ -84,6 +84,8 @@ interface Reading {
   readonly context: VerifyContext;
   readonly columns: readonly string[];
   readonly key: readonly string[];
+  /** All of the table, compared or not. */
+  readonly table_columns: readonly string[];
   /** Indexes of the columns in the order in which records hold their cells: the key's first. */
   readonly order: readonly number[];
 }
@@ -111,7 +113,7 @@ async function comparedColumns(options: VerifyOptions, table: TableReader) {
       { cure: `name columns of table ${options.table}, the key's among those that are compared` },
     );
   }
-  return { columns, key };
+  return { columns, key, table_columns: shape.columns };
 }
 
 function bucketCount(files: readonly CsvFile[], memory_bytes: number): number {
@@ -172,9 +174,9 @@ function readerOf(reading: Reading, file: CsvFile, number: number, names: readon
 }
 
 /** The names of a file without a header: what the sink writes is what its options say. */
-function namesFromJob({ options, columns }: Reading): string[] {
+function namesFromJob({ options, table_columns }: Reading): string[] {
   const { split_files, meta, columns: written } = options.files;
-  return [...split_files ? [] : ["op"], ...meta, ...written ?? columns];
+  return [...split_files ? [] : ["op"], ...meta, ...written ?? table_columns];
 }
 
 function mixed(file: CsvFile): ConfigError {
