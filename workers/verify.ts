@@ -15,7 +15,7 @@ const STEPS = { files: "read files", table: "read table", compare: "compare" } a
 await runWorker("verify", async ({ job, log, health, signal, json }) => {
   const began = performance.now();
   const files = csvFiles(job.files, job.topic);
-  const reader = await tables[job.database.kind](job.database, job.table);
+  const reader = await tables[job.database.kind](job.database, job.table, job);
   const scratch = scratchFolder(job);
   Deno.mkdirSync(scratch, { recursive: true });
   const folder = Deno.makeTempDirSync({ dir: scratch });

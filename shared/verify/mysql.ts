@@ -5,10 +5,11 @@ import type { Connection, RowDataPacket } from "mysql2/promise";
 import { connectMysql, mysqlIdentifier, mysqlTable, mysqlTableName } from "../database/mysql.ts";
 import type { DatabaseOptions } from "../database/options.ts";
 import { ConfigError } from "../errors.ts";
+import { capturedColumns, ServerCatalogue } from "../sources/mysql/catalogue.ts";
 import { BinlogReader } from "../wire/binlog_reader.ts";
 import { readVector } from "../wire/mysql_vector.ts";
 import { base64, floatText, jsonWriter } from "../wire/value_text.ts";
-import type { TableReader, TableShape } from "./table.ts";
+import type { TableOptions, TableReader, TableShape } from "./table.ts";
 
 /** Rows handed on at a time: few enough for their texts to die among V8's young objects. */
 const PAGE_ROWS = 2000;
@@ -19,11 +20,12 @@ const AHEAD_ROWS = 1000;
 export async function openMysqlTable(
   database: DatabaseOptions,
   table: string,
+  options: TableOptions,
 ): Promise<TableReader> {
   const connection = await connectMysql(database);
   // A mode may change values' text (PAD_CHAR_TO_FULL_LENGTH).
   await connection.query("SET SESSION sql_mode = ''");
-  return new MysqlTable(connection, table, database.database);
+  return new MysqlTable(connection, table, database.database, options);
 }
 
 /** How a column is asked for, and how the answer becomes text. */
@@ -36,36 +38,31 @@ class MysqlTable implements TableReader {
   readonly #connection: Connection;
   readonly #table: string;
   readonly #name: readonly [db: string, table: string];
+  readonly #options: TableOptions;
   readonly #readings = new Map<string, Reading>();
 
-  constructor(connection: Connection, table: string, database: string) {
+  constructor(connection: Connection, table: string, database: string, options: TableOptions) {
     const name = mysqlTableName(table, database);
     this.#connection = connection;
     this.#table = mysqlTable(table);
     this.#name = [name.db, name.table];
+    this.#options = options;
   }
 
   async shape(): Promise<TableShape> {
-    const columns = await this.#query(
-      `SELECT COLUMN_NAME, DATA_TYPE, COALESCE(NUMERIC_PRECISION, 0), COLUMN_TYPE LIKE '% zerofill'
-       FROM information_schema.COLUMNS
-       WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COALESCE(GENERATION_EXPRESSION, '') = ''
-       ORDER BY ORDINAL_POSITION`,
-    );
-    if (columns.length === 0) {
+    const query = (sql: string) => this.#query(sql);
+    const found = await new ServerCatalogue({ query }).table(...this.#name);
+    if (found === undefined) {
       throw new ConfigError(`Table ${this.#table} does not exist, or this user may not read it`, {
         cure: `correct table and database.database, or: GRANT SELECT ON ${this.#table} TO ...;`,
       });
     }
-    for (const [name, type, bits, filled] of columns) {
-      const reading = readingOf(name!, type!, Number(bits));
-      this.#readings.set(name!, Number(filled) === 1 ? withoutZeros(reading) : reading);
+    const columns = capturedColumns(found);
+    for (const { name, type } of columns) {
+      const reading = readingOf(name, type, this.#options);
+      this.#readings.set(name, type.endsWith(" zerofill") ? withoutZeros(reading) : reading);
     }
-    const key = await this.#query(
-      `SELECT COLUMN_NAME FROM information_schema.STATISTICS
-       WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX`,
-    );
-    return { columns: columns.map((row) => row[0]!), key: key.map((row) => row[0]!) };
+    return { columns: columns.map(({ name }) => name), key: found.key };
   }
 
   async estimate(): Promise<number> {
@@ -106,14 +103,18 @@ class MysqlTable implements TableReader {
   }
 }
 
-/** How a column's values get the text that the CSV sink writes. */
-function readingOf(name: string, type: string, bits: number): Reading {
+/** How values of a column of COLUMN_TYPE `type` get the text that the CSV sink writes. */
+function readingOf(name: string, type: string, { tinyint1_as_boolean }: TableOptions): Reading {
   const column = mysqlIdentifier(name);
   const read = (text: (value: string) => string): Reading["text"] => (field) => {
     const value = field.string();
     return value === null ? null : text(value);
   };
-  switch (type.toLowerCase()) {
+  if (tinyint1_as_boolean && type === "tinyint(1)") {
+    return { expression: column, text: read((value) => BOOLEANS[value] ?? value) };
+  }
+  const [, base, size] = /^(\w+)(?:\((\d+)\))?/.exec(type) ?? [];
+  switch (base) {
     case "datetime":
       return { expression: column, text: read(isoText) };
     case "timestamp":
@@ -129,7 +130,7 @@ function readingOf(name: string, type: string, bits: number): Reading {
     case "bit":
       return {
         expression: `BIN(${column} + 0)`,
-        text: read((value) => value.padStart(bits, "0")),
+        text: read((value) => value.padStart(Number(size), "0")),
       };
     case "binary":
     case "varbinary":
@@ -156,6 +157,9 @@ function readingOf(name: string, type: string, bits: number): Reading {
       return { expression: column, text: (field) => field.string() };
   }
 }
+
+/** The capture stops at any other number: it stays what it is, and differs from whatever files hold. */
+const BOOLEANS: Readonly<Record<string, string>> = { 0: "false", 1: "true" };
 
 function bytesText(value: Buffer | null): string | null {
   return value === null ? null : base64(value);

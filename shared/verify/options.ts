@@ -38,6 +38,11 @@ export const verifyOptions = z.strictObject({
   key: z.array(z.string()).min(1).optional().describe(
     "Columns that identify a row; left out: the table's primary key, without one the whole row.",
   ),
+  // As in a capture's `source`.
+  tinyint1_as_boolean: z.boolean().default(false).describe(
+    "Whether the files hold MySQL's TINYINT(1) columns as booleans: what `source.tinyint1_as_boolean` of the" +
+      " capture says.",
+  ),
   // Files written from a table's first row on hold each row from its insert on.
   complete_history: z.boolean().default(true).describe(
     "Whether each row's changes must be whole, from its insert or snapshot on; turn it off where the" +

@@ -1,8 +1,14 @@
 /** What a database must do to be compared with files: one file per technology implements it. */
 
+/** What the capture was told about the values of a table. */
+export interface TableOptions {
+  /** Whether TINYINT(1) of MySQL is true or false. */
+  readonly tinyint1_as_boolean: boolean;
+}
+
 /** The definition of a table, as far as files hold it. */
 export interface TableShape {
-  /** Names of the columns in the table's order, generated ones left out. */
+  /** Names of the columns in the table's order, generated ones left out where the capture leaves them out. */
   readonly columns: readonly string[];
   /** Names of the primary key's columns in its order; empty: none. */
   readonly key: readonly string[];

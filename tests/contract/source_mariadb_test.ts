@@ -1,6 +1,7 @@
 /** MariaDB as a source, on a server of the test's own: the server's SQL says what values are. */
 import assert from "node:assert/strict";
 import type { Change, Value } from "../../shared/change.ts";
+import { databaseOptions } from "../../shared/database/options.ts";
 import { type ConfigError, HistoryLostError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { BinlogDump } from "../../shared/sources/mysql/dump.ts";
@@ -10,6 +11,8 @@ import { MARIADB } from "../../shared/sources/mysql/mariadb_flavour.ts";
 import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MariadbSource, MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { ResumePoint, SourceBatch } from "../../shared/sources/source.ts";
+import { openMysqlTable } from "../../shared/verify/mysql.ts";
+import type { TableShape } from "../../shared/verify/table.ts";
 import { EventType, readEvent, readHeartbeat } from "../../shared/wire/binlog_event.ts";
 import { charsetOf } from "../../shared/wire/mysql_charset.ts";
 import { withOwnMariadb } from "../own_mariadb.ts";
@@ -60,6 +63,20 @@ class Lab {
 
   changes(resume: ResumePoint | undefined, source = this.source()): Promise<Change[]> {
     return captured(source, resume);
+  }
+
+  /** A table as `verify` sees it. */
+  async verified(table: string): Promise<TableShape> {
+    const { host, port, database, users } = this.server.info;
+    const at = { kind: "mysql", host, port, database, ...users.replicator };
+    const reader = await openMysqlTable(databaseOptions.parse(at), table, {
+      tinyint1_as_boolean: false,
+    });
+    try {
+      return await reader.shape();
+    } finally {
+      await reader.close();
+    }
   }
 
   /** The changes that statements make. */
@@ -395,6 +412,11 @@ async function histories(lab: Lab): Promise<void> {
     assert.deepEqual(key, isKeyless ? [] : [0]);
     const only = lab.source({ snapshot: "only", tables: [`shop.${name}`] });
     assert.deepEqual(lastRows(await lab.changes(undefined, only)), lastRows(changes), name);
+    assert.deepEqual(
+      await lab.verified(name),
+      { columns: ["id", "v"], key: isKeyless ? [] : ["id"] },
+      `${name}, as verify sees it`,
+    );
   }
 }
 

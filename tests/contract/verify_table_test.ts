@@ -5,6 +5,7 @@ import type { DatabaseOptions } from "../../shared/database/options.ts";
 import { connectPostgres } from "../../shared/database/postgres.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { tables } from "../../shared/verify/mod.ts";
+import type { TableOptions } from "../../shared/verify/table.ts";
 import { databases } from "../databases.ts";
 
 /** Column type, literal, text. */
@@ -65,6 +66,8 @@ const CASES: Record<DatabaseOptions["kind"], Case[]> = {
   ],
 };
 
+const PLAIN: TableOptions = { tinyint1_as_boolean: false };
+
 async function statements(database: DatabaseOptions, sql: readonly string[]): Promise<void> {
   if (database.kind === "postgresql") {
     const client = await connectPostgres(database, "list-sync test");
@@ -88,7 +91,7 @@ for (const { name, database, reader, qualified } of databases()) {
       `CREATE TABLE ${table} (id int PRIMARY KEY, ${columns.join(", ")})`,
       `INSERT INTO ${table} VALUES (1, ${cases.map(([, literal]) => literal).join(", ")})`,
     ]);
-    const opened = await tables[database.kind](reader, table);
+    const opened = await tables[database.kind](reader, table, PLAIN);
     try {
       const shape = await opened.shape();
       assert.deepEqual(shape.key, ["id"]);
@@ -110,7 +113,7 @@ for (const { name, database, reader, qualified } of databases()) {
       `DROP TABLE IF EXISTS ${table}`,
       `CREATE TABLE ${table} (a int, b int, c int ${generated}, PRIMARY KEY (b, a))`,
     ]);
-    const opened = await tables[database.kind](reader, table);
+    const opened = await tables[database.kind](reader, table, PLAIN);
     try {
       assert.deepEqual(await opened.shape(), { columns: ["a", "b"], key: ["b", "a"] });
     } finally {
@@ -120,11 +123,49 @@ for (const { name, database, reader, qualified } of databases()) {
   });
 
   Deno.test(`${name}: a table that is not there is a wrong job`, async () => {
-    const opened = await tables[database.kind](reader, qualified("verify_no_such_table"));
+    const opened = await tables[database.kind](reader, qualified("verify_no_such_table"), PLAIN);
     try {
       await assert.rejects(() => opened.shape(), ConfigError);
     } finally {
       await opened.close();
+    }
+  });
+
+  if (database.kind !== "mysql") continue;
+
+  Deno.test(`${name}: TINYINT(1) is a boolean where the job says so; what is none stays a number`, async () => {
+    await statements(database, [
+      `DROP TABLE IF EXISTS ${table}`,
+      `CREATE TABLE ${table} (id int PRIMARY KEY, b tinyint(1), n tinyint)`,
+      `INSERT INTO ${table} VALUES (1, 1, 1), (2, 0, 0), (3, NULL, NULL), (4, 5, 5)`,
+    ]);
+    const opened = await tables[database.kind](reader, table, { tinyint1_as_boolean: true });
+    try {
+      await opened.shape();
+      const rows = (await Array.fromAsync(opened.rows(["b", "n"]))).flat();
+      assert.deepEqual(rows, [["true", "1"], ["false", "0"], [null, null], ["5", "5"]]);
+    } finally {
+      await opened.close();
+      await statements(database, [`DROP TABLE ${table}`]);
+    }
+  });
+
+  if (name === "MariaDB") continue; // has no such keys
+
+  Deno.test(`${name}: a generated column that the key needs is a part of the table`, async () => {
+    await statements(database, [
+      `DROP TABLE IF EXISTS ${table}`,
+      `CREATE TABLE ${table} (a int, b int AS (a + 1) STORED, c int AS (a + 2) STORED, PRIMARY KEY (c, a))`,
+      `INSERT INTO ${table} (a) VALUES (1)`,
+    ]);
+    const opened = await tables[database.kind](reader, table, PLAIN);
+    try {
+      const shape = await opened.shape();
+      assert.deepEqual(shape, { columns: ["a", "c"], key: ["c", "a"] });
+      assert.deepEqual((await Array.fromAsync(opened.rows(shape.columns))).flat(), [["1", "3"]]);
+    } finally {
+      await opened.close();
+      await statements(database, [`DROP TABLE ${table}`]);
     }
   });
 }

@@ -111,7 +111,9 @@ async function compareRound(seed: number, session: Session, count: Count): Promi
     for (const table of tables) {
       compareStream(table, stream.get(table.name) ?? [], "the binlog", count);
       compareSnapshot(table, snapshot.get(table.name) ?? [], "a snapshot", count);
-      const reader = await openMysqlTable(client(), `${NAME}.${table.name}`);
+      const reader = await openMysqlTable(client(), `${NAME}.${table.name}`, {
+        tinyint1_as_boolean: false,
+      });
       await compareFiles(table, snapshot.get(table.name) ?? [], reader);
     }
   } finally {

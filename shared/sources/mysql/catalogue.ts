@@ -21,6 +21,11 @@ export interface CatalogueTable {
   readonly row_end?: string | undefined;
 }
 
+/** The columns that are captured: those that the server computes only where the key needs them. */
+export function capturedColumns({ columns, key }: CatalogueTable): CatalogueColumn[] {
+  return columns.filter(({ generated, name }) => !generated || key.includes(name));
+}
+
 /** Asks for tables, one at a time. */
 export interface Catalogue {
   /** Undefined: the table is no longer there, or may not be seen. */
@@ -45,9 +50,9 @@ const HIDDEN_ROW_END = "row_end";
 
 /** The catalogue behind a connection. */
 export class ServerCatalogue implements Catalogue {
-  readonly #session: MysqlSession;
+  readonly #session: Pick<MysqlSession, "query">;
 
-  constructor(session: MysqlSession) {
+  constructor(session: Pick<MysqlSession, "query">) {
     this.#session = session;
   }
 
@@ -55,7 +60,8 @@ export class ServerCatalogue implements Catalogue {
     const rows = await this.#session.query(COLUMNS, [db, table]);
     if (rows.length === 0) return undefined;
     const key = await this.#session.query(KEY, [db, table]);
-    const isVersioned = await this.#session.value(TYPE, [db, table]) === "SYSTEM VERSIONED";
+    const [type] = await this.#session.query(TYPE, [db, table]);
+    const isVersioned = type?.[0] === "SYSTEM VERSIONED";
     const end = rows.find(([, , , , expression]) => expression === "ROW END");
     const row_end = isVersioned ? end?.[0] ?? HIDDEN_ROW_END : undefined;
     return {

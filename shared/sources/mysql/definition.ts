@@ -11,7 +11,7 @@ import {
   valueReader,
 } from "../../wire/mysql_column.ts";
 import { schemaFingerprint } from "../../wire/schema_fingerprint.ts";
-import type { CatalogueColumn, CatalogueTable } from "./catalogue.ts";
+import { capturedColumns, type CatalogueColumn, type CatalogueTable } from "./catalogue.ts";
 
 /** A table as the rows behind one TABLE_MAP have it. */
 export interface Definition {
@@ -90,9 +90,7 @@ export function schemaOfCatalogue(
   catalogue: CatalogueTable | undefined,
   tinyint1_as_boolean: boolean,
 ): TableSchema {
-  const kept = (catalogue?.columns ?? []).filter(({ generated, name }) =>
-    !generated || catalogue!.key.includes(name)
-  );
+  const kept = catalogue === undefined ? [] : capturedColumns(catalogue);
   const columns = kept.map(({ name, type, charset }): Column => {
     if (tinyint1_as_boolean && type === "tinyint(1)") return { name, type, kind: "boolean" };
     const plain = plainType(type);
