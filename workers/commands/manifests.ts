@@ -1,5 +1,5 @@
 /** `deno task manifests JOB...`: Kubernetes manifests of jobs, as YAML. */
-import { basename } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { stringify } from "yaml";
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
@@ -52,8 +52,11 @@ async function main(): Promise<number> {
     names.add(name);
     const keys = secretKeys(manifests);
     if (keys.length > 0) {
-      const literals = keys.map((key) => `--from-file=${key}`).join(" ");
-      console.log(`# kubectl create secret generic ${name}-secrets ${literals}`);
+      const sources = keys.map(({ key, file }) =>
+        file === undefined ? key : `${key}=${isAbsolute(file) ? file : join(dirname(path), file)}`
+      );
+      const flags = sources.map((source) => `--from-file=${source}`).join(" ");
+      console.log(`# kubectl create secret generic ${name}-secrets ${flags}`);
     }
     for (const manifest of manifests) console.log(`---\n${stringify(manifest).trimEnd()}`);
   }

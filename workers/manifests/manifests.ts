@@ -1,5 +1,5 @@
 /** Kubernetes manifests of a job: what runs it, its file, the folder that it writes. */
-import { basename, extname } from "node:path";
+import { basename, extname, resolve } from "node:path";
 import type { Deployment } from "kubernetes-types/apps/v1";
 import type { Job } from "kubernetes-types/batch/v1";
 import type {
@@ -32,6 +32,8 @@ export interface ManifestOptions {
 
 /** Where the image expects job files. */
 const JOBS = "/jobs";
+/** Where the image starts its worker. */
+const WORKDIR = "/app";
 /** The user `deno` of the image. */
 const USER = 1993;
 /** More than twice what workers were measured to need under load. */
@@ -47,7 +49,8 @@ const UNKNOWN = "unknown";
  * The manifests of the job file with this name and text: a ConfigMap with the file, a Deployment or,
  * for a job that ends by itself, a Job, and a claim for the folder that it writes. Passwords are
  * references to the Secret `NAME-secrets`, which is not made here: each variable with a secret name and
- * each `${file:...}` is a key of it. Throws ConfigError where the job cannot run so.
+ * each `${file:...}` is a key of it, the file's by its whole path. Throws ConfigError where the job cannot
+ * run so.
  */
 export function manifestsOf(name: string, text: string, options: ManifestOptions): Manifest[] {
   const path = `${JOBS}/${basename(name)}`;
@@ -66,7 +69,9 @@ export function manifestsOf(name: string, text: string, options: ManifestOptions
       },
     );
   }
-  return new JobManifests(path, text, loaded, { ...options, env }).all();
+  const manifests = new JobManifests(path, text, loaded, { ...options, env }).all();
+  refuseSharedKeys(path, secretKeys(manifests));
+  return manifests;
 }
 
 /** Names of objects have no underscores; the file's name tells jobs of one name apart. */
@@ -75,17 +80,49 @@ function objectName(path: string): string {
   return `list-sync-${file}`.replaceAll(/[^a-z0-9-]+/g, "-");
 }
 
+/** A key that the Secret must have. */
+export interface SecretKey {
+  readonly key: string;
+  /** The file that the job reads, relative to the job file; undefined: a variable named as the key. */
+  readonly file?: string;
+}
+
 /** Keys that the Secret of these manifests must have. */
-export function secretKeys(manifests: readonly Manifest[]): string[] {
+export function secretKeys(manifests: readonly Manifest[]): SecretKey[] {
   const pods = manifests.flatMap((manifest) =>
     manifest.kind === "Deployment" || manifest.kind === "Job"
       ? [(manifest as Deployment).spec!.template.spec!]
       : []
   );
-  return pods.flatMap((pod) => [
-    ...pod.containers[0]!.env!.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef?.key ?? []),
-    ...pod.volumes!.flatMap(({ secret }) => secret?.items?.map(({ key }) => key) ?? []),
+  return pods.flatMap(({ containers: [worker] }): SecretKey[] => [
+    ...worker!.env!.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? [])
+      .map(({ key }) => ({ key: key! })),
+    ...worker!.volumeMounts!.filter(({ name }) => name === "secrets")
+      .map(({ mountPath, subPath }) => ({ key: subPath!, file: besideJob(mountPath) })),
   ]);
+}
+
+/** A path below the folder of the job file as the job may name it; any other as it is. */
+function besideJob(path: string): string {
+  return path.startsWith(`${JOBS}/`) ? path.slice(JOBS.length + 1) : path;
+}
+
+/** Keys hold letters, digits, `-`, `_` and `.`, and none begins with `..`. */
+function secretKey(path: string): string {
+  return besideJob(path).replaceAll("/", ".").replaceAll(/[^\w.-]+/g, "-").replace(/^\.+/, "");
+}
+
+function refuseSharedKeys(path: string, keys: readonly SecretKey[]): void {
+  const shown = ({ key, file }: SecretKey) =>
+    file === undefined ? `\${env:${key}}` : `\${file:${file}}`;
+  for (const [at, one] of keys.entries()) {
+    const other = keys.slice(0, at).find(({ key }) => key === one.key);
+    if (other === undefined) continue;
+    throw new ConfigError(
+      `${path}: ${shown(other)} and ${shown(one)} give one key of the Secret, ${one.key}.`,
+      { cure: "rename one of them" },
+    );
+  }
 }
 
 function isSecret(variable: string): boolean {
@@ -240,7 +277,12 @@ class JobManifests {
   /** What the job writes. */
   #folders(): string[] {
     const { write } = jobKind(this.#loaded.kind).needs(this.#loaded.job);
-    return write.map(({ value }) => value);
+    return write.map(({ value }) => resolve(WORKDIR, value));
+  }
+
+  /** What the job reads; one file may be named in two ways. */
+  #files(): string[] {
+    return [...new Set(this.#loaded.files)];
   }
 
   #claim(at: number): PersistentVolumeClaim {
@@ -257,12 +299,13 @@ class JobManifests {
 
   #mounts(): VolumeMount[] {
     return [
-      { name: "job", mountPath: JOBS, readOnly: true },
+      // Not its folder: in a read-only volume no place can be made for the files beside it.
+      { name: "job", mountPath: this.#path, subPath: basename(this.#path), readOnly: true },
       { name: "tmp", mountPath: "/tmp" },
-      ...this.#loaded.files.map((path) => ({
+      ...this.#files().map((path) => ({
         name: "secrets",
         mountPath: path,
-        subPath: basename(path),
+        subPath: secretKey(path),
         readOnly: true,
       })),
       ...this.#folders().map((path, at) => ({ name: `files-${at}`, mountPath: path })),
@@ -270,7 +313,7 @@ class JobManifests {
   }
 
   #volumes(): Volume[] {
-    const items = this.#loaded.files.map((path) => ({ key: basename(path), path: basename(path) }));
+    const items = this.#files().map((path) => ({ key: secretKey(path), path: secretKey(path) }));
     return [
       { name: "job", configMap: { name: this.#name } },
       { name: "tmp", emptyDir: {} },

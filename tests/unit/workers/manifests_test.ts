@@ -78,18 +78,82 @@ Deno.test("probes ask the metrics port, and the grace period is longer than the 
   assert.equal(pod.terminationGracePeriodSeconds, 25);
 });
 
+/** A consumer whose job file names these files. */
+function withFiles(password: string, ca: string): string {
+  const kafka = `kafka:
+  brokers: [broker1:9092]
+  sasl: { mechanism: plain, username: u, password: "\${file:${password}}" }
+  tls: { ca: "\${file:${ca}}" }`;
+  return CONSUMER.replace(KAFKA, kafka);
+}
+
+function mountsOf(text: string) {
+  return deploymentOf(text).spec!.template.spec!.containers[0]!.volumeMounts!;
+}
+
 Deno.test("a file that the job names is a key of its Secret, mounted where the job expects it", () => {
   const pod = deploymentOf(CAPTURE).spec!.template.spec!;
   const mount = pod.containers[0]!.volumeMounts!.find(({ name }) => name === "secrets");
   assert.deepEqual(mount, {
     name: "secrets",
     mountPath: "/run/secrets/pg",
-    subPath: "pg",
+    subPath: "run.secrets.pg",
     readOnly: true,
   });
   const volume = pod.volumes!.find(({ name }) => name === "secrets");
   assert.equal(volume!.secret!.secretName, "list-sync-shop-pg-secrets");
-  assert.deepEqual(secretKeys(manifestsOf("shop_pg.yaml", CAPTURE, OPTIONS)), ["pg"]);
+  assert.deepEqual(volume!.secret!.items, [{ key: "run.secrets.pg", path: "run.secrets.pg" }]);
+  assert.deepEqual(secretKeys(manifestsOf("shop_pg.yaml", CAPTURE, OPTIONS)), [
+    { key: "run.secrets.pg", file: "/run/secrets/pg" },
+  ]);
+});
+
+Deno.test("files beside the job file are mounted beside it, one by one, none below another", () => {
+  const mounts = mountsOf(withFiles("secrets/kafka", "ca.pem"));
+  const below = mounts.filter(({ mountPath }) => /^\/jobs(\/|$)/.test(mountPath));
+  assert.deepEqual(below, [
+    { name: "job", mountPath: "/jobs/shop_pg.yaml", subPath: "shop_pg.yaml", readOnly: true },
+    {
+      name: "secrets",
+      mountPath: "/jobs/secrets/kafka",
+      subPath: "secrets.kafka",
+      readOnly: true,
+    },
+    { name: "secrets", mountPath: "/jobs/ca.pem", subPath: "ca.pem", readOnly: true },
+  ]);
+});
+
+Deno.test("files of one name in two folders are two keys of the Secret", () => {
+  const text = withFiles("secrets/kafka/password", "../secrets/ca é/password");
+  assert.deepEqual(secretKeys(manifestsOf("c.yaml", text, OPTIONS)), [
+    { key: "secrets.kafka.password", file: "secrets/kafka/password" },
+    { key: "secrets.ca-.password", file: "/secrets/ca é/password" },
+  ]);
+});
+
+Deno.test("a file that is named in two ways is mounted once", () => {
+  const text = withFiles("./secrets/../kafka", "kafka");
+  assert.deepEqual(secretKeys(manifestsOf("c.yaml", text, OPTIONS)), [
+    { key: "kafka", file: "kafka" },
+  ]);
+});
+
+Deno.test("files and variables that would share a key of the Secret are refused", () => {
+  const jobs = [
+    [withFiles("a/b.c", "a.b/c"), /\{file:a\/b\.c\} and \$\{file:a\.b\/c\} .* a\.b\.c\./],
+    [withFiles("run/pg", "/run/pg"), /\{file:run\/pg\} and \$\{file:\/run\/pg\} .* run\.pg\./],
+    [
+      withFiles("TOKEN", "ca.pem").replace("username: u", 'username: "${env:TOKEN}"'),
+      /\{env:TOKEN\} and \$\{file:TOKEN\} .* TOKEN\./,
+    ],
+  ] as const;
+  for (const [text, message] of jobs) {
+    assert.throws(() => manifestsOf("c.yaml", text, OPTIONS), (error: unknown) => {
+      assert.ok(error instanceof ConfigError, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  }
 });
 
 Deno.test("a consumer has a claim for the folder that it writes", () => {
@@ -103,6 +167,23 @@ Deno.test("a consumer has a claim for the folder that it writes", () => {
   const mount = pod.containers[0]!.volumeMounts!.find(({ mountPath }) => mountPath === "/out")!;
   const volume = pod.volumes!.find(({ name }) => name === mount.name)!;
   assert.equal(volume.persistentVolumeClaim!.claimName, manifests[1]!.metadata!.name);
+});
+
+Deno.test("a folder is mounted where the worker writes, also when it is named from its working folder", () => {
+  const dockerfile = Deno.readTextFileSync(
+    new URL("../../../compose/worker.Dockerfile", import.meta.url),
+  );
+  const [, home] = /^WORKDIR (.+)$/m.exec(dockerfile)!;
+  for (
+    const [output, mountPath] of [
+      ["out", `${home}/out`],
+      ["./a/../out/", `${home}/out`],
+      ["/data/out", "/data/out"],
+    ]
+  ) {
+    const mounts = mountsOf(CONSUMER.replace("/out", output!));
+    assert.ok(mounts.some((mount) => mount.name === "files-0" && mount.mountPath === mountPath));
+  }
 });
 
 Deno.test("a job that ends by itself is a Job; its password comes from the Secret, never from here", () => {
