@@ -179,12 +179,8 @@ export class CaptureSession {
       fence_timer = setInterval(() => this.#keepFence(), FENCE_INTERVAL_MS);
       const to_end = this.#job.mode === "batch";
       try {
-        const { signal } = this.#stop;
-        for await (
-          const batch of this.#source.batches({ to_end, signal, held: this.#highest() })
-        ) {
-          await this.#take(batch);
-        }
+        const flow = { to_end, signal: this.#stop.signal, held: this.#highest() };
+        for await (const batch of this.#source.batches(flow)) await this.#take(batch);
       } finally {
         await this.#settle(); // a send that failed is the first cause of all that follows
       }
@@ -212,7 +208,7 @@ export class CaptureSession {
    * after the fence nobody but this process writes, so the tails are final.
    */
   async #begin(): Promise<void> {
-    const { kafka, log, now } = this.#deps;
+    const { kafka, log } = this.#deps;
     const { replication_factor } = this.#job.kafka;
     const admin = this.#admin = await kafka.admin();
     await admin.create_topics([
@@ -222,53 +218,11 @@ export class CaptureSession {
     const known = await this.#readPosition();
     this.#refuseOtherRouting(known);
     const isAnew = this.#totals.lost !== undefined || known?.reset === true;
-    const generation = isAnew || known === undefined
-      ? nextGeneration(known?.generation ?? await lastGeneration(admin, this.#identity), now())
-      : known.generation;
+    const generation = await this.#generation(known, isAnew);
     if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
     const resume = await this.#openSource(isAnew ? undefined : known, generation);
-    const isMoved = this.#source.generation > generation;
-
-    const transactional_id = transactionalId(this.#identity);
-    this.#producer = await kafka.producer({
-      transactional_id,
-      fence: {
-        partitions: isAnew ? await existing(admin, partitionsOf(known)) : partitionsOf(known),
-        ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
-      },
-      tells_too_large: this.#job.on_oversize === "dead_letter",
-    });
-    this.#oversize = new Oversize(this.#job, {
-      ...{ ...this.#deps, admin, producer: this.#producer },
-      stamp: (record) => noteStamp(record) ?? this.#format.stamp(record),
-    });
-    const stored = await this.#readPosition();
-    if (partitionsOf(stored).length !== partitionsOf(known).length) {
-      throw new RetryableError(
-        "Another capture of this job wrote a new topic while this one began",
-      );
-    }
-    this.#refuseOtherRouting(stored);
-    const before = isAnew ? undefined : stored;
-    if (before !== undefined) {
-      const { records } = await readTails(admin, before, this.#format, this.#identity);
-      log.info("tails_read", { records, topics: Object.keys(before.topics).length });
-    }
-    const isOwn = isSnapshot(resume) || isMoved;
-    if (isOwn && !isAnew && !isSame(stored?.resume, known?.resume)) {
-      throw new RetryableError("The capture went on in another process while this one began");
-    }
-    this.#stored = {
-      version: 1,
-      resume: isOwn ? resume : before?.resume ?? resume,
-      covered: before?.covered ?? formatPosition({ generation, major: 0n, minor: 0n, row: 0 }),
-      generation: this.#source.generation,
-      // Without a prototype: a topic may be called `constructor`.
-      topics: Object.assign(Object.create(null), before?.topics),
-      routing: this.#routing(),
-      transactional_ids: [transactional_id],
-      clean: false,
-    };
+    await this.#fence(known, isAnew);
+    this.#stored = await this.#standing(known, { isAnew, generation, resume });
     this.#covered = this.#stored.covered;
     await this.#takeOver();
     this.#store({});
@@ -278,6 +232,73 @@ export class CaptureSession {
     if (isSnapshot(resume)) await this.#truncateTopics(generation);
     const fenced = kafka.capabilities.fences;
     log.info("capture_started", { resume, generation: this.#stored.generation, fenced });
+  }
+
+  /** The generation to begin with: that of before, or a higher one. */
+  async #generation(known: StoredPosition | undefined, isAnew: boolean): Promise<number> {
+    if (known !== undefined && !isAnew) return known.generation;
+    const last = known?.generation ?? await lastGeneration(this.#admin!, this.#identity);
+    return nextGeneration(last, this.#deps.now());
+  }
+
+  /** Opens the producer, which shuts out whoever may still write what is `known`. */
+  async #fence(known: StoredPosition | undefined, isAnew: boolean): Promise<void> {
+    const { kafka } = this.#deps;
+    const admin = this.#admin!;
+    const transactional_id = transactionalId(this.#identity);
+    const partitions = partitionsOf(known);
+    const producer = this.#producer = await kafka.producer({
+      transactional_id,
+      fence: {
+        partitions: isAnew ? await existing(admin, partitions) : partitions,
+        ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
+      },
+      tells_too_large: this.#job.on_oversize === "dead_letter",
+    });
+    this.#oversize = new Oversize(this.#job, {
+      ...{ ...this.#deps, admin, producer },
+      stamp: (record) => noteStamp(record) ?? this.#format.stamp(record),
+    });
+  }
+
+  /** What is stored from here on. `known`: what was stored before the fence. */
+  async #standing(
+    known: StoredPosition | undefined,
+    { isAnew, generation, resume }: {
+      readonly isAnew: boolean;
+      readonly generation: number;
+      readonly resume: ResumePoint;
+    },
+  ): Promise<StoredPosition> {
+    const stored = await this.#readPosition();
+    if (partitionsOf(stored).length !== partitionsOf(known).length) {
+      throw new RetryableError(
+        "Another capture of this job wrote a new topic while this one began",
+      );
+    }
+    this.#refuseOtherRouting(stored);
+    const before = isAnew ? undefined : stored;
+    if (before !== undefined) {
+      const { records } = await readTails(this.#admin!, before, this.#format, this.#identity);
+      const topics = Object.keys(before.topics).length;
+      this.#deps.log.info("tails_read", { records, topics });
+    }
+    const isMoved = this.#source.generation > generation;
+    const isOwn = isSnapshot(resume) || isMoved;
+    if (isOwn && !isAnew && !isSame(stored?.resume, known?.resume)) {
+      throw new RetryableError("The capture went on in another process while this one began");
+    }
+    return {
+      version: 1,
+      resume: isOwn ? resume : before?.resume ?? resume,
+      covered: before?.covered ?? formatPosition({ generation, major: 0n, minor: 0n, row: 0 }),
+      generation: this.#source.generation,
+      // Without a prototype: a topic may be called `constructor`.
+      topics: Object.assign(Object.create(null), before?.topics),
+      routing: this.#routing(),
+      transactional_ids: [transactionalId(this.#identity)],
+      clean: false,
+    };
   }
 
   /** Learns what the topics hold of what comes again from another server of the same history. */
