@@ -140,7 +140,10 @@ export class Lane {
   next_offset = 0;
   /** Where the partition ended when it was last fetched. */
   end_offset = 0;
-  /** Offset up to which the sink has everything; undefined: it has said nothing. */
+  /**
+   * Offset before which nothing waits to be made durable; undefined: not begun. Where a target has said
+   * nothing it is where the lane began: committed, a group that began at the end goes on from there.
+   */
   durable_offset: number | undefined;
   /** What the group was last told. */
   committed_offset: number | undefined;
@@ -173,7 +176,7 @@ export class Lane {
   /** Begins at `offset` with what the sink knows. */
   begin(offset: number, standing: Standing | undefined): void {
     this.next_offset = offset;
-    this.durable_offset = standing?.next_offset;
+    this.durable_offset = standing?.next_offset ?? offset;
     this.#positions = standing?.positions ?? new Map();
     this.#set_aside = standing?.set_aside ?? NOTHING;
     this.#remembered_from = standing === undefined ? offset : 0;

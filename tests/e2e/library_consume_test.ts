@@ -29,6 +29,7 @@ Deno.test("consume hands each change to the function once, and goes on behind wh
     assertOnce(lines, feed.expected);
     await feed.send(200);
     assert.equal((await read()).records, 200);
+    assert.equal((await read()).records, 0);
     assertOnce(lines, feed.expected);
   } finally {
     await feed.close();
