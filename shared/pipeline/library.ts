@@ -119,8 +119,11 @@ export async function consume(options: ConsumeOptions): Promise<ConsumeSummary> 
   });
 }
 
-/** Where the library is used nobody passes a clock in: milliseconds since the Unix epoch. */
-const clock = (): number => performance.timeOrigin + performance.now();
+/**
+ * Where the library is used nobody passes a clock in: whole milliseconds since the Unix epoch, which
+ * is what a record's timestamp can be.
+ */
+export const clock = (): number => Math.floor(performance.timeOrigin + performance.now());
 
 /** A function as a target: what it has taken is as durable as it will be. */
 class FunctionSink implements Sink {

@@ -68,6 +68,29 @@ Deno.test("A target that stores the standing with its rows sees nothing twice, w
   }
 });
 
+Deno.test("A record that is no change becomes a dead letter, and consume goes on behind it", async () => {
+  const feed = await Feed.open("poison");
+  try {
+    const lines: string[] = [];
+    const record = { key: "k", value: "no change", timestamp_ms: Date.now() };
+    await feed.sendRecords(0, [record]);
+    await feed.send(100);
+    const { dead_letters } = await consume({
+      kafka: { brokers: connection().brokers },
+      topics: [feed.topic],
+      group_id: feed.topic,
+      mode: "batch",
+      on_error: "dead_letter",
+      flush_interval_ms: 100,
+      write: (batch) => void lines.push(...linesOf(batch)),
+    });
+    assert.equal(dead_letters, 1);
+    assertOnce(lines, feed.expected);
+  } finally {
+    await feed.close();
+  }
+});
+
 Deno.test("Wrong options are named before anything connects", async () => {
   await assert.rejects(
     consume({ kafka: { brokers: ["nowhere"] }, topics: ["a"], group_id: "b", write() {} }),
