@@ -76,3 +76,8 @@ export function parsePosition(text: string): Position {
     row: parseInt(parts[4]!, 16),
   };
 }
+
+/** Whether a position stands before any log, where a generation begins with truncates. */
+export function beginsGeneration(text: string): boolean {
+  return text.startsWith(`-${hex16(0)}-${hex16(0)}-`, 8);
+}

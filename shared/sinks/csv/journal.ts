@@ -31,6 +31,8 @@ const schema = z.strictObject({
   sequence: z.int().min(1),
   /** Number of the first set behind the last truncate: rows of lower sets are gone from the table. */
   since_sequence: z.int().min(1),
+  /** Names that the table has had in this generation, the latest last; older journals lack them. */
+  tables: z.array(z.string()).default([]),
   /** Tells sets apart whose lines do not have the same columns; null when `files` is empty. */
   layout: z.string().nullable(),
   /** When the set was begun, milliseconds since the Unix epoch. */

@@ -3,13 +3,14 @@ import { dirname } from "node:path";
 import type { Change, TableSchema } from "../../change.ts";
 import { ConfigError, HistoryLostError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
+import { beginsGeneration } from "../../position.ts";
 import type { Standing } from "../sink.ts";
 import type { Disk } from "./disk.ts";
 import { fileName, type Operation, PART } from "./filename.ts";
 import { type Journal, type JournalFile, readJournal, writeJournal } from "./journal.ts";
 import type { Lock } from "./lock.ts";
 import { Part } from "./part.ts";
-import { type LineWriter, lineWriter, refuseTable, type RowOptions } from "./rows.ts";
+import { type LineWriter, lineWriter, refuseTable, type RowOptions, tableName } from "./rows.ts";
 
 /** What a partition's files are written with. */
 export interface PartitionOptions extends RowOptions {
@@ -50,6 +51,8 @@ export class CsvPartition {
   #ended: Part[] = [];
   #sequence: number;
   #since_sequence: number;
+  /** Names that the table has had in this generation, the latest last. */
+  #tables: readonly string[];
   #layout: string | null;
   #opened_ms: number;
   #writer: LineWriter | undefined;
@@ -67,6 +70,7 @@ export class CsvPartition {
     this.#journal = journal;
     this.#sequence = journal.sequence;
     this.#since_sequence = journal.since_sequence;
+    this.#tables = journal.tables;
     this.#layout = journal.layout;
     this.#opened_ms = journal.opened_ms;
     if (journal.next_offset !== null) {
@@ -97,6 +101,7 @@ export class CsvPartition {
       set_aside: [],
       sequence: 1,
       since_sequence: 1,
+      tables: [],
       layout: null,
       opened_ms: 0,
       files: [],
@@ -126,6 +131,7 @@ export class CsvPartition {
       refuseTable(table, this.#options);
       this.#fit.add(table);
     }
+    const tables = this.#tables_behind(changes);
     try {
       for (const change of changes) this.#add(change);
       for (const part of this.#open.values()) part.hand_on();
@@ -134,6 +140,7 @@ export class CsvPartition {
       throw error;
     }
     this.#standing = standing;
+    this.#tables = tables;
     this.#accepted = true;
   }
 
@@ -163,6 +170,43 @@ export class CsvPartition {
   }
 
   // Lines -------------------------------------------------------------------------------------------
+
+  /**
+   * The table's names once `changes` are written. Another name is the table renamed, unless it has
+   * come before: then there are two tables, which would end each other's sets with every change in
+   * turn, and whose truncates would be taken for each other's.
+   */
+  #tables_behind(changes: readonly Change[]): readonly string[] {
+    let tables = this.#tables;
+    let last: TableSchema | undefined;
+    for (const { op, table, position } of changes) {
+      if (op === "t" && beginsGeneration(position)) { // one comes for each name, and all is gone
+        tables = [];
+        last = undefined;
+        continue;
+      }
+      if (table === last) continue;
+      last = table;
+      const name = tableName(table);
+      if (name === tables.at(-1)) continue;
+      if (tables.includes(name)) throw this.#second_table(name, tables.at(-1)!);
+      tables = [...tables, name];
+    }
+    return tables;
+  }
+
+  #second_table(name: string, other: string): ConfigError {
+    const { topic, partition } = this.#context;
+    return new ConfigError(
+      `Topic ${topic}, partition ${partition}: changes of ${name} come again behind those of ${other},` +
+        " and CSV files are of one table",
+      {
+        cure:
+          "give each table a topic of its own, by {schema} and {table} in the `kafka.topic` of" +
+          " the capture, and begin in an empty output folder",
+      },
+    );
+  }
 
   #add(change: Change): void {
     if (change.table !== this.#table) this.#use_table(change.table);
@@ -284,6 +328,7 @@ export class CsvPartition {
       set_aside: [...this.#standing?.set_aside ?? []],
       sequence: this.#sequence,
       since_sequence: this.#since_sequence,
+      tables: [...this.#tables],
       layout: files.length > 0 ? this.#layout : null,
       opened_ms: this.#opened_ms,
       files,

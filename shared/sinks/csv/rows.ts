@@ -12,9 +12,7 @@ export const META = {
   __op: (change: Change) => change.op,
   __position: (change: Change) => change.position,
   __source: (change: Change) => `${change.source.connector}/${change.source.name}`,
-  __table: (change: Change) =>
-    [change.table.db, change.table.schema, change.table.table].filter((part) => part !== null)
-      .join("."),
+  __table: (change: Change) => tableName(change.table),
   __topic: (_: Change, at: TopicPartition) => at.topic,
   __partition: (_: Change, at: TopicPartition) => String(at.partition),
   __transaction: (change: Change) => change.transaction.id,
@@ -22,6 +20,11 @@ export const META = {
   __ts_us: (change: Change) => String(change.transaction.ts_us),
   __ts_ms: (change: Change) => String(change.ts_ms),
 } satisfies Record<string, (change: Change, at: TopicPartition) => string>;
+
+/** A table's name with those of the database and schema that it is in. */
+export function tableName({ db, schema, table }: TableSchema): string {
+  return [db, schema, table].filter((part) => part !== null).join(".");
+}
 
 /** Name of a column about the change. */
 export type MetaName = keyof typeof META;

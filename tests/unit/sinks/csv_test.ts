@@ -7,6 +7,7 @@ import { base64, floatText, jsonWriter } from "../../../shared/wire/value_text.t
 import { csvOptions } from "../../../shared/sinks/csv.ts";
 import type { CsvOptions } from "../../../shared/sinks/csv.ts";
 import { csvFiles } from "../../../shared/sinks/csv/files.ts";
+import { formatPosition } from "../../../shared/position.ts";
 import * as arbitrary from "../formats/arbitrary.ts";
 import {
   at,
@@ -19,6 +20,7 @@ import {
   positionOf,
   readLines,
   standing,
+  table,
   TOPIC,
 } from "./fixtures.ts";
 
@@ -31,12 +33,14 @@ async function writeAll(
   options: Partial<CsvOptions> = {},
 ): Promise<void> {
   const sink = csvSink(output, options);
-  const before = await sink.open(partition, never);
-  const next_offset = (before?.next_offset ?? 0) + changes.length;
-  await sink.write(at, { changes, standing: { next_offset, positions: new Map() } });
-  await sink.flush(at);
-  await sink.release(at);
-  await sink.close();
+  try {
+    const before = await sink.open(partition, never);
+    const next_offset = (before?.next_offset ?? 0) + changes.length;
+    await sink.write(at, { changes, standing: { next_offset, positions: new Map() } });
+    await sink.flush(at);
+  } finally {
+    await sink.close();
+  }
 }
 
 function text(output: string, name: string): string {
@@ -357,6 +361,60 @@ Deno.test("Columns that do not exist or would stand twice are refused with the c
     });
     const clash = change(1, "c", { after: [1, "news", "a", "x"] }, listTable("__op"));
     await assert.rejects(writeAll(`${output}/b`, [clash]), RecordError);
+  }));
+
+Deno.test("A table under another name begins a set; a name that comes again behind it is refused", () =>
+  inFolder(async (output) => {
+    const renamed = { ...listTable(), table: "items" };
+    await writeAll(output, [
+      change(1, "c", { after: [1, "news", "a"] }),
+      change(2, "c", { after: [2, "news", "b"] }, renamed),
+      change(3, "t", {}, renamed),
+      change(4, "c", { after: [4, "news", "d"] }, renamed),
+    ]);
+    const again = [
+      change(5, "c", { after: [5, "news", "e"] }, renamed),
+      change(6, "c", { after: [6, "news", "f"] }),
+    ];
+    for (const changes of [again, [change(6, "t", {})]]) {
+      await assert.rejects(writeAll(output, changes), (error: Error) => {
+        assert(error instanceof ConfigError, String(error));
+        assert.match(
+          error.message,
+          /orders\.public\.list, partition 0.* shop\.public\.list come again behind .* shop\.public\.items/,
+        );
+        assert.match(error.cure ?? "", /\{table\}.*kafka\.topic/);
+        return true;
+      });
+    }
+    assert.deepEqual(readLines(output).map(({ sequence, cells }) => [sequence, cells[2]]), [
+      [1, "1"],
+      [2, "2"],
+      [3, null],
+      [3, "4"],
+    ]);
+  }));
+
+Deno.test("A generation may begin with truncates of all names that a table has had", () =>
+  inFolder(async (output) => {
+    const renamed = { ...listTable(), table: "items" };
+    const begin = (row: number, of = table) => ({
+      ...change(3, "t", {}, of),
+      position: formatPosition({ generation: 2, major: 0n, minor: 0n, row }),
+    });
+    await writeAll(output, [
+      change(1, "c", { after: [1, "news", "a"] }),
+      change(2, "c", { after: [2, "news", "b"] }, renamed),
+      begin(0, renamed),
+      begin(1),
+      change(5, "r", { after: [5, "news", "e"] }),
+    ]);
+    const files = csvFiles(csvOptions.parse({ output }), TOPIC);
+    assert.deepEqual(
+      files.filter(({ operation }) => operation === "inserts")
+        .map(({ sequence, truncated }) => [sequence, truncated]),
+      [[1, true], [2, true], [4, false]],
+    );
   }));
 
 Deno.test("Two topics in one folder need {topic} in the file name", () =>

@@ -17,6 +17,7 @@ const GOOD: Journal = {
   set_aside: [[7, "digest"]],
   sequence: 2,
   since_sequence: 1,
+  tables: ["shop.list"],
   layout: "l",
   opened_ms: 1,
   files: [{
