@@ -9,6 +9,17 @@ export interface Spec {
   readonly buckets?: readonly number[];
 }
 
+/** Classes of errors that are told apart, the most telling first; any other is `other`. */
+const ERROR_KINDS = ["HistoryLostError", "SnapshotCutError", "RetryableError"] as const;
+
+/** The label of an error: its class, or a more telling one that its cause is of. */
+export function errorKind(error: unknown): typeof ERROR_KINDS[number] | "other" {
+  const names = error instanceof Error
+    ? [error.name, (error.cause as Error | undefined)?.name]
+    : [];
+  return ERROR_KINDS.find((kind) => names.includes(kind)) ?? "other";
+}
+
 /** Everything that a worker measures. Keys are how the code calls them, `name` how Prometheus does. */
 export const METRICS = {
   changes: {
@@ -94,8 +105,8 @@ export const METRICS = {
     name: "list_sync_errors_total",
     type: "counter",
     labels: ["kind"],
-    help: "Errors by class: RetryableError, RecordError, ConfigError, FencedError, " +
-      "HistoryLostError, other.",
+    help: "Errors after which everything was closed and begun again, by class: " +
+      `${ERROR_KINDS.join(", ")}, other. The one that ends a worker stands in its log.`,
   },
   repetitions_dropped: {
     name: "list_sync_repetitions_dropped_total",

@@ -2,7 +2,7 @@
 import { type Backoff, backoff, wait } from "../backoff.ts";
 import { classify, describe } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
+import { errorKind, type Metrics } from "../observe/metrics.ts";
 
 /** A leader election takes a few of the first steps; a server that is down is asked twice a minute. */
 export const BACKOFF: Backoff = { initial_ms: 250, max_ms: 30_000 };
@@ -12,7 +12,7 @@ export interface Retrying {
   /** Ends the waiting. */
   readonly signal: AbortSignal;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, "retries">;
+  readonly metrics: Pick<Metrics, "retries" | "errors">;
   /** @default BACKOFF */
   readonly backoff?: Backoff;
   /** In [0, 1). @default Math.random */
@@ -45,6 +45,7 @@ export async function retrying<T>(
       if (elapsed_ms() - began > steps.max_ms) attempt = 0;
       const wait_ms = Math.round(backoff(attempt, steps, random()));
       metrics.retries.add(1, { reason: labelOf(error) });
+      metrics.errors.add(1, { kind: errorKind(error) });
       log.warn("retrying", { attempt: attempt + 1, wait_ms, error: describe(error) });
       await wait(wait_ms, signal);
     }

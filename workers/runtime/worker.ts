@@ -43,16 +43,6 @@ export interface WorkerContext<Kind extends JobKind> {
   readonly mayConnect: (address: string) => boolean;
 }
 
-/** Errors that `list_sync_errors_total` tells apart. */
-const ERROR_KINDS = [
-  "ConfigError",
-  "DeniedError",
-  "RetryableError",
-  "RecordError",
-  "FencedError",
-  "HistoryLostError",
-];
-
 /**
  * Runs a worker of one kind with the job named on the command line, and ends its process or thread. `work`
  * answers the exit code; when it returns 0 after a signal the code says which signal it was. Errors
@@ -112,7 +102,6 @@ export function runWorker<Kind extends JobKind>(
       return ended;
     } catch (error) {
       const name = error instanceof Error ? error.name : "other";
-      metrics.errors.add(1, { kind: ERROR_KINDS.includes(name) ? name : "other" });
       log.error("failed", { error, kind: name, stack: stackOf(error) });
       return error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
     } finally {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ConfigError, RetryableError } from "../../../shared/errors.ts";
+import { ConfigError, HistoryLostError, RetryableError } from "../../../shared/errors.ts";
 import { createLog } from "../../../shared/observe/log.ts";
 import { createMetrics } from "../../../shared/observe/prometheus.ts";
 import { backoff } from "../../../shared/backoff.ts";
@@ -36,7 +36,29 @@ Deno.test("Passing faults are tried again, and each is logged and counted with i
     lines.map(({ event, attempt, error }) => [event, attempt, error]),
     [["retrying", 1, "the broker is away"], ["retrying", 2, "the broker is away"]],
   );
-  assert.match(await deps.metrics.text(), /list_sync_retries_total\{reason="RetryableError"\} 2/);
+  const text = await deps.metrics.text();
+  assert.match(text, /list_sync_retries_total\{reason="RetryableError"\} 2/);
+  assert.match(text, /list_sync_errors_total\{kind="RetryableError"\} 2/);
+});
+
+Deno.test("An error that is retried is counted by its class, or by that of its cause", async () => {
+  const { deps } = watched();
+  const lost = new HistoryLostError("the slot is gone");
+  const errors = [
+    new RetryableError("a new generation begins", { cause: lost }),
+    new RetryableError("away", { cause: new TypeError("an answer of another kind") }),
+    Object.assign(new Error("reset"), { code: "ECONNRESET" }),
+  ];
+  await retrying(async () => {
+    const error = errors.shift();
+    if (error !== undefined) throw error;
+  }, deps);
+  const counts = [...(await deps.metrics.text()).matchAll(/_errors_total\{kind="(.*)"\} (\d+)/g)];
+  assert.deepEqual(counts.map(([, kind, count]) => [kind, count]), [
+    ["HistoryLostError", "1"],
+    ["RetryableError", "1"],
+    ["other", "1"],
+  ]);
 });
 
 Deno.test("Any other error ends the work at once", async () => {
