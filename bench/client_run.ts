@@ -91,7 +91,7 @@ async function consume(kafka: KafkaClient, { topic, records }: ClientRun): Promi
 
 const run: ClientRun = JSON.parse(Deno.args[0]!);
 const options = kafkaOptions.parse({ brokers: run.brokers, client: run.client });
-const kafka = await openKafka(options, run.work, SILENT);
+const kafka = await openKafka(options, SILENT);
 if (run.work === "produce") await produce(kafka, run);
 else console.log(JSON.stringify({ seconds: await consume(kafka, run) }));
 Deno.exit(0); // kafkajs keeps timers

@@ -16,7 +16,7 @@ const PATIENCE_MS = 600_000;
 
 /** A client of the stack's brokers as the workers have it. */
 export function stackKafka() {
-  return openKafka(kafkaOptions.parse({ brokers: testStack().kafka.brokers }), "consume", SILENT);
+  return openKafka(kafkaOptions.parse({ brokers: testStack().kafka.brokers }), SILENT);
 }
 
 /** A topic of this name, made as a capture makes it, but with the brokers' own time in its records. */

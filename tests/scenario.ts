@@ -206,7 +206,7 @@ export class Scenario {
   /** All changes of the topic as they stand in it, partition by partition. */
   async *changes(): AsyncGenerator<{ partition: number; offset: number; change: Change }> {
     const { format } = await formats[this.#options.format]();
-    const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), "consume", SILENT);
+    const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), SILENT);
     const admin = await kafka.admin();
     try {
       const schemas = new SchemaReader(admin);
@@ -275,7 +275,7 @@ export class Scenario {
     missing: (admin: Admin) => Promise<string | undefined>,
     workers: readonly WorkerProcess[],
   ): Promise<void> {
-    const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), "consume", SILENT);
+    const kafka = await openKafka(kafkaOptions.parse(this.#kafka()), SILENT);
     const admin = await kafka.admin();
     const deadline = Date.now() + DEADLINE_MS;
     try {

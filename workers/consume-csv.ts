@@ -14,7 +14,7 @@ await runWorker("consume-csv", async ({ job, log, metrics, health, signal, now, 
   const { consumer_id } = job;
   const { format } = await formats[job.format]();
   const sink = await createSink(job.sink, { consumer_id, log, health, now });
-  const kafka = await openKafka(job.kafka, "consume", log);
+  const kafka = await openKafka(job.kafka, log);
   const summary = await runConsume(job, { kafka, sink, format, log, metrics, health, signal, now });
   const { changes: { c, u, d, r }, seconds } = summary;
   const rows = c + r + d + 2 * u;

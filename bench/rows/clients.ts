@@ -1,6 +1,5 @@
 /** Producing alone and consuming alone: Java's measuring programs are the limit, the other library the choice. */
 import { fileURLToPath } from "node:url";
-import { defaultClients } from "../../shared/kafka/mod.ts";
 import { testFolder, testStack } from "../../tests/stack.ts";
 import type { Measured, Round, RoundOptions, Row } from "../bench.ts";
 import type { ClientRun } from "../client_run.ts";
@@ -71,7 +70,7 @@ async function prepareProduce(records: number, theirs: Produce): Promise<Round> 
     return await produced(topic, { records, send_records: LARGE_SEND_RECORDS }, produce);
   };
   return {
-    ours: () => into((run) => clientProduce(defaultClients.produce, run)),
+    ours: () => into((run) => clientProduce("builtin", run)),
     theirs: () => into(theirs),
     async [Symbol.asyncDispose]() {
       for (const topic of topics) await topic[Symbol.asyncDispose]();
@@ -94,14 +93,14 @@ async function produced(topic: BenchTopic, size: Size, produce: Produce): Promis
 const written = kept(async (records) => {
   const topic = await BenchTopic.make(`consume_${crypto.randomUUID()}`);
   const size = { records, send_records: SEND_RECORDS };
-  await produced(topic, size, (run) => clientProduce(defaultClients.produce, run));
+  await produced(topic, size, (run) => clientProduce("builtin", run));
   return topic.name;
 });
 
 async function prepareConsume({ changes }: RoundOptions, theirs: Consume): Promise<Round> {
   const run = runOn(await written(changes), { records: changes, send_records: SEND_RECORDS });
   return {
-    ours: () => clientConsume(defaultClients.consume, run),
+    ours: () => clientConsume("builtin", run),
     theirs: () => theirs(run),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

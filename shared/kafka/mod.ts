@@ -1,4 +1,4 @@
-/** The clients, and which one is used for what. */
+/** The clients. Adding one is a file and a line. */
 import type { Log } from "../observe/log.ts";
 import type { ClientOptions } from "./options.ts";
 import type { KafkaClient } from "./port.ts";
@@ -9,27 +9,11 @@ export const clients = {
   kafkajs: () => import("./kafkajs.ts"),
 } as const;
 
-/** What a job mostly does with Kafka. */
-export type Direction = "produce" | "consume";
-
 /**
- * The client for each direction when the job names none: the faster one on less memory, as
- * `deno task bench --only produce-kafkajs,consume-kafkajs` measures.
+ * The client that the job names. Loads only that one. Nothing is connected before an admin, a producer
+ * or a consumer is opened.
  */
-export const defaultClients: Readonly<Record<Direction, keyof typeof clients>> = {
-  produce: "builtin",
-  consume: "builtin",
-};
-
-/**
- * The client that the job names, else the default of the direction. Loads only that one.
- * Nothing is connected before an admin, a producer or a consumer is opened.
- */
-export async function openKafka(
-  options: ClientOptions,
-  direction: Direction,
-  log: Log,
-): Promise<KafkaClient> {
-  const { open } = await clients[options.client ?? defaultClients[direction]]();
+export async function openKafka(options: ClientOptions, log: Log): Promise<KafkaClient> {
+  const { open } = await clients[options.client]();
   return open(options, log);
 }

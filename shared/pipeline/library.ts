@@ -108,7 +108,7 @@ export async function consume(options: ConsumeOptions): Promise<ConsumeSummary> 
   const used = log ?? createLog({ job: job.group_id, write: () => {}, now: clock });
   const { format } = await formats[job.format]();
   return await runConsume({ ...job, name: job.group_id }, {
-    kafka: await openKafka(job.kafka, "consume", used),
+    kafka: await openKafka(job.kafka, used),
     sink: new FunctionSink(write, standing),
     format,
     log: used,

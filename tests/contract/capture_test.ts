@@ -64,7 +64,7 @@ class Lab implements AsyncDisposable {
 
   static async open(kind: Kind, table?: string): Promise<Lab> {
     const { brokers } = testStack().kafka;
-    const kafka = await openKafka(kafkaOptions.parse({ brokers }), "produce", SILENT);
+    const kafka = await openKafka(kafkaOptions.parse({ brokers }), SILENT);
     const server = kind === "MySQL" ? testStack().mysql : testStack().pg;
     const lab = new Lab(kind, await connect(kind, server), await kafka.admin(), kafka, table);
     await lab.run(`CREATE TABLE ${lab.quoted} (id BIGINT PRIMARY KEY, v VARCHAR(100))`);

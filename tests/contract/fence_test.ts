@@ -28,7 +28,7 @@ Deno.test.beforeAll(async () => {
       "transaction.remove.expired.transaction.cleanup.interval.ms": "500",
     },
   });
-  kafka = await openKafka(kafkaOptions.parse({ brokers: info.kafka!.brokers }), "produce", SILENT);
+  kafka = await openKafka(kafkaOptions.parse({ brokers: info.kafka!.brokers }), SILENT);
   const admin = await kafka.admin();
   await admin.create_topics([
     { name: AT.topic, partitions: 1, replication_factor: 3, config: {} },

@@ -16,7 +16,6 @@ Deno.test("clients that come while a thawed broker still takes itself for a lead
   const open = (addresses: readonly string[]) =>
     openKafka(
       kafkaOptions.parse({ brokers: addresses, request_timeout_ms: 5_000 }),
-      "produce",
       SILENT,
     );
   const kafka = await open(brokers);

@@ -53,7 +53,7 @@ function options(client: Name, more: Partial<ClientOptions> = {}): ClientOptions
 }
 
 function open(client: Name, more: Partial<ClientOptions> = {}): Promise<KafkaClient> {
-  return openKafka(options(client, more), "consume", log);
+  return openKafka(options(client, more), log);
 }
 
 /** Runs `body` with an admin and a topic, and takes both away again. */
@@ -641,7 +641,7 @@ for (const client of names) {
       JSON.stringify(import.meta.resolve("../../shared/observe/log.ts"))
     };
       const log = createLog({ job: "t", write: () => {}, now: () => 0 });
-      const kafka = await openKafka(${JSON.stringify(options(client))}, "consume", log);
+      const kafka = await openKafka(${JSON.stringify(options(client))}, log);
       await kafka.admin().catch((error) => console.log(JSON.stringify([error.name, error.message, error.cure])));`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [

@@ -41,7 +41,7 @@ function fresh(what: string): string {
 
 function open(client: Name): Promise<KafkaClient> {
   const options = { ...kafkaOptions.parse({ brokers, client }), fetch_wait_ms: 100 };
-  return openKafka(options, "consume", log);
+  return openKafka(options, log);
 }
 
 async function withTopics(

@@ -102,7 +102,7 @@ export class SnapshotLab implements AsyncDisposable {
   static async open(way: Way, tables: Record<string, TableSpec>, server?: DatabaseInfo) {
     const at = server ?? (way.kind === "MySQL" ? testStack().mysql : testStack().pg);
     const { brokers } = testStack().kafka;
-    const kafka = await openKafka(kafkaOptions.parse({ brokers }), "produce", SILENT);
+    const kafka = await openKafka(kafkaOptions.parse({ brokers }), SILENT);
     const database = await connect(way.kind, at);
     const lab = new SnapshotLab(way, at, database, kafka, await kafka.admin());
     for (const [name, spec] of Object.entries(tables)) await lab.create(name, spec);

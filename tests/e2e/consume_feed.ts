@@ -51,7 +51,7 @@ export class Feed {
     name: string,
     { format = "json" as FormatName, partitions = 3 } = {},
   ): Promise<Feed> {
-    const kafka = await openKafka(connection(), "produce", silent);
+    const kafka = await openKafka(connection(), silent);
     const admin = await kafka.admin();
     const topic = `test.consume.${name}.${crypto.randomUUID().slice(0, 8)}`;
     await admin.create_topics([
@@ -109,7 +109,7 @@ export class Feed {
 
   /** Ends every partition with the markers that a restarted capture leaves: nobody delivers those. */
   async fence(): Promise<void> {
-    const kafka = await openKafka({ ...connection(), client: "builtin" }, "produce", silent);
+    const kafka = await openKafka({ ...connection(), client: "builtin" }, silent);
     const partitions = Array.from({ length: this.#partitions }, (_, partition) => ({
       topic: this.topic,
       partition,

@@ -78,7 +78,7 @@ function recordOf(change: Change): OutRecord {
 
 /** Publishes a definition as a capture of the source `name` would. */
 async function publish(name: string, of: TableSchema): Promise<void> {
-  const kafka = await openKafka(connection(), "produce", SILENT);
+  const kafka = await openKafka(connection(), SILENT);
   const producer = await kafka.producer({
     transactional_id: `test.schemas.${crypto.randomUUID()}`,
     fence: { partitions: [], ids: [] },
@@ -273,7 +273,7 @@ Deno.test("check tells of the dead letter topic, before and after it is made", (
 
 /** Copies the scenario's topic, every tenth change under a definition that nobody has published. */
 async function copyWithPoison(scenario: Scenario, copy: string) {
-  const kafka = await openKafka(connection(), "produce", SILENT);
+  const kafka = await openKafka(connection(), SILENT);
   const admin = await kafka.admin();
   const partitions = (await admin.offsets(scenario.topic)).length;
   await admin.create_topics([{ name: copy, partitions, replication_factor: 3, config: {} }]);

@@ -34,7 +34,7 @@ async function run(
 /** The values of a topic's records. */
 async function valuesOf(topic: string): Promise<{ key: string; value: string }[]> {
   const { brokers } = testStack().kafka;
-  const admin = await (await openKafka(kafkaOptions.parse({ brokers }), "consume", SILENT)).admin();
+  const admin = await (await openKafka(kafkaOptions.parse({ brokers }), SILENT)).admin();
   const text = (bytes: Uint8Array | null) => new TextDecoder().decode(bytes!);
   const found: { key: string; value: string }[] = [];
   try {

@@ -681,7 +681,6 @@ async function poisonedTopic(topic: string) {
       tls: { ca: Deno.readTextFileSync(ca!) },
       sasl: { mechanism: "scram-sha-512", username, password },
     }),
-    "produce",
     SILENT,
   );
   const admin = await client.admin();

@@ -23,7 +23,7 @@ export const fault: Fault = {
 
 async function remake({ servers }: Run, topic: string): Promise<void> {
   const { brokers } = servers.stack.kafka;
-  const admin = await (await openKafka(kafkaOptions.parse({ brokers }), "consume", SILENT)).admin();
+  const admin = await (await openKafka(kafkaOptions.parse({ brokers }), SILENT)).admin();
   try {
     await admin.delete_topics([topic]);
     await admin.create_topics([{ name: topic, partitions: 3, replication_factor: 3, config: {} }]);

@@ -66,7 +66,7 @@ export async function main(): Promise<number> {
   }
   const log = commandLog(job, secrets);
   const consumer = job as JobOf<"consume-csv">;
-  const client = await openKafka(consumer.kafka, "consume", log);
+  const client = await openKafka(consumer.kafka, log);
   const admin = await client.admin();
   const user = consumer.kafka.sasl?.username ?? "ANONYMOUS";
   const demand = async (rights: readonly WantedRight[]) =>

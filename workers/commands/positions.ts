@@ -65,7 +65,7 @@ export async function main(): Promise<number> {
   }
   if (action !== "show") throw notOfConsumers(action);
   const consume = job as JobOf<"consume-csv">;
-  const admin = await (await openKafka(consume.kafka, "consume", log)).admin();
+  const admin = await (await openKafka(consume.kafka, log)).admin();
   try {
     const standing = await consumerStanding(consume, admin);
     print(standing, consumerText(standing));
@@ -119,7 +119,7 @@ async function ofCapture(
   request: Request,
 ): Promise<void> {
   const source = (await sourceMaker(kind, job, { log: request.log, now: Date.now }))();
-  const kafka = await openKafka(job.kafka, "produce", request.log);
+  const kafka = await openKafka(job.kafka, request.log);
   const admin = await kafka.admin();
   try {
     const parts = { source, kafka, admin };

@@ -38,7 +38,7 @@ export async function main(): Promise<number> {
   const captureJob = job as Extract<typeof job, { source: unknown }>;
   const log = commandLog(job, secrets);
   const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
-  const client = await openKafka(captureJob.kafka, "produce", log);
+  const client = await openKafka(captureJob.kafka, log);
   const admin = await client.admin();
   const removed: string[] = [];
   const tell = (sentence: string) => {

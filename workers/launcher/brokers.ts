@@ -2,7 +2,7 @@
 import { ConfigError, describe } from "../../shared/errors.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { KafkaOptions } from "../../shared/kafka/options.ts";
-import { createLog } from "../../shared/observe/log.ts";
+import { createLog, type Log } from "../../shared/observe/log.ts";
 import { host } from "../cli/host.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { readJob } from "../runtime/environment.ts";
@@ -21,12 +21,11 @@ await run(async () => {
 
 async function ask(
   kafka: KafkaOptions,
-  log: Parameters<typeof openKafka>[2],
+  log: Log,
 ): Promise<BrokersAnswer> {
   try {
-    const admin =
-      await (await openKafka({ ...kafka, retry_timeout_ms: RETRY_TIMEOUT_MS }, "consume", log))
-        .admin();
+    const admin = await (await openKafka({ ...kafka, retry_timeout_ms: RETRY_TIMEOUT_MS }, log))
+      .admin();
     const addresses = await admin.brokers();
     await admin.close();
     return { addresses };

@@ -16,7 +16,7 @@ export function runCapture(kind: CaptureKind): Promise<never> {
       const bar = board && new SnapshotBar(board);
       const summary = await capture(job, {
         source: await sourceMaker(kind, job, { log, now }),
-        kafka: await openKafka(job.kafka, "produce", log),
+        kafka: await openKafka(job.kafka, log),
         version,
         log,
         metrics,

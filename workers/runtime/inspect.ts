@@ -69,7 +69,7 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
     return {
       source: () => inspectSource(kind, capture, deps),
       kafka: () =>
-        inspectBrokers(capture.kafka, "produce", {
+        inspectBrokers(capture.kafka, {
           topics: {
             match: templateMatcher(capture.kafka.topic, capture.name),
             text: capture.kafka.topic,
@@ -93,7 +93,7 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
       dead_letter_topic,
     );
     const wanted = { topics, rights, dead_letter_topic };
-    return { kafka: () => inspectBrokers(consume.kafka, "consume", wanted, deps) };
+    return { kafka: () => inspectBrokers(consume.kafka, wanted, deps) };
   }
   const { database, table } = job as JobOf<"seed" | "verify">;
   return {
@@ -162,11 +162,10 @@ function inspectColumns(
 
 async function inspectBrokers(
   kafka: JobOf<"consume-csv">["kafka"] | JobOf<CaptureKind>["kafka"],
-  direction: "produce" | "consume",
   wanted: Pick<Preflight, "topics" | "rights" | "writes" | "dead_letter_topic">,
   { log, mayConnect }: InspectDeps,
 ): Promise<Finding[]> {
-  const admin = await (await openKafka(kafka, direction, log)).admin();
+  const admin = await (await openKafka(kafka, log)).admin();
   try {
     const { connect_timeout_ms } = timeouts(kafka);
     const user = kafka.sasl?.username ?? "ANONYMOUS";

@@ -153,7 +153,7 @@ await capture({
   on_oversize: "fail",
 }, {
   source: createSource,
-  kafka: SABOTAGES[sabotage!]!(await openKafka(kafkaOptions.parse(job.kafka), "produce", log)),
+  kafka: SABOTAGES[sabotage!]!(await openKafka(kafkaOptions.parse(job.kafka), log)),
   version: "0",
   log,
   metrics: createMetrics(),

@@ -87,7 +87,7 @@ const defaults = {
   ...{ on_error: "fail", dead_letter_limit: 1 },
 };
 await runConsume({ ...defaults, ...job, kafka }, {
-  kafka: await openKafka(kafka, "consume", log),
+  kafka: await openKafka(kafka, log),
   sink: sabotage === "commit before data" ? commitBeforeData(csv) : csv,
   format: sabotage === "skip the position check" ? skipPositionCheck(json) : json,
   log,

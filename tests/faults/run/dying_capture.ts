@@ -54,7 +54,7 @@ await runWorker(kind, async ({ job, log, metrics, signal, now, version }) => {
   const source = await sourceMaker(kind, job, { log, now });
   await capture(job, {
     source: () => dyingSource(source()),
-    kafka: dyingKafka(await openKafka(job.kafka, "produce", log)),
+    kafka: dyingKafka(await openKafka(job.kafka, log)),
     version,
     log,
     metrics,

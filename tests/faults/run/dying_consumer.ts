@@ -62,7 +62,7 @@ await runWorker("consume-csv", async ({ job, log, metrics, health, signal, now }
   const { consumer_id } = job;
   const sink = new CsvSink(job.sink, { consumer_id, log, health, now }, dyingDisk);
   await runConsume(job, {
-    kafka: dyingKafka(await openKafka(job.kafka, "consume", log)),
+    kafka: dyingKafka(await openKafka(job.kafka, log)),
     sink: dyingSink(sink),
     format,
     log,

@@ -75,7 +75,7 @@ export class Pipeline implements AsyncDisposable {
     await writer.createTables();
     await scenario.publish();
     const options = kafkaOptions.parse({ brokers: stack.kafka.brokers, request_timeout_ms: 5_000 });
-    const admin = await (await openKafka(options, "consume", SILENT)).admin();
+    const admin = await (await openKafka(options, SILENT)).admin();
     const pipeline = new Pipeline(db, scenario, writer, proxy, admin);
     try {
       await pipeline.capture.event("capture_started");

@@ -57,7 +57,7 @@ async function failure(peer: Peer, more: Record<string, unknown> = {}): Promise<
     ...{ brokers: [await peer.address()], request_timeout_ms: 1_000 },
     ...more,
   });
-  const kafka = await openKafka(options, "consume", SILENT);
+  const kafka = await openKafka(options, SILENT);
   const error = await kafka.admin().then((admin) => admin.close(), (error) => error);
   assert.ok(error instanceof Error, "a broker that hangs up was taken for one");
   return error;
