@@ -3,7 +3,6 @@
  * gathered; the source is told only of what all in-sync replicas hold.
  */
 import { z } from "zod";
-import type { Op } from "../change.ts";
 import { HistoryLostError, RetryableError, SnapshotCutError } from "../errors.ts";
 import { globSelection, isPattern } from "../jobs/glob.ts";
 import { nearest } from "../jobs/nearest.ts";
@@ -17,6 +16,7 @@ import {
   CaptureSession,
   type CaptureTotals,
 } from "./capture_session.ts";
+import { noChanges, type OpCounts } from "./counts.ts";
 import { oversizeOptions } from "./oversize.ts";
 import { retrying } from "./retry.ts";
 import { TOPIC_TOKENS } from "./routing.ts";
@@ -101,7 +101,7 @@ export function captureProblem(
 
 /** What a capture did. */
 export interface CaptureSummary {
-  readonly changes: Record<Op, number>;
+  readonly changes: OpCounts;
   /** Changes that the topics already held. */
   readonly repetitions: number;
   /** Changes that were too large, and were set aside. */
@@ -117,7 +117,7 @@ export async function capture(job: CaptureJob, deps: CaptureDeps): Promise<Captu
   const { format } = await formats[job.format]();
   const transform = (await transforms.columns()).columns(job.columns);
   const totals: CaptureTotals = {
-    changes: { c: 0, u: 0, d: 0, r: 0, t: 0 },
+    changes: noChanges(),
     repetitions: 0,
     oversize: 0,
     lost: undefined,

@@ -1,5 +1,5 @@
 /** One try at capturing: from connecting to the end, or to the first fault. */
-import type { Change, Op, SourceIdentity, TableSchema } from "../change.ts";
+import type { Change, SourceIdentity, TableSchema } from "../change.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../errors.ts";
 import { type Format, sourceId } from "../formats/format.ts";
 import { keyText } from "../formats/key.ts";
@@ -22,6 +22,7 @@ import type { Transform } from "../transforms/transform.ts";
 import { formatPosition } from "../position.ts";
 import { partitionFor } from "../wire/murmur2.ts";
 import { RecordArena } from "../wire/packed_records.ts";
+import { ageSeconds, countChanges, type OpCounts } from "./counts.ts";
 import { Handover } from "./handover.ts";
 import { Linger } from "./linger.ts";
 import { Load, type Target } from "./load.ts";
@@ -96,7 +97,7 @@ export interface CaptureDeps {
 /** What sessions have in common. */
 export interface CaptureTotals {
   /** Counts that they add to. */
-  readonly changes: Record<Op, number>;
+  readonly changes: OpCounts;
   repetitions: number;
   oversize: number;
   /** Why the next session is to begin a new generation; cleared once it is stored. */
@@ -660,7 +661,7 @@ export class CaptureSession {
     const oldest_ts_us = waiting.find((load) => load.oldest_ts_us !== undefined)?.oldest_ts_us;
     const lag_bytes = this.#source.behind(this.#stored!.resume);
     if (oldest_ts_us !== undefined) {
-      metrics.lag_seconds.set(Math.max(0, now() / 1000 - oldest_ts_us / 1e6));
+      metrics.lag_seconds.set(ageSeconds(oldest_ts_us, now()));
     } else if (lag_bytes === 0) {
       metrics.lag_seconds.set(0);
     }
@@ -669,11 +670,7 @@ export class CaptureSession {
 
   #measure(load: Load, took_ms: number): void {
     const { metrics, now } = this.#deps;
-    for (const [op, count] of Object.entries(load.changes) as [Op, number][]) {
-      if (count === 0) continue;
-      this.#totals.changes[op] += count;
-      metrics.changes.add(count, { op });
-    }
+    countChanges(load.changes, this.#totals.changes, metrics);
     this.#totals.repetitions += load.repetitions;
     if (load.repetitions > 0) metrics.repetitions_dropped.add(load.repetitions);
     if (load.snapshot !== undefined) {
@@ -682,9 +679,7 @@ export class CaptureSession {
       metrics.snapshot_rows_estimated.set(load.snapshot.rows_estimated);
     }
     const { newest_ts_us } = load;
-    metrics.lag_seconds.set(
-      newest_ts_us === undefined ? 0 : Math.max(0, now() / 1000 - newest_ts_us / 1e6),
-    );
+    metrics.lag_seconds.set(newest_ts_us === undefined ? 0 : ageSeconds(newest_ts_us, now()));
     if (load.records === 0) return;
     metrics.records.add(load.records);
     metrics.bytes.add(load.bytes);

@@ -8,7 +8,7 @@ import {
   ConsumeSession,
   type ConsumeTotals,
 } from "./consume_session.ts";
-import { noChanges, type OpCounts } from "./lane.ts";
+import { noChanges, type OpCounts } from "./counts.ts";
 import { type PoisonJob, poisonOptions, poisonProblem } from "./poison.ts";
 import { retrying } from "./retry.ts";
 import { choiceProblem, type TopicChoice } from "./topics.ts";

@@ -15,7 +15,8 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Format } from "../formats/format.ts";
 import type { Sink, Standing } from "../sinks/sink.ts";
-import { type Flushed, Lane, type OpCounts } from "./lane.ts";
+import { ageSeconds, countChanges, type OpCounts } from "./counts.ts";
+import { type Flushed, Lane } from "./lane.ts";
 import { wait } from "../backoff.ts";
 import { Poison, type PoisonJob } from "./poison.ts";
 import { SchemaReader } from "./schemas.ts";
@@ -459,16 +460,10 @@ export class ConsumeSession {
 
   #measure(lane: Lane, { changes, waited_ms, newest_ts_us }: Flushed): void {
     const { metrics, now } = this.#deps;
-    for (const [op, count] of Object.entries(changes) as [keyof typeof changes, number][]) {
-      if (count === 0) continue;
-      this.#totals.changes[op] += count;
-      metrics.changes.add(count, { op });
-    }
+    countChanges(changes, this.#totals.changes, metrics);
     metrics.flush_seconds.observe(waited_ms / 1000);
     metrics.last_acknowledged_timestamp.set(now() / 1000);
-    if (newest_ts_us !== undefined) {
-      metrics.lag_seconds.set(Math.max(0, now() / 1000 - newest_ts_us / 1e6));
-    }
+    if (newest_ts_us !== undefined) metrics.lag_seconds.set(ageSeconds(newest_ts_us, now()));
     this.#measureLag(lane);
   }
 

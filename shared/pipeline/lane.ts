@@ -1,11 +1,12 @@
 /** One partition on its way from Kafka to the sink: read, decoded, repetitions dropped, written. */
-import { type Change, type Op, OPS } from "../change.ts";
+import { type Change, OPS } from "../change.ts";
 import { describe, RecordError } from "../errors.ts";
 import type { Format, Glance } from "../formats/format.ts";
 import type { InBatch, InRecord, TopicPartition } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Durable, Sink, SinkPartition, Standing } from "../sinks/sink.ts";
 import { POSITION_LENGTH } from "../position.ts";
+import { noChanges, type OpCounts } from "./counts.ts";
 import { copyOf, type DeadLetter, type Reason, type Replay, replayOf } from "./dead_letter.ts";
 import { otherFormat } from "./foreign.ts";
 import { noteStamp } from "./notes.ts";
@@ -21,15 +22,7 @@ import { behind, NOTHING, type SetAside, withoutRecord, withRecord } from "./set
 const CHUNK_CHANGES = 500;
 
 /** Dead letters are sent before a flush, and when so many bytes of them wait. */
-const LETTER_BYTES = 1 << 20;
-
-/** How many changes of each kind. */
-export type OpCounts = Record<Op, number>;
-
-/** A count of none. */
-export function noChanges(): OpCounts {
-  return { c: 0, u: 0, d: 0, r: 0, t: 0 };
-}
+const HELD_LETTER_BYTES = 1 << 20;
 
 /** What the last glance told: one record is read at a time. */
 const told: Glance = {
@@ -453,7 +446,7 @@ export class Lane {
     for (const { record: { key, value } } of letters) {
       this.#letter_bytes += (key?.length ?? 0) + (value?.length ?? 0);
     }
-    if (this.#letter_bytes >= LETTER_BYTES) await this.#handleLetters();
+    if (this.#letter_bytes >= HELD_LETTER_BYTES) await this.#handleLetters();
   }
 
   async #handleLetters(): Promise<void> {

@@ -1,8 +1,9 @@
 /** What a capture has gathered for its next send. */
-import type { Change, Op } from "../change.ts";
+import type { Change } from "../change.ts";
 import type { OutBatch, OutRecord } from "../kafka/port.ts";
 import type { ResumePoint, SnapshotState } from "../sources/source.ts";
 import { PackedRecords, type RecordArena } from "../wire/packed_records.ts";
+import { noChanges } from "./counts.ts";
 import type { Handover } from "./handover.ts";
 
 /** A partition as a capture writes it. */
@@ -22,7 +23,7 @@ export interface LoadBatch extends OutBatch {
 
 /** Changes on their way to Kafka, and where the source starts again once they are acknowledged. */
 export class Load {
-  readonly changes: Record<Op, number> = { c: 0, u: 0, d: 0, r: 0, t: 0 };
+  readonly changes = noChanges();
   readonly #parts = new Map<Target, PackedRecords>();
   repetitions = 0;
   records = 0;
