@@ -1,5 +1,6 @@
 /** What a database must do to be captured. One folder per technology implements it. */
 import type { Change, Connector, TableSchema } from "../change.ts";
+import type { Log } from "../observe/log.ts";
 import type { KeyRange } from "./incremental.ts";
 
 /**
@@ -84,6 +85,19 @@ export interface BatchesOptions {
   readonly to_end: boolean;
   readonly signal: AbortSignal;
   readonly held?: string;
+}
+
+/** What a source is given beside its options. */
+export interface SourceContext {
+  /** The job's name. */
+  readonly name: string;
+  /** Version of list-sync, for `source.version`. */
+  readonly version: string;
+  readonly log: Log;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  /** Lost history is answered by a new generation with a snapshot. */
+  readonly resyncs?: boolean;
 }
 
 /** A source of changes. */

@@ -1,32 +1,34 @@
 /** From a capture job to its source. */
 import type { Connector } from "../../shared/change.ts";
-import type { Log } from "../../shared/observe/log.ts";
 import { resyncs } from "../../shared/pipeline/capture.ts";
 import { sources } from "../../shared/sources/mod.ts";
-import type { Source } from "../../shared/sources/source.ts";
+import type { Source, SourceContext } from "../../shared/sources/source.ts";
 import type { JobKind, JobOf } from "../jobs.ts";
 import { VERSION } from "./version.ts";
 
 /** What a source is given besides its job. */
-export interface SourceDeps {
-  readonly log: Log;
-  /** Milliseconds since the Unix epoch. */
-  readonly now: () => number;
-}
-
-/** The source that each capturing kind reads. */
-const SOURCES = {
-  "capture-pg": "postgresql",
-  "capture-mysql": "mysql",
-  "capture-mariadb": "mariadb",
-} as const;
+export type SourceDeps = Pick<SourceContext, "log" | "now">;
 
 /** A kind that captures. */
-export type CaptureKind = keyof typeof SOURCES;
+export type CaptureKind = Extract<JobKind, `capture-${string}`>;
+
+/** What a kind of job captures. */
+interface Captured<Kind extends CaptureKind> {
+  readonly connector: Connector;
+  readonly load: () => Promise<
+    new (options: JobOf<Kind>["source"], context: SourceContext) => Source
+  >;
+}
+
+const SOURCES: { readonly [Kind in CaptureKind]: Captured<Kind> } = {
+  "capture-pg": { connector: "postgresql", load: sources.postgresql },
+  "capture-mysql": { connector: "mysql", load: sources.mysql },
+  "capture-mariadb": { connector: "mariadb", load: sources.mariadb },
+};
 
 /** The connector of a kind that captures. */
 export function connectorOf(kind: CaptureKind): Connector {
-  return SOURCES[kind];
+  return SOURCES[kind].connector;
 }
 
 /** Whether a job of this kind has a source. */
@@ -40,10 +42,7 @@ export async function sourceMaker<Kind extends CaptureKind>(
   job: JobOf<Kind>,
   deps: SourceDeps,
 ): Promise<() => Source> {
-  const Source = await sources[SOURCES[kind]]() as new (
-    options: JobOf<Kind>["source"],
-    context: SourceDeps & { name: string; version: string; resyncs: boolean },
-  ) => Source;
+  const Source = await SOURCES[kind].load();
   const context = { name: job.name, version: VERSION, resyncs: resyncs(job), ...deps };
   return () => new Source(job.source, context);
 }

@@ -3,10 +3,11 @@ import { Buffer } from "node:buffer";
 import type { Connection } from "mysql2";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
+import { MISSED_HEARTBEATS } from "../silence.ts";
 import { connectCore } from "./connection.ts";
 import type { Flavour } from "./flavour.ts";
 import type { CaptureIdentity } from "./identity.ts";
-import { MISSED_HEARTBEATS, type MysqlOptions } from "./options.ts";
+import type { MysqlOptions } from "./options.ts";
 import { END, endNow, ERROR, OK, type Packet, PacketSocket, serverError } from "./packet_socket.ts";
 
 /** Where a dump begins: behind a set of transactions, or at an offset of a file. */

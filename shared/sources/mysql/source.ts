@@ -1,7 +1,6 @@
 /** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
 import type { Change, SourceIdentity } from "../../change.ts";
 import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
-import type { Log } from "../../observe/log.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import {
   executeSignal,
@@ -10,6 +9,7 @@ import {
   type KeyRange,
   takeSignals,
 } from "../incremental.ts";
+import { silenceMs } from "../silence.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -27,6 +27,7 @@ import type {
   ResumePoint,
   Source,
   SourceBatch,
+  SourceContext,
 } from "../source.ts";
 import { hex16, hex8 } from "../../position.ts";
 import { ServerCatalogue } from "./catalogue.ts";
@@ -39,7 +40,7 @@ import { type CaptureIdentity, captureIdentity } from "./identity.ts";
 import { inspectServer, signalGrant, TABLE_DENIED } from "./inspect.ts";
 import { MARIADB } from "./mariadb_flavour.ts";
 import { MYSQL } from "./mysql_flavour.ts";
-import { type MysqlOptions, silenceMs } from "./options.ts";
+import type { MysqlOptions } from "./options.ts";
 import { awaitedTransactions } from "./other_server.ts";
 import { bytesBehind, locate, placeBehind, readStanding } from "./positions.ts";
 import {
@@ -54,17 +55,6 @@ import {
 import type { MysqlTable } from "./range_reader.ts";
 import { identifier, listForSnapshot, type MysqlListed, MysqlSnapshot } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
-
-/** What every source is given beside its options. */
-export interface MysqlSourceContext {
-  /** The job's name. */
-  readonly name: string;
-  /** Version of list-sync. */
-  readonly version: string;
-  readonly log: Log;
-  /** Milliseconds since the Unix epoch. */
-  readonly now: () => number;
-}
 
 /** A killed predecessor's lock is free once the server sees its connection close. */
 const LOCK_WAIT_S = 3;
@@ -100,7 +90,7 @@ interface Opened {
 export class MysqlSource implements Source {
   readonly #flavour: Flavour;
   readonly #options: MysqlOptions;
-  readonly #context: MysqlSourceContext;
+  readonly #context: SourceContext;
   readonly #identity: SourceIdentity;
   readonly #capture: CaptureIdentity;
   readonly #selection: TableSelection;
@@ -111,7 +101,7 @@ export class MysqlSource implements Source {
   /** Holds the job's lock. */
   #claimed: MysqlSession | undefined;
 
-  constructor(options: MysqlOptions, context: MysqlSourceContext, flavour: Flavour = MYSQL) {
+  constructor(options: MysqlOptions, context: SourceContext, flavour: Flavour = MYSQL) {
     this.#flavour = flavour;
     this.#options = options;
     this.#context = context;
@@ -477,7 +467,7 @@ export class MysqlSource implements Source {
 
 /** A capture of a MariaDB server. */
 export class MariadbSource extends MysqlSource {
-  constructor(options: MysqlOptions, context: MysqlSourceContext) {
+  constructor(options: MysqlOptions, context: SourceContext) {
     super(options, context, MARIADB);
   }
 }

@@ -3,7 +3,8 @@ import type { Socket } from "node:net";
 import type pg from "pg";
 import { openPostgres, placeOf } from "../../connect/postgres.ts";
 import { classify, ConfigError, RetryableError } from "../../errors.ts";
-import { type PostgresOptions, silenceMs } from "./options.ts";
+import { silenceMs } from "../silence.ts";
+import type { PostgresOptions } from "./options.ts";
 
 /** A row as the server's own text, in the order of the query. */
 export type TextRow = readonly (string | null)[];

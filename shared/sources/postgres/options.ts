@@ -1,7 +1,9 @@
 /** What a job may say of a PostgreSQL source. */
 import { z } from "zod";
 import { tlsOptions } from "../../jobs/tls.ts";
+import { DEFAULT_HEARTBEAT_MS } from "../silence.ts";
 import { signalOptions, snapshotOptions } from "../snapshot_options.ts";
+import { streamOptions } from "../stream_options.ts";
 
 /** Names of slots and publications as they need no quoting anywhere. */
 const objectName = z.string().regex(
@@ -14,9 +16,6 @@ const tablePattern = z.string().regex(
   "schema and table joined by a dot, such as public.list or shop.*",
 );
 
-// So often an idle database writes a few bytes of log, and an idle slot moves at least.
-const DEFAULT_HEARTBEAT_MS = 10_000;
-
 /** Schema of a PostgreSQL `source`. */
 export const postgresOptions = z.strictObject({
   host: z.string().min(1).describe("Host name or address of the server."),
@@ -26,9 +25,6 @@ export const postgresOptions = z.strictObject({
   password: z.string().optional()
     .describe("Password; give it as `${env:NAME}` or `${file:path}`."),
   tls: tlsOptions,
-  // Long enough for a busy server, short enough that a wrong address is noticed.
-  connect_timeout_ms: z.int().min(1).default(10_000)
-    .describe("Longest wait for a connection, in milliseconds."),
   tables: z.array(tablePattern).min(1)
     .describe(
       "Tables to capture, `schema.table`; `*` stands for any run of characters, `?` for one.",
@@ -54,6 +50,7 @@ export const postgresOptions = z.strictObject({
     .describe(
       "How often to look for tables that match and that the publication lacks, in milliseconds (pgoutput).",
     ),
+  // So often an idle database writes a few bytes of log, and an idle slot moves at least.
   heartbeat_interval_ms: z.int().min(0).default(DEFAULT_HEARTBEAT_MS)
     .describe(
       "Interval of log messages that move the slot on an idle database; 0: none. After three times" +
@@ -62,16 +59,7 @@ export const postgresOptions = z.strictObject({
   // The server's wal_sender_timeout is 60 s; a second also bounds what a restart sends again.
   status_interval_ms: z.int().min(10).max(30_000).default(1_000)
     .describe("How often the server is told what it may forget, in milliseconds."),
-  // Eight socket reads ahead of decoding; the system's own buffers hold more.
-  queue_bytes: z.int().min(65_536).max(1 << 30).default(512 << 10)
-    .describe(
-      "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again, 65536 each at least.",
-    ),
-  // Few enough to be encoded before they outlive the young generation; sends gather many batches.
-  batch_changes: z.int().min(1).default(250).describe("Changes in a batch at most."),
-  // Wide rows: decoded they take several times their bytes in the log.
-  batch_bytes: z.int().min(1).default(2 * 1024 * 1024)
-    .describe("Bytes of log in a batch at most; one change may be larger."),
+  ...streamOptions({ batch_bytes: 2 << 20 }),
   // While Kafka takes one batch the next fills by itself, so waiting only adds latency.
   linger_ms: z.int().min(0).default(0)
     .describe(
@@ -82,16 +70,6 @@ export const postgresOptions = z.strictObject({
 
 /** A PostgreSQL `source` as validated. */
 export type PostgresOptions = z.infer<typeof postgresOptions>;
-
-/** How long a connection may be silent before it counts as dead, in milliseconds. */
-export function silenceMs({ heartbeat_interval_ms }: PostgresOptions): number {
-  const interval_ms = heartbeat_interval_ms || DEFAULT_HEARTBEAT_MS;
-  return Math.max(SHORTEST_SILENCE_MS, MISSED_HEARTBEATS * interval_ms);
-}
-
-const MISSED_HEARTBEATS = 3;
-/** The server is asked once a second, and a loaded one may take that long. */
-const SHORTEST_SILENCE_MS = 3_000;
 
 /** PostgreSQL cuts identifiers behind so many bytes (`NAMEDATALEN` - 1). */
 const NAME_LENGTH = 63;

@@ -4,7 +4,6 @@ import type { Change } from "../../change.ts";
 import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import { isPattern } from "../../jobs/glob.ts";
-import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { hex16, hex8, parsePosition } from "../../position.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
@@ -15,6 +14,7 @@ import {
   type KeyRange,
   takeSignals,
 } from "../incremental.ts";
+import { silenceMs } from "../silence.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
   nextProgress,
@@ -32,6 +32,7 @@ import type {
   ResumePoint,
   Source,
   SourceBatch,
+  SourceContext,
 } from "../source.ts";
 import { Assembler } from "./assembler.ts";
 import { type TableName, TypeCatalog } from "./catalog.ts";
@@ -55,7 +56,7 @@ import {
   startIn,
 } from "./history.ts";
 import { inspect, refuseUnfaithful } from "./inspect.ts";
-import { objectNames, type PostgresOptions, silenceMs } from "./options.ts";
+import { objectNames, type PostgresOptions } from "./options.ts";
 import { JoiningTables } from "./joining.ts";
 import { PgoutputReader } from "./pgoutput_reader.ts";
 import type { PluginContext, PluginReader } from "./plugin.ts";
@@ -87,19 +88,6 @@ import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
 import { currentSnapshot, StreamedTransactions } from "./visibility.ts";
 import { Wal2jsonReader } from "./wal2json_reader.ts";
-
-/** What a source is told besides its options. */
-export interface SourceContext {
-  /** The job's name. */
-  readonly name: string;
-  /** Version of list-sync, for `source.version`. */
-  readonly version: string;
-  readonly log: Log;
-  /** Milliseconds since the Unix epoch. */
-  readonly now: () => number;
-  /** Lost history is answered by a new generation with a snapshot. */
-  readonly resyncs?: boolean;
-}
 
 /** Prefix of the messages that we write into the log; wal2json is asked to leave them out. */
 const MESSAGE_PREFIX = "list-sync";
