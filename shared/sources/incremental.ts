@@ -245,15 +245,19 @@ const executeData = z.strictObject({
 });
 
 /**
- * Takes the rows of the signal table out of `changes` and calls `request` with the tables that they
- * name. A signal that says something else is logged and left.
+ * Takes the rows of the signal table out of `changes` and adds the tables that they name
+ * to `requests`. A signal that says something else is logged and left.
+ * @param signal_table `schema.table` or `database.table`; undefined: there is none.
  */
 export function takeSignals(
   changes: Change[],
-  isSignal: (change: Change) => boolean,
-  request: (table: string, range?: KeyRange) => void,
+  signal_table: string | undefined,
+  requests: { add(table: string, range?: KeyRange): void },
   log: Log,
 ): Change[] {
+  if (signal_table === undefined) return changes;
+  const isSignal = ({ table }: Change) =>
+    `${table.schema ?? table.db}.${table.table}` === signal_table;
   if (!changes.some(isSignal)) return changes;
   for (const change of changes) {
     if (!isSignal(change) || change.op !== "c") continue;
@@ -261,7 +265,7 @@ export function takeSignals(
       change.after?.[change.table.columns.findIndex((column) => column.name === name)];
     const [id, type, data] = ["id", "type", "data"].map(value);
     try {
-      for (const { table, range } of requestsOf(type, data)) request(table, range);
+      for (const { table, range } of requestsOf(type, data)) requests.add(table, range);
     } catch (error) {
       log.error("signal_refused", { id, type, data, reason: describe(error) });
     }

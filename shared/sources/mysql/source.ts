@@ -1,5 +1,5 @@
 /** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
-import type { Change, SourceIdentity } from "../../change.ts";
+import type { SourceIdentity } from "../../change.ts";
 import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import {
@@ -236,13 +236,13 @@ export class MysqlSource implements Source {
     const dump = await BinlogDump.start(this.#options, parts, from);
     this.#dump = dump;
     this.#lag = new Lag(session, this.#context.now);
-    const { batch_changes, batch_bytes } = this.#options;
+    const { batch_changes, batch_bytes, signal_table } = this.#options;
     let told = reader.resume;
     let bytes = 0;
     const batch = (): SourceBatch => {
       bytes = 0;
       const { changes: all, dropped } = reader.take();
-      const changes = this.#withoutSignals(opened, all);
+      const changes = takeSignals(all, signal_table, incremental, this.#context.log);
       told = reader.resume;
       return { changes, resume: incremental.with(told), whole: !reader.open, dropped };
     };
@@ -277,18 +277,6 @@ export class MysqlSource implements Source {
     } finally {
       dump.stop();
     }
-  }
-
-  #withoutSignals({ incremental }: Opened, changes: Change[]): Change[] {
-    const { signal_table } = this.#options;
-    if (signal_table === undefined) return changes;
-    const isSignal = ({ table }: Change) => `${table.db}.${table.table}` === signal_table;
-    return takeSignals(
-      changes,
-      isSignal,
-      (...request) => incremental.add(...request),
-      this.#context.log,
-    );
   }
 
   /** The chunks that are left when the end is reached. */

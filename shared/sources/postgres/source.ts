@@ -434,6 +434,7 @@ export class PostgresSource implements Source {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
     const { stream, incremental, resume } = running;
+    const { signal_table } = this.#options;
     if (resume !== undefined) {
       refuseOtherTimeline(held, running.generation, resume, running.server);
     }
@@ -451,7 +452,8 @@ export class PostgresSource implements Source {
     let pinged_ms = 0;
     try {
       while (!signal.aborted) {
-        const changes = this.#withoutSignals(running, await this.#collect(running, signal));
+        const all = await this.#collect(running, signal);
+        const changes = takeSignals(all, signal_table, incremental, this.#context.log);
         if (signal.aborted) return;
         if (running.failure !== undefined) throw running.failure;
         const ended = to_end && atEnd(running) && !incremental.active;
@@ -480,18 +482,6 @@ export class PostgresSource implements Source {
     } finally {
       signal.removeEventListener("abort", stop);
     }
-  }
-
-  #withoutSignals({ incremental }: Running, changes: Change[]): Change[] {
-    const { signal_table } = this.#options;
-    if (signal_table === undefined) return changes;
-    const isSignal = ({ table }: Change) => `${table.schema}.${table.table}` === signal_table;
-    return takeSignals(
-      changes,
-      isSignal,
-      (...request) => incremental.add(...request),
-      this.#context.log,
-    );
   }
 
   /** A chunk of a table that is read again, behind the last transaction that was handed on. */

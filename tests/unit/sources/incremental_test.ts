@@ -1,15 +1,21 @@
 import assert from "node:assert/strict";
 import type { Change, Value } from "../../../shared/change.ts";
 import { executeSignal, firstBehind, takeSignals } from "../../../shared/sources/incremental.ts";
+import { SILENT } from "../../silent.ts";
 
 const column = (name: string) => ({ name, type: "text", kind: "string" } as const);
 
-function change(table: string, op: Change["op"], after: readonly Value[]): Change {
+function change(
+  table: string,
+  op: Change["op"],
+  after: readonly Value[],
+  schema: string | null = null,
+): Change {
   return {
     ...{ op, before: null, after, position: "", coordinates: {}, total_order: 1, ts_ms: 0 },
     source: { connector: "mysql", name: "orders", version: "0" },
     table: {
-      ...{ id: "", db: "shop", schema: null, table, key: [0] },
+      ...{ id: "", db: "shop", schema, table, key: [0] },
       columns: [column("data"), column("id"), column("type")],
     },
     transaction: { id: "1", ts_us: 0 },
@@ -43,12 +49,23 @@ Deno.test("signals are taken out of the changes, and those with sense are follow
   const refused: unknown[] = [];
   const error = (_: string, fields?: Record<string, unknown>) => void refused.push(fields!["id"]);
   const log = { debug() {}, info() {}, warn() {}, error };
-  const isSignal = ({ table }: Change) => table.table === "signal";
-  assert.deepStrictEqual(takeSignals(changes, isSignal, (...request) => asked.push(request), log), [
-    other,
-  ]);
+  const requests = { add: (...request: unknown[]) => void asked.push(request) };
+  assert.deepStrictEqual(takeSignals(changes, "shop.signal", requests, log), [other]);
   assert.deepStrictEqual(asked, [["shop.a", undefined], ["shop.b", undefined], ["shop.a", range]]);
   assert.deepStrictEqual(refused, ["2", "3", "4", "5", "6", "7", "9", "10", "11"]);
+});
+
+Deno.test("the signal table is named by its schema, else by its database; without one nothing is taken out", () => {
+  const { type, data } = executeSignal(["public.a"]);
+  const changes = [
+    change("signal", "c", [data, "1", type]),
+    change("signal", "c", [data, "2", type], "public"),
+  ];
+  const left = (signal_table?: string) => takeSignals(changes, signal_table, { add() {} }, SILENT);
+  assert.deepStrictEqual(left("shop.signal"), [changes[1]]);
+  assert.deepStrictEqual(left("public.signal"), [changes[0]]);
+  assert.equal(left(undefined), changes);
+  assert.equal(left("shop.other"), changes);
 });
 
 Deno.test("a chunk is put behind all that a topic held at the start, or not yet", () => {
