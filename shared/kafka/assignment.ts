@@ -1,8 +1,21 @@
-/** Who reads what in a group: round robin, as the Java client's `roundrobin` assignor deals. */
+/** Who reads what in a group, and how its members stay in it: what both clients must do alike. */
 import type { TopicPartition } from "./port.ts";
 
 /** Name under which members agree on it; both clients speak it, so they may share a group. */
 export const ASSIGNMENT_PROTOCOL = "roundrobin";
+
+/** Three heartbeats must be lost before the session ends. */
+const HEARTBEATS_PER_SESSION = 3;
+/** Kafka's own heartbeat.interval.ms: longer makes every rebalance slower. */
+const LONGEST_HEARTBEAT_MS = 3_000;
+
+/** How often a member shows that it lives, in milliseconds. */
+export function heartbeatMs(session_timeout_ms: number): number {
+  return Math.min(LONGEST_HEARTBEAT_MS, session_timeout_ms / HEARTBEATS_PER_SESSION);
+}
+
+/** How often it is looked whether topics have got partitions. */
+export const METADATA_MS = 30_000;
 
 /** A member and what it wants to read. */
 export interface Subscriber {
@@ -12,7 +25,8 @@ export interface Subscriber {
 
 /**
  * Deals all partitions in the order of topic and number to the members in the order of their ids,
- * passing over members that do not read the topic. Each partition goes to one member.
+ * passing over members that do not read the topic, as the Java client's `roundrobin` assignor does.
+ * Each partition goes to one member.
  * @param partitions number of partitions by topic.
  */
 export function dealPartitions(

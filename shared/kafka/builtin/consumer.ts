@@ -4,6 +4,7 @@
  */
 import { aborted } from "../../backoff.ts";
 import { classify, RetryableError } from "../../errors.ts";
+import { heartbeatMs, METADATA_MS } from "../assignment.ts";
 import { type Consumer, type ConsumerOptions, partitionId, type TopicPartition } from "../port.ts";
 import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
 import { committedOffsets } from "./admin.ts";
@@ -11,12 +12,6 @@ import type { Cluster } from "./cluster.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Membership } from "./membership.ts";
 
-/** Three heartbeats must be lost before the session ends. */
-const HEARTBEATS_PER_SESSION = 3;
-/** Kafka's own heartbeat.interval.ms: longer makes every rebalance slower. */
-const LONGEST_HEARTBEAT_MS = 3_000;
-/** How often the group's leader looks whether topics have got partitions. */
-const METADATA_MS = 30_000;
 /** How long leaving may take before the session's own end is left to do it. */
 const LEAVE_MS = 2_000;
 
@@ -167,7 +162,7 @@ export class BuiltinConsumer implements Consumer {
   /** Beats until `over`; a group that goes on without this member interrupts. */
   async #beat(interrupt: AbortController, over: AbortSignal): Promise<void> {
     const { session_timeout_ms, group_id } = this.#options;
-    const interval_ms = Math.min(LONGEST_HEARTBEAT_MS, session_timeout_ms / HEARTBEATS_PER_SESSION);
+    const interval_ms = heartbeatMs(session_timeout_ms);
     const fault = new FaultLog(this.#cluster.log, `heartbeat to group ${group_id}`);
     let since_metadata_ms = 0;
     while (!over.aborted) {

@@ -13,7 +13,13 @@ import kafkajs, {
 import { Buffer } from "node:buffer";
 import { RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
-import { ASSIGNMENT_PROTOCOL, byTopic, dealPartitions } from "../assignment.ts";
+import {
+  ASSIGNMENT_PROTOCOL,
+  byTopic,
+  dealPartitions,
+  heartbeatMs,
+  METADATA_MS,
+} from "../assignment.ts";
 import type { Settings } from "../options.ts";
 import {
   type Consumer,
@@ -30,12 +36,6 @@ import { library, libraryFault, RETRY } from "./library.ts";
 
 const { AssignerProtocol } = kafkajs;
 
-/** Three heartbeats must be lost before the session ends. */
-const HEARTBEATS_PER_SESSION = 3;
-/** Kafka's own heartbeat.interval.ms: longer makes every rebalance slower. */
-const LONGEST_HEARTBEAT_MS = 3_000;
-/** How often kafkajs looks whether topics have got partitions. */
-const METADATA_MS = 30_000;
 /** Most bytes of one fetch over all partitions. */
 const RESPONSE_BYTES = 16 << 20;
 /** More partitions than this are handled in turns. */
@@ -77,10 +77,7 @@ export class KafkajsConsumer implements Consumer {
     this.#log = log;
     this.#options = options;
     this.#admin = admin;
-    this.#heartbeat_ms = Math.min(
-      LONGEST_HEARTBEAT_MS,
-      options.session_timeout_ms / HEARTBEATS_PER_SESSION,
-    );
+    this.#heartbeat_ms = heartbeatMs(options.session_timeout_ms);
   }
 
   /** Connects; the group is joined as soon as the caller has the consumer in its hands. */

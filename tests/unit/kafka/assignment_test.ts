@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { byTopic, dealPartitions } from "../../../shared/kafka/assignment.ts";
+import { byTopic, dealPartitions, heartbeatMs } from "../../../shared/kafka/assignment.ts";
 import { partitionId } from "../../../shared/kafka/port.ts";
 
 Deno.test("partitions are dealt in turn, in the order of topics and members", () => {
@@ -10,6 +10,10 @@ Deno.test("partitions are dealt in turn, in the order of topics and members", ()
   );
   deepEqual(dealt.get("a")!.map(partitionId), ["t/0", "t/2", "u/0"]);
   deepEqual(dealt.get("b")!.map(partitionId), ["t/1", "t/3"]);
+});
+
+Deno.test("a member shows three times in a session that it lives, and every 3 s at least", () => {
+  deepEqual([1_500, 9_000, 45_000].map(heartbeatMs), [500, 3_000, 3_000]);
 });
 
 const topics = ["t", "u", "v"];
