@@ -45,7 +45,7 @@ function rowsOf(
     const isRequired = schema.required?.includes(name) ?? false;
     if (!object) return [row(inside, property, isRequired)];
     const heading = row(inside, property, isRequired);
-    const content = JSON.stringify([inside, object]);
+    const content = JSON.stringify([inside, { ...object, description: undefined }]);
     const first = written.get(content);
     if (first !== undefined) return [`| \`${inside.join(".")}\` |  |  | As in \`${first}\`. |`];
     const rows = rowsOf(object, itemPath(inside, property), kind, written);

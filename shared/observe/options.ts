@@ -15,6 +15,3 @@ export const observeOptions = z.strictObject({
   metrics_host: z.string().min(1).default("127.0.0.1")
     .describe("Address that the metrics port binds."),
 });
-
-/** The `observe` part of a job as validated. */
-export type ObserveOptions = z.infer<typeof observeOptions>;

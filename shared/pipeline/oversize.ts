@@ -7,6 +7,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { LoadBatch } from "./load.ts";
 import { topicLike } from "./poison.ts";
+import { topicName } from "./routing.ts";
 
 /** What a capture job says about such changes. */
 export const oversizeOptions = {
@@ -17,9 +18,7 @@ export const oversizeOptions = {
         " compressed): `fail` stops the job with the cure, `dead_letter` puts a reference to it on" +
         " another topic and goes on without it.",
     ),
-  dead_letter_topic: z.string()
-    .regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, "1 to 249 of: letters, digits, `.`, `_`, `-`")
-    .optional()
+  dead_letter_topic: topicName.optional()
     .describe(
       "Topic for `on_oversize: dead_letter`, made when the first change needs it; left out," +
         " `{name}.oversize.dead-letters`.",

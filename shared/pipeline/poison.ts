@@ -6,6 +6,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { type DeadLetter, letterRecord } from "./dead_letter.ts";
 import { minInsync } from "./positions.ts";
+import { topicName } from "./routing.ts";
 
 /** What a consume job says about such records. */
 export const poisonOptions = {
@@ -17,9 +18,7 @@ export const poisonOptions = {
         " cure, `skip` logs, counts and goes on, `dead_letter` puts it on another topic first. A" +
         " change in another format than `format` always stops the job.",
     ),
-  dead_letter_topic: z.string()
-    .regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, "1 to 249 of: letters, digits, `.`, `_`, `-`")
-    .optional()
+  dead_letter_topic: topicName.optional()
     .describe(
       "Topic for `on_error: dead_letter`, made when the first record needs it; left out," +
         " `{group_id}.dead-letters`.",

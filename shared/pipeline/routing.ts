@@ -1,10 +1,17 @@
 /** Which topic and partition a change goes to. */
 import { createHash } from "node:crypto";
+import { z } from "zod";
 import type { Change, TableSchema } from "../change.ts";
 import { ConfigError } from "../errors.ts";
 
 /** Longest topic name that brokers accept. */
 const TOPIC_LENGTH = 249;
+
+/** A topic's name as a job may give it. */
+export const topicName = z.string().regex(
+  new RegExp(`^(?!\\.{1,2}$)[a-zA-Z0-9._-]{1,${TOPIC_LENGTH}}$`),
+  `1 to ${TOPIC_LENGTH} of: letters, digits, \`.\`, \`_\`, \`-\``,
+);
 
 /**
  * The topic of a table by a template with `{name}`, `{db}`, `{schema}` (the database's name where

@@ -1,9 +1,6 @@
 /** Log sequence numbers: byte positions in PostgreSQL's write-ahead log, 64 bits. */
 import { RecordError } from "../errors.ts";
 
-/** Before any position of a log. */
-export const LSN_ZERO = 0n;
-
 const TEXT = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/;
 
 /** Reads PostgreSQL's text form, `16/B374D848`. Throws RecordError for anything else. */
