@@ -43,7 +43,7 @@ export interface PoisonJob {
  * Largest letter: a record may come from a topic that allows more than most, and with better
  * compression. Brokers take requests of 100 MiB by default (`socket.request.max.bytes`).
  */
-const LETTER_BYTES = 64 << 20;
+const LARGEST_LETTER_BYTES = 64 << 20;
 
 /** Name of a job's dead letter topic. */
 export function deadLetterTopic(
@@ -166,7 +166,7 @@ export async function topicLike(admin: Admin, source: string, name: string): Pro
       // They wait for a person.
       "cleanup.policy": "delete",
       "retention.ms": "-1",
-      "max.message.bytes": String(LETTER_BYTES),
+      "max.message.bytes": String(LARGEST_LETTER_BYTES),
     },
   };
 }

@@ -42,12 +42,11 @@ export async function preflight(job: Preflight): Promise<Finding[]> {
     ? rights
     : [...await topicFindings(existing, job), ...await deadLetterFindings(job)];
   // A broker that went down a moment ago is still advertised: while another answers, work can begin.
-  const isAnyReached = reached.some((finding) => finding.level === "ok");
-  const judged = reached.map((finding): Finding =>
-    finding.level === "unreached"
-      ? { ...finding, level: isAnyReached ? "warning" : "error" }
-      : { ...finding, level: finding.level }
-  );
+  const unreached = reached.some(({ level }) => level === "ok") ? "warning" : "error";
+  const judged = reached.map(({ level, ...finding }): Finding => ({
+    level: level === "unreached" ? unreached : level,
+    ...finding,
+  }));
   return [...judged, ...replicationFindings(brokers, existing, job), ...topics];
 }
 

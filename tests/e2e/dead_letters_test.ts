@@ -4,7 +4,7 @@ import type { Change, TableSchema } from "../../shared/change.ts";
 import { format } from "../../shared/formats/json.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { OutRecord } from "../../shared/kafka/port.ts";
-import type { Replayed, StoredLetter } from "../../shared/pipeline/dead_letters.ts";
+import type { Replayed, StoredLetter } from "../../shared/pipeline/replay.ts";
 import { schemaBatch, SchemaReader } from "../../shared/pipeline/schemas.ts";
 import type { SeedSummary } from "../../shared/seed/seed.ts";
 import type { VerifyResult } from "../../shared/verify/result.ts";

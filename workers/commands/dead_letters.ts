@@ -5,14 +5,14 @@ import { formats } from "../../shared/formats/mod.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { KafkaClient } from "../../shared/kafka/port.ts";
 import { type Reason, REASONS } from "../../shared/pipeline/dead_letter.ts";
+import { deadLetterIds, deadLetterTopic } from "../../shared/pipeline/poison.ts";
 import {
   type LetterFilter,
   readLetters,
   replay,
   type ReplayDeps,
   type StoredLetter,
-} from "../../shared/pipeline/dead_letters.ts";
-import { deadLetterIds, deadLetterTopic } from "../../shared/pipeline/poison.ts";
+} from "../../shared/pipeline/replay.ts";
 import {
   letterRights,
   replayRights,

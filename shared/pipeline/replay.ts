@@ -1,4 +1,4 @@
-/** What a dead letter topic holds, and bringing letters back to where they came from. */
+/** Reads what a dead letter topic holds, and brings letters back to where they came from. */
 import { describe, RecordError } from "../errors.ts";
 import type { Format } from "../formats/format.ts";
 import { type Admin, type OutRecord, partitionId, type Producer } from "../kafka/port.ts";
