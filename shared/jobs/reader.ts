@@ -14,7 +14,8 @@ export type JobKinds = Readonly<Record<string, { readonly schema: z.ZodType }>>;
 
 /** Where a job reads what does not stand in it. */
 export interface JobEnvironment {
-  env: (name: string) => string | undefined;
+  /** An environment variable; `secret`: its name or its place in the job says so. */
+  env: (name: string, secret: boolean) => string | undefined;
   readTextFile: (path: string) => string;
   /** Top-level values that replace the file's: options of the command line. */
   overrides?: Readonly<Record<string, unknown>>;

@@ -3,8 +3,8 @@ import { type Path, pathKey } from "./document.ts";
 
 /** What references read from. */
 export interface Outside {
-  /** An environment variable; undefined: not set. */
-  env(name: string): string | undefined;
+  /** An environment variable; undefined: not set. `secret`: its name or its place says so. */
+  env(name: string, secret: boolean): string | undefined;
   /** A file's text; `path` is as written, still relative to the job file. */
   file(path: string): string;
 }
@@ -45,13 +45,15 @@ export function resolveReferences(value: unknown, outside: Outside): Resolved {
   const secrets = new Set<string>();
   const faults: { path: Path; message: string }[] = [];
 
-  const lookUp = (reference: string): string => {
+  const lookUp = (reference: string, at: Path): string => {
     const [, name, fallback] = ENV.exec(reference) ?? [];
     if (name !== undefined) {
       environment.add(name);
-      const found = outside.env(name) || fallback;
-      if (found === undefined) throw new Error(notSet(name, outside.env(name)));
-      if (SECRET_NAME.test(name)) secrets.add(found);
+      const hasSecretName = SECRET_NAME.test(name);
+      const given = outside.env(name, hasSecretName || isSecretAt(at));
+      const found = given || fallback;
+      if (found === undefined) throw new Error(notSet(name, given));
+      if (hasSecretName) secrets.add(found);
       return found;
     }
     const path = FILE.exec(reference)?.[1];
@@ -72,7 +74,7 @@ export function resolveReferences(value: unknown, outside: Outside): Resolved {
       if (!inside.includes("${")) return inside;
       referenced.set(pathKey(path), /^\$\{[^}]*\}$/.test(inside));
       try {
-        return inside.replace(REFERENCE, (_, reference: string) => lookUp(reference));
+        return inside.replace(REFERENCE, (_, reference: string) => lookUp(reference, path));
       } catch (error) {
         faults.push({ path, message: (error as Error).message });
         return inside;

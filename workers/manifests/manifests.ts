@@ -14,7 +14,6 @@ import type {
 } from "kubernetes-types/core/v1";
 import type { ObjectMeta } from "kubernetes-types/meta/v1";
 import { ConfigError } from "../../shared/errors.ts";
-import { SECRET_NAME } from "../../shared/jobs/references.ts";
 import { type AnyJob, loadJob } from "../../shared/jobs/reader.ts";
 import { jobKind, jobKinds } from "../jobs.ts";
 
@@ -48,17 +47,21 @@ const UNKNOWN = "unknown";
 /**
  * The manifests of the job file with this name and text: a ConfigMap with the file, a Deployment or,
  * for a job that ends by itself, a Job, and a claim for the folder that it writes. Passwords are
- * references to the Secret `NAME-secrets`, which is not made here: each variable with a secret name and
- * each `${file:...}` is a key of it, the file's by its whole path. Throws ConfigError where the job cannot
- * run so.
+ * references to the Secret `NAME-secrets`, which is not made here: each variable with a secret name or at
+ * the place of a secret and each `${file:...}` is a key of it, the file's by its whole path. Throws
+ * ConfigError where the job cannot run so.
  */
 export function manifestsOf(name: string, text: string, options: ManifestOptions): Manifest[] {
   const path = `${JOBS}/${basename(name)}`;
   // A pod's own host name changes with each pod, and files that are named by it would be left behind.
   const env = (variable: string) =>
     variable === "HOSTNAME" ? objectName(path) : options.env(variable);
+  const secrets = new Set<string>();
   const loaded = loadJob(path, jobKinds, {
-    env: (variable) => env(variable) ?? (isSecret(variable) ? UNKNOWN : undefined),
+    env(variable, secret) {
+      if (secret) secrets.add(variable);
+      return env(variable) ?? (secret ? UNKNOWN : undefined);
+    },
     readTextFile: (file) => file === path ? text : UNKNOWN,
   });
   if (loaded.kind === "verify") {
@@ -69,7 +72,7 @@ export function manifestsOf(name: string, text: string, options: ManifestOptions
       },
     );
   }
-  const manifests = new JobManifests(path, text, loaded, { ...options, env }).all();
+  const manifests = new JobManifests(path, text, loaded, { ...options, env, secrets }).all();
   refuseSharedKeys(path, secretKeys(manifests));
   return manifests;
 }
@@ -125,22 +128,23 @@ function refuseSharedKeys(path: string, keys: readonly SecretKey[]): void {
   }
 }
 
-function isSecret(variable: string): boolean {
-  return SECRET_NAME.test(variable);
+interface PodOptions extends ManifestOptions {
+  /** Variables whose values come from the Secret. */
+  readonly secrets: ReadonlySet<string>;
 }
 
 class JobManifests {
   readonly #path: string;
   readonly #text: string;
   readonly #loaded: AnyJob<typeof jobKinds>;
-  readonly #options: ManifestOptions;
+  readonly #options: PodOptions;
   readonly #name: string;
 
   constructor(
     path: string,
     text: string,
     loaded: AnyJob<typeof jobKinds>,
-    options: ManifestOptions,
+    options: PodOptions,
   ) {
     this.#path = path;
     this.#text = text;
@@ -261,11 +265,12 @@ class JobManifests {
   }
 
   #environment(): EnvVar[] {
+    const { env, secrets } = this.#options;
     return this.#loaded.environment.flatMap((name): EnvVar[] => {
-      if (isSecret(name)) {
+      if (secrets.has(name)) {
         return [{ name, valueFrom: { secretKeyRef: { name: this.#secret(), key: name } } }];
       }
-      const value = this.#options.env(name);
+      const value = env(name);
       return value === undefined ? [] : [{ name, value }];
     });
   }

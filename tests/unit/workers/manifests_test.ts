@@ -202,6 +202,34 @@ Deno.test("a job that ends by itself is a Job; its password comes from the Secre
   assert.ok(!JSON.stringify(manifests).includes("hush"));
 });
 
+Deno.test("a variable that stands where a secret does comes from the Secret, whatever its name", () => {
+  const kafka = `kafka:
+  brokers: [broker1:9092]
+  sasl: { mechanism: plain, username: "\${env:KAFKA_USER}", password: "p-\${env:PHRASE}" }
+  tls: { cert: "\${env:TLS_CERT}", key: "\${env:TLS_KEY}" }`;
+  const env: Record<string, string> = {
+    ...{ KAFKA_USER: "u", PHRASE: "hush" },
+    ...{ TLS_CERT: "public", TLS_KEY: "private" },
+  };
+  const made = (env: (name: string) => string | undefined) =>
+    manifestsOf("shop_pg.yaml", CONSUMER.replace(KAFKA, kafka), { ...OPTIONS, env });
+  const manifests = made((name) => env[name]);
+  const { spec } = manifests.find(({ kind }) => kind === "Deployment") as Deployment;
+  const fromSecret = (name: string) => ({
+    name,
+    valueFrom: { secretKeyRef: { name: "list-sync-shop-pg-secrets", key: name } },
+  });
+  assert.deepEqual(spec!.template.spec!.containers[0]!.env, [
+    { name: "KAFKA_USER", value: "u" },
+    fromSecret("PHRASE"),
+    { name: "TLS_CERT", value: "public" },
+    fromSecret("TLS_KEY"),
+  ]);
+  assert.doesNotMatch(JSON.stringify(manifests), /hush|private/);
+  const withoutSecrets = made((name) => /KEY|PHRASE/.test(name) ? undefined : env[name]);
+  assert.deepEqual(withoutSecrets, manifests, "nobody needs to know them here");
+});
+
 Deno.test("the host name in a job is the Deployment's, which outlives its pods", () => {
   const text = CONSUMER.replace("/out", '"/out/${env:HOSTNAME}"');
   const { spec } = deploymentOf(text);
