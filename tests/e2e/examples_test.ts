@@ -5,9 +5,9 @@ import pg from "pg";
 import { runDeno } from "../command.ts";
 import { withOwnMariadb } from "../own_mariadb.ts";
 import { type DatabaseInfo, testStack } from "../stack.ts";
+import { inTurn } from "../steps.ts";
 
 const STACK = testStack();
-const OUTPUT = Deno.makeTempDirSync({ prefix: "list-sync-examples-" });
 const ROWS = 400;
 
 /** How jobs reach a database whose variables begin with `prefix`. */
@@ -23,12 +23,11 @@ function variables(prefix: string, { host, port, database, users }: DatabaseInfo
   };
 }
 
-/** What `deno task stack env` exports, and a folder for the files. */
+/** What `deno task stack env` exports. */
 const environment: Record<string, string> = {
   ...variables("PG", STACK.pg),
   ...variables("MYSQL", STACK.mysql),
   KAFKA_BROKERS: STACK.kafka.brokers.join(","),
-  CSV_OUTPUT: OUTPUT,
 };
 
 /** Runs `deno task NAME JOB…` to its end, and answers the JSON objects on stdout. */
@@ -66,65 +65,64 @@ const CAPTURES = [
   "jobs/capture-mysql.yaml",
 ];
 
-Deno.test("the seed examples make their tables, which are then empty for the captures", async () => {
-  await task("seed", "--rows", "8", "jobs/seed-pg.yaml", "jobs/seed-mysql.yaml");
+const SEEDS = ["jobs/seed-pg.yaml", "jobs/seed-mysql.yaml"];
+const CONSUMERS = ["jobs/consume-csv.yaml", "jobs/consume-csv-one-file.toml"];
+const VERIFIES = ["jobs/verify-pg.yaml", "jobs/verify-mysql.yaml"];
+
+/** Runs a task of the examples. */
+type Run = typeof task;
+
+/** Captures up to the end of the logs; answers how many changes each capture has brought. */
+async function captured(run: Run): Promise<number[]> {
+  const results = await run("capture", "--mode", "batch", "--json", ...CAPTURES);
+  return results.map(({ changes }) =>
+    Object.values(changes as Record<string, number>).reduce((sum, count) => sum + count, 0)
+  );
+}
+
+/** What the seeds write comes to Kafka through every capture, and to files that are equal to the tables. */
+async function passOn(run: Run): Promise<void> {
+  const seeded = await run("seed", "--json", "--rows", String(ROWS), ...SEEDS);
+  assert.equal(seeded.length, SEEDS.length);
+  assert.deepEqual(await captured(run), CAPTURES.map(() => ROWS));
+  await run("consume", "--mode", "batch", ...CONSUMERS);
+  const results = await run("verify", "--json", ...VERIFIES);
+  assert.deepEqual(results.map(({ verified }) => verified), [true, true], JSON.stringify(results));
+}
+
+async function dropAll(): Promise<void> {
+  for (const path of CAPTURES) await task("remove", "--topics", "--yes", path);
   await postgres(
-    "TRUNCATE public.list",
-    "CREATE PUBLICATION list_sync_orders FOR TABLE public.list",
+    "DROP PUBLICATION IF EXISTS list_sync_orders",
+    "DROP TABLE IF EXISTS public.list",
   );
-  await mysql("TRUNCATE list");
-});
+  await mysql("DROP TABLE IF EXISTS list");
+}
 
-Deno.test("the capture examples begin side by side at the end of the log", async () => {
-  const results = await task("capture", "--mode", "batch", "--json", ...CAPTURES);
-  assert.equal(results.length, CAPTURES.length);
-});
-
-Deno.test("what the seed examples write, all capture examples bring to Kafka", async () => {
-  const seeded = await task(
-    "seed",
-    "--json",
-    "--rows",
-    String(ROWS),
-    "jobs/seed-pg.yaml",
-    "jobs/seed-mysql.yaml",
-  );
-  assert.equal(seeded.length, 2);
-  const results = await task("capture", "--mode", "batch", "--json", ...CAPTURES);
-  for (const { changes } of results as { changes: Record<string, number> }[]) {
-    assert.equal(changes.c! + changes.u! + changes.d!, ROWS, JSON.stringify(results));
+Deno.test("the examples for PostgreSQL and MySQL work together", async (t) => {
+  const output = environment["CSV_OUTPUT"] = Deno.makeTempDirSync();
+  try {
+    await inTurn(t, {
+      async "the seeds make their tables, which are then empty for the captures"() {
+        await task("seed", "--rows", "8", ...SEEDS);
+        await postgres(
+          "TRUNCATE public.list",
+          "CREATE PUBLICATION list_sync_orders FOR TABLE public.list",
+        );
+        await mysql("TRUNCATE list");
+      },
+      async "the captures begin side by side at the end of the log"() {
+        assert.deepEqual(await captured(task), CAPTURES.map(() => 0));
+      },
+      "what the seeds write comes into files that the verifies find equal to the tables": () =>
+        passOn(task),
+      "the same jobs go on as threads of one process": () =>
+        passOn((...args) => task("list-sync", ...args)),
+    });
+  } finally {
+    await dropAll();
+    Deno.removeSync(output, { recursive: true });
   }
-});
-
-Deno.test("the consume examples write files that the verify examples find equal to the tables", async () => {
-  await task(
-    "consume",
-    "--mode",
-    "batch",
-    "jobs/consume-csv.yaml",
-    "jobs/consume-csv-one-file.toml",
-  );
-  const results = await task("verify", "--json", "jobs/verify-pg.yaml", "jobs/verify-mysql.yaml");
-  assert.deepEqual(results.map(({ verified }) => verified), [true, true], JSON.stringify(results));
-});
-
-Deno.test("the same jobs go on as threads of one process", async () => {
-  const threads = (...args: string[]) => task("list-sync", ...args);
-  const seeds = ["jobs/seed-pg.yaml", "jobs/seed-mysql.yaml"];
-  await threads("seed", "--json", "--rows", String(ROWS), ...seeds);
-  const captured = await threads("capture", "--mode", "batch", "--json", ...CAPTURES);
-  for (const { changes } of captured as { changes: Record<string, number> }[]) {
-    assert.equal(changes.c! + changes.u! + changes.d!, ROWS, JSON.stringify(captured));
-  }
-  const consumers = ["jobs/consume-csv.yaml", "jobs/consume-csv-one-file.toml"];
-  await threads("consume", "--mode", "batch", ...consumers);
-  const results = await threads(
-    "verify",
-    "--json",
-    "jobs/verify-pg.yaml",
-    "jobs/verify-mysql.yaml",
-  );
-  assert.deepEqual(results.map(({ verified }) => verified), [true, true], JSON.stringify(results));
 });
 
 Deno.test("the MariaDB example captures rows of a server that no stack has", async () => {
@@ -143,11 +141,4 @@ Deno.test("the MariaDB example captures rows of a server that no stack has", asy
     );
     assert.deepEqual(changes.map(({ r, d }) => [r, d]), [[2, 0], [0, 1]]);
   });
-});
-
-Deno.test("remove drops what the capture examples made", async () => {
-  for (const path of CAPTURES) await task("remove", "--topics", "--yes", path);
-  await postgres("DROP PUBLICATION list_sync_orders", "DROP TABLE public.list");
-  await mysql("DROP TABLE list");
-  Deno.removeSync(OUTPUT, { recursive: true });
 });
