@@ -45,6 +45,14 @@ const FENCED = new Set([
 
 const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
 
+const TOPIC_REFUSALS = new Set([
+  "INVALID_REPLICATION_FACTOR",
+  "INVALID_PARTITIONS",
+  "INVALID_CONFIG",
+  "INVALID_TOPIC_EXCEPTION",
+  "POLICY_VIOLATION",
+]);
+
 /** What to grant, as arguments of kafka-acls.sh: a capture writes, a consumer reads. */
 const DENIED: Readonly<Record<string, string>> = {
   TOPIC_AUTHORIZATION_FAILED: "--topic TOPIC --operation Read; for a capture also " +
@@ -76,6 +84,11 @@ export class SpentError extends RetryableError {}
 /** Whether a broker's error says that a batch is over `max.message.bytes`. */
 export function isTooLarge(name: string): boolean {
   return TOO_LARGE.has(name);
+}
+
+/** Whether a topic may not be as it was to be made; whoever has no right to make it is told that first. */
+export function isTopicRefusal(name: string): boolean {
+  return TOPIC_REFUSALS.has(name);
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Fetched records, bytes in and batches out, for both clients. */
 import { BytePool } from "../wire/byte_pool.ts";
-import { readRecordBatches } from "../wire/record_batch.ts";
+import { RecordError } from "../errors.ts";
+import { MalformedBatchError, type ReadBatches, readRecordBatches } from "../wire/record_batch.ts";
 import { decompress } from "./codecs.ts";
-import type { InBatch, TopicPartition } from "./port.ts";
+import { type InBatch, partitionId, type TopicPartition } from "./port.ts";
 
 /** One partition to fetch. */
 export interface Wanted extends TopicPartition {
@@ -43,20 +44,30 @@ export interface TakenBatch {
   readonly payloads: readonly Uint8Array[];
 }
 
-/** The next records of `fetched` from offset `from` on. */
+/** The next records of `fetched` from offset `from` on. Throws RecordError for damaged ones. */
 export function takeBatch(fetched: Fetched, from: number): TakenBatch {
-  const { records, next_offset, rest, payloads } = readRecordBatches(
-    fetched.bytes,
-    from,
-    (id, bytes) => decompress(id, bytes, pool.take),
-    BATCH_BYTES,
-  );
   const { topic, partition, end_offset } = fetched;
+  const { records, next_offset, rest, payloads } = readBatches(fetched, from);
   return {
     batch: { topic, partition, records, next_offset, end_offset },
     left: rest.length === 0 ? undefined : { ...fetched, bytes: rest },
     payloads,
   };
+}
+
+function readBatches(fetched: Fetched, from: number): ReadBatches {
+  const unpack = (id: number, bytes: Uint8Array) => decompress(id, bytes, pool.take);
+  try {
+    return readRecordBatches(fetched.bytes, from, unpack, BATCH_BYTES);
+  } catch (error) {
+    if (!(error instanceof MalformedBatchError)) throw error;
+    throw new RecordError(`${partitionId(fetched)}: ${error.message}`, {
+      cure:
+        "start again: if it is damaged on the leader's disk and not on the way, make a replica the " +
+        "leader whose copy is whole (kafka-leader-election.sh), and replace that disk",
+      cause: error,
+    });
+  }
 }
 
 /**

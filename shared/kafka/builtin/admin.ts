@@ -2,7 +2,7 @@
 import { ConfigError, HistoryLostError } from "../../errors.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { errorName } from "../error_names.ts";
-import { DeniedError } from "../faults.ts";
+import { DeniedError, isTopicRefusal } from "../faults.ts";
 import { batchesOf, type Fetched } from "../fetch.ts";
 import { operationsOf } from "../operations.ts";
 import {
@@ -241,9 +241,10 @@ export class BuiltinAdmin implements Admin {
     for (const { name, error_code, error_message } of answer.topics) {
       // Another process, or an attempt before this one, was faster.
       if (errorName(error_code) === "TOPIC_ALREADY_EXISTS") continue;
+      if (validate_only && isTopicRefusal(errorName(error_code))) continue;
       if (error_code !== 0 && error_message) {
         const what = `Creating topic ${name} (${error_message})`;
-        if (REFUSED.has(errorName(error_code))) throw refusedTopic(name, error_message);
+        if (isTopicRefusal(errorName(error_code))) throw refusedTopic(name, error_message);
         check(error_code, what);
       }
       check(error_code, `Creating topic ${name}`);
@@ -271,14 +272,6 @@ export class BuiltinAdmin implements Admin {
     return retrying(retry, attempt);
   }
 }
-
-const REFUSED = new Set([
-  "INVALID_REPLICATION_FACTOR",
-  "INVALID_PARTITIONS",
-  "INVALID_CONFIG",
-  "INVALID_TOPIC_EXCEPTION",
-  "POLICY_VIOLATION",
-]);
 
 function refusedTopic(name: string, reason: string): ConfigError {
   return new ConfigError(`Cannot create topic ${name}: ${reason}`, {

@@ -4,7 +4,7 @@ import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { errorName } from "../error_names.ts";
-import { brokerFault, DeniedError } from "../faults.ts";
+import { brokerFault, DeniedError, isTopicRefusal } from "../faults.ts";
 import { batchesOf, type Fetched } from "../fetch.ts";
 import { operationsOf } from "../operations.ts";
 import type { Settings } from "../options.ts";
@@ -280,7 +280,9 @@ export class KafkajsAdmin implements Admin {
         }],
       });
     } catch (error) {
-      if (refusalOf(error) === "TOPIC_ALREADY_EXISTS") return;
+      const refusal = refusalOf(error);
+      if (refusal === "TOPIC_ALREADY_EXISTS") return;
+      if (validateOnly && refusal !== undefined && isTopicRefusal(refusal)) return;
       throw error;
     }
   }
