@@ -2,6 +2,7 @@
  * Kafka's record batch, magic 2: the bytes that a producer sends and a fetch brings.
  * Layout: https://kafka.apache.org/documentation/#recordbatch
  */
+import { crc32c } from "./crc32c.ts";
 import type { PackedRecords } from "./packed_records.ts";
 import { MAX_LENGTH_WIDTH, writeVarint } from "./varint.ts";
 
@@ -207,7 +208,7 @@ function varintWidth(value: number): number {
 /** What the reader needs from outside. */
 export type Decompress = (compression_id: number, bytes: Uint8Array) => Uint8Array;
 
-/** The bytes are not whole record batches of magic 2. */
+/** The bytes are not whole record batches of magic 2, or not those that were written. */
 export class MalformedBatchError extends Error {}
 
 /** Records of a fetch, control records left out. */
@@ -231,7 +232,8 @@ export function nextOffset(bytes: Uint8Array, from: number): number {
 /**
  * Reads the record batches that a fetch brought. A batch that the fetch's size limit cut off is
  * left out; records below `from` are too (a fetch brings the whole batch that holds `from`).
- * Throws MalformedBatchError, naming the offset, for bytes that are no batch.
+ * Throws MalformedBatchError, naming the offset, for bytes that are no batch, and for a batch that is not
+ * as it was written: brokers hand on what is on their disks without a look at it.
  * @param limit_bytes no further batch is begun once so many bytes are decompressed.
  */
 export function readRecordBatches(
@@ -248,6 +250,7 @@ export function readRecordBatches(
     if (read_bytes >= limit_bytes) {
       return { records, next_offset, rest: bytes.subarray(batch.start), payloads };
     }
+    refuseDamaged(bytes, batch);
     next_offset = Math.max(from, batch.next_offset);
     if ((batch.attributes & CONTROL) !== 0) continue;
     if (batch.next_offset <= from) continue;
@@ -268,6 +271,7 @@ interface BatchHead {
   readonly end: number;
   readonly base_offset: number;
   readonly next_offset: number;
+  readonly checksum: number;
   readonly attributes: number;
   readonly base_timestamp: number;
   readonly max_timestamp: number;
@@ -294,6 +298,7 @@ function* wholeBatches(bytes: Uint8Array): Generator<BatchHead> {
       end,
       base_offset,
       next_offset: base_offset + view.getInt32(start + 23) + 1,
+      checksum: view.getUint32(start + CRC_AT),
       attributes: view.getInt16(start + ATTRIBUTES_AT),
       base_timestamp: Number(view.getBigInt64(start + 27)),
       max_timestamp: Number(view.getBigInt64(start + 35)),
@@ -301,6 +306,16 @@ function* wholeBatches(bytes: Uint8Array): Generator<BatchHead> {
     };
     start = end;
   }
+}
+
+/** The checksum is of all that stands behind it. */
+function refuseDamaged(bytes: Uint8Array, { start, end, base_offset, checksum }: BatchHead): void {
+  const found = crc32c(bytes.subarray(start + ATTRIBUTES_AT, end));
+  if (found === checksum) return;
+  throw new MalformedBatchError(
+    `Cannot read the record batch at offset ${base_offset}: its checksum is ${checksum}, and that of ` +
+      `its ${end - start} bytes is ${found}`,
+  );
 }
 
 function readRecords(

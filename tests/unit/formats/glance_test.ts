@@ -6,6 +6,7 @@ import { type FormatName, formats } from "../../../shared/formats/mod.ts";
 import type { InRecord } from "../../../shared/kafka/port.ts";
 import { POSITION_LENGTH } from "../../../shared/position.ts";
 import { PackedRecords } from "../../../shared/wire/packed_records.ts";
+import { crc32c } from "../../../shared/wire/crc32c.ts";
 import { readRecordBatches, RecordBatchWriter } from "../../../shared/wire/record_batch.ts";
 import { encoded } from "../../encoded.ts";
 import { change as plainRow } from "../sinks/fixtures.ts";
@@ -14,14 +15,15 @@ import { change } from "./arbitrary.ts";
 const plain = new RecordBatchWriter({
   compression_id: 0,
   compress: (bytes) => bytes,
-  crc32c: () => 0,
+  crc32c,
 });
 
 /** Records as a fetch brings them: side by side in one piece of memory. */
 function fetched(values: readonly (string | Uint8Array | null)[]): InRecord[] {
   const records = values.map((value) => ({ key: "{}", value, timestamp_ms: 0 }));
-  const { bytes } = plain.write(PackedRecords.of(records), 0, Infinity);
-  return readRecordBatches(bytes, 0, () => assert.fail("nothing is compressed")).records;
+  const batch = plain.write(PackedRecords.of(records), 0, Infinity);
+  plain.stamp(batch, { producer_id: 0n, producer_epoch: 0, base_sequence: 0 });
+  return readRecordBatches(batch.bytes, 0, () => assert.fail("nothing is compressed")).records;
 }
 
 const valuesIn = (format: Format) => (changes: readonly Change[]) =>

@@ -34,6 +34,7 @@ import {
   readTableMap,
 } from "../../../shared/wire/binlog_table_map.ts";
 import { CsvError, CsvReader } from "../../../shared/wire/csv_reader.ts";
+import { crc32c } from "../../../shared/wire/crc32c.ts";
 import { GtidSet } from "../../../shared/wire/gtid_set.ts";
 import { GtidPosition } from "../../../shared/wire/mariadb_gtid.ts";
 import { typeOfColumn, valueReader } from "../../../shared/wire/mysql_column.ts";
@@ -271,6 +272,7 @@ Deno.test("Kafka record batches survive any bytes behind any header", () => {
     view.setInt32(23, count);
     view.setInt32(57, count);
     whole.set(body, 61);
+    view.setUint32(17, crc32c(whole.subarray(21, view.getInt32(8) + 12)));
     return readRecordBatches(whole, 0, (_, payload) => payload);
   }, MalformedBatchError);
 });

@@ -39,7 +39,13 @@ function plain(records: readonly RecordToWrite[], first: number) {
 function placed(bytes: Uint8Array, offset: number): Uint8Array {
   const copy = bytes.slice();
   new DataView(copy.buffer).setBigInt64(0, BigInt(offset));
-  return copy;
+  return sealed(copy);
+}
+
+/** With the checksum of what it holds. */
+function sealed(bytes: Uint8Array): Uint8Array {
+  new DataView(bytes.buffer).setUint32(17, crc32c(bytes.subarray(21)));
+  return bytes;
 }
 
 const content = fc.oneof(
@@ -193,7 +199,7 @@ Deno.test("a control batch gives no record but moves the next offset", () => {
   const { bytes } = writer().write(PackedRecords.of(three.slice(0, 1)), 0, 1 << 20);
   const marker = placed(bytes, 9);
   new DataView(marker.buffer).setInt16(21, 0b110000);
-  const { records, next_offset } = readRecordBatches(marker, 9, decompress);
+  const { records, next_offset } = readRecordBatches(sealed(marker), 9, decompress);
   deepEqual({ records, next_offset }, { records: [], next_offset: 10 });
 });
 
@@ -203,27 +209,17 @@ Deno.test("a batch that compaction emptied moves the next offset", () => {
   const view = new DataView(emptied.buffer);
   view.setInt32(8, 49);
   view.setInt32(57, 0);
-  const { records, next_offset } = readRecordBatches(emptied, 20, decompress);
+  const { records, next_offset } = readRecordBatches(sealed(emptied), 20, decompress);
   deepEqual({ records, next_offset }, { records: [], next_offset: 23 });
 });
 
-Deno.test("damaged bytes are reported, never read as records beyond the batch", () => {
-  const { bytes } = writer().write(PackedRecords.of(three), 0, 1 << 20);
-  // The attributes are left alone: another codec's complaint is that codec's own.
-  const position = fc.nat(bytes.length - 1).filter((at) => at !== 21 && at !== 22);
-  fc.assert(
-    fc.property(position, fc.integer({ min: 0, max: 255 }), (at, value) => {
-      const damaged = bytes.slice();
-      damaged[at] = value;
-      try {
-        const { records } = readRecordBatches(damaged, 0, decompress);
-        ok(records.length <= 3, `byte ${at} set to ${value}: ${records.length} records of 3`);
-      } catch (error) {
-        ok(error instanceof MalformedBatchError, `byte ${at} set to ${value}: ${error}`);
-      }
-    }),
-    { numRuns: 2_000 },
-  );
+Deno.test("a batch of which a bit has changed is refused", () => {
+  const bytes = placed(writer().write(PackedRecords.of(three), 0, 1 << 20).bytes, 0);
+  for (let bit = 16 * 8; bit < bytes.length * 8; bit++) { // before it stand the offset, the length, the epoch
+    const damaged = bytes.slice();
+    damaged[bit >> 3]! ^= 1 << (bit & 7);
+    throws(() => readRecordBatches(damaged, 0, decompress), MalformedBatchError, `bit ${bit}`);
+  }
   const wrong = bytes.slice();
   wrong[16] = 1;
   throws(() => readRecordBatches(wrong, 0, decompress), /offset 0: magic is 1/);
