@@ -40,6 +40,10 @@ interface TableState {
   readonly columns: readonly Known[];
   /** Names of generated columns, which are left out as pgoutput does it. */
   readonly generated: ReadonlySet<string>;
+  /** Names of those that an update may leave out; undefined: nobody knows, for the table has gone. */
+  readonly toastable: ReadonlySet<string> | undefined;
+  /** The key's columns as the record said with which this was made. */
+  readonly primary_key: readonly string[];
   /** By the array of cells, which the decoder hands out again while the columns stay the same. */
   readonly places: WeakMap<readonly Cell[], readonly number[]>;
   /** The names of the old row's columns with which this was made. */
@@ -136,6 +140,8 @@ export class Wal2jsonReader implements PluginReader {
       table,
       columns,
       generated,
+      toastable: catalog && new Set(catalog.columns.filter((one) => one.toastable).map(nameOf)),
+      primary_key: record.action === "truncate" ? previous?.primary_key ?? [] : record.primary_key,
       places: new WeakMap(),
       identity: record.action === "truncate" ? undefined : record.identity?.cells,
     };
@@ -160,14 +166,35 @@ function fits(state: TableState, record: RowRecord): boolean {
     const places = placesOf(state, record.after.cells);
     if (places === undefined) return false;
     const held = places.filter((place) => place !== NOWHERE).length;
-    if (record.action === "insert" && held !== state.columns.length) return false;
+    if (held !== state.columns.length && !mayLack(state, record, places)) return false;
   }
+  if (!isSame(record.primary_key, state.primary_key)) return false;
   const cells = record.identity?.cells;
   if (cells === undefined || cells === state.identity) return true;
   const places = placesOf(state, cells)?.filter((place) => place !== NOWHERE);
   if (places === undefined || !sameMembers(places, state.table.identity)) return false;
   state.identity = cells;
   return true;
+}
+
+/** Whether a record may leave out the columns that have no place in it: else they were dropped. */
+function mayLack(
+  { columns, toastable }: TableState,
+  { action }: RowRecord,
+  places: readonly number[],
+): boolean {
+  if (action === "insert") return false;
+  return columns.every(({ name }, place) =>
+    places.includes(place) || toastable === undefined || toastable.has(name)
+  );
+}
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((name, at) => name === other[at]);
+}
+
+function nameOf({ name }: { readonly name: string }): string {
+  return name;
 }
 
 /** Where each cell belongs in the row; undefined when one is of a column that is not known so. */
