@@ -33,7 +33,10 @@ export interface LogOptions {
 
 const ORDER: readonly Level[] = ["debug", "info", "warn", "error"];
 
-/** A log that writes through `options.write`. A call never throws, whatever its fields hold. */
+/**
+ * A log that writes through `options.write`. A call never throws, whatever its fields hold: a line that
+ * cannot be written is dropped.
+ */
 export function createLog(options: LogOptions): Log {
   const { job, format = "json", level = "info", write, now } = options;
   const plain = replacer(options.secrets ?? []);
@@ -41,9 +44,12 @@ export function createLog(options: LogOptions): Log {
   const say = (at: Level) => (event: string, fields: Fields = {}) => {
     if (ORDER.indexOf(at) < ORDER.indexOf(level)) return;
     const head = { level: at, time: new Date(now()).toISOString(), job, event };
-    write(
-      (format === "json" ? jsonLine(head, fields, plain) : textLine(head, fields, plain)) + "\n",
-    );
+    const line = format === "json" ? jsonLine(head, fields, plain) : textLine(head, fields, plain);
+    try {
+      write(`${line}\n`);
+    } catch {
+      // A full disk, or nobody who reads the pipe any more: the work is worth more than the line.
+    }
   };
   return { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
 }

@@ -4,6 +4,7 @@ import { createLog, type Log } from "../../shared/observe/log.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { host } from "../cli/host.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { writeToStderr } from "../cli/stderr.ts";
 import { readJob } from "../runtime/environment.ts";
 import { askBrokers, grantsOf, type JobFile } from "./grants.ts";
 import { type JobKind, jobKind, jobKinds, type JobKindSpec } from "../jobs.ts";
@@ -35,7 +36,7 @@ export function launch(name: JobKindSpec["command"], workers: Workers): Promise<
     const log = createLog({
       job: "launcher",
       format: logFormat(options.log),
-      write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
+      write: writeToStderr,
       now: Date.now,
     });
     const overrides = Object.assign({}, ...kinds.map((kind) => readOverrides(kind, options)));

@@ -1,5 +1,6 @@
 /** The log of a command on a job: what a person at a terminal need know of the way to the result. */
 import { createLog, type Log } from "../../shared/observe/log.ts";
+import { writeToStderr } from "../cli/stderr.ts";
 
 /** Warnings and errors as text on stderr, without the job's secrets. */
 export function commandLog(
@@ -10,7 +11,7 @@ export function commandLog(
     job: job.name,
     format: "text",
     level: "warn",
-    write: (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)),
+    write: writeToStderr,
     now: Date.now,
     secrets,
   });

@@ -14,6 +14,7 @@ import { type Metrics, NO_METRICS } from "../../shared/observe/metrics.ts";
 import { type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import type { ProgressBoard } from "../cli/progress.ts";
+import { writeToStderr } from "../cli/stderr.ts";
 import { readJob } from "./environment.ts";
 import { type JobKind, jobKind, type JobOf } from "../jobs.ts";
 import { logFormat, workerSpec } from "./command_line.ts";
@@ -151,11 +152,6 @@ function load(kind: JobKind, path: string, options: Record<string, OptionValue>)
     `${loaded.where(["job"])} job: this worker runs ${kind}; found ${loaded.kind}.`,
     { cure: `deno task ${command} ${path}` },
   );
-}
-
-function writeToStderr(line: string): void {
-  const bytes = new TextEncoder().encode(line);
-  for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
 }
 
 function stopAtSignals(log: Log, shutdown_timeout_ms: number): AbortSignal {

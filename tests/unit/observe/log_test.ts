@@ -81,6 +81,19 @@ Deno.test("fields cannot replace level, time, job or event", () => {
   });
 });
 
+Deno.test("a line that cannot be written is dropped, and the next one is written", () => {
+  const lines: string[] = [];
+  const full = new Error("No space left on device (os error 28)");
+  const write = (line: string) => {
+    if (line.includes("first")) throw full;
+    lines.push(line);
+  };
+  const { log } = logged({ write });
+  log.info("first");
+  log.info("second");
+  assert.deepEqual(lines.map((line) => JSON.parse(line).event), ["second"]);
+});
+
 Deno.test("a call never throws, and bytes are counted rather than spelled out", () => {
   for (const format of ["json", "text"] as const) {
     const { lines, log } = logged({ format });
