@@ -1,10 +1,14 @@
 /** What a worker runs in: a process of its own, or a thread beside others. */
 
-/** The signals that ask a worker to drain and end. */
-export type StopSignal = "SIGINT" | "SIGTERM";
+/** The signals that ask a worker to drain and end; SIGHUP comes when its terminal is closed. */
+export type StopSignal = "SIGHUP" | "SIGINT" | "SIGTERM";
 
 /** Exit codes after an orderly end by a signal, as shells number signals. */
-export const EXIT_STOPPED: Readonly<Record<StopSignal, number>> = { SIGINT: 130, SIGTERM: 143 };
+export const EXIT_STOPPED: Readonly<Record<StopSignal, number>> = {
+  SIGHUP: 129,
+  SIGINT: 130,
+  SIGTERM: 143,
+};
 
 /** What reaches a worker from outside, and how it ends. */
 export interface Host {
@@ -28,7 +32,7 @@ const processHost: Host = {
   env: (name) => Deno.env.get(name),
   on_stop(listener) {
     const take = distinctRequests(listener, () => performance.now());
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    for (const signal of Object.keys(EXIT_STOPPED) as StopSignal[]) {
       Deno.addSignalListener(signal, () => take(signal));
     }
   },

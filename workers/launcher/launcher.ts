@@ -21,9 +21,9 @@ interface Prepared {
 
 /**
  * Runs `deno task NAME JOB...`: reads the jobs, derives their permissions, starts a worker each and
- * waits. When one fails the others get SIGTERM and drain; SIGINT and SIGTERM are passed on, a second
- * one kills. Exit code: 130 or 143 after a clean stop by a signal, else the first worker's that is
- * not 0, else 0.
+ * waits. When one fails the others get SIGTERM and drain; SIGHUP, SIGINT and SIGTERM are passed on, a
+ * second one kills. Exit code: `EXIT_STOPPED` after a clean stop by a signal, else the first worker's
+ * that is not 0, else 0.
  */
 export function launch(name: JobKindSpec["command"], workers: Workers): Promise<never> {
   return run(async () => {

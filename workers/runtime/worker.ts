@@ -29,7 +29,7 @@ export interface WorkerContext<Kind extends JobKind> {
   readonly metrics: Metrics;
   /** Not ready until the worker says `health.ready("start")`. */
   readonly health: Health;
-  /** Aborts at SIGINT or SIGTERM: drain and return. */
+  /** Aborts at a signal to stop: drain and return. */
   readonly signal: AbortSignal;
   /** The time, milliseconds since the Unix epoch. */
   readonly now: () => number;

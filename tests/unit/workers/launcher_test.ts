@@ -140,6 +140,18 @@ for (const [way, how] of Object.entries(LAUNCHERS)) {
     });
   });
 
+  Deno.test(`${way}: a terminal that is closed stops the workers`, async () => {
+    await withSilentServer(async (folder, port, accepted) => {
+      const launcher = new Running([...LAUNCHER, writeJob(folder, "left", port)]);
+      await accepted();
+      launcher.kill("SIGHUP");
+      const { code, stderr } = await launcher.ended;
+      assert.match(stderr, /"event":"stopping","signal":"SIGHUP","shutdown_timeout_ms":300/);
+      assert.match(stderr, /"event":"worker_ended","of":"left","exit_code":1/);
+      assert.equal(code, 1, stderr);
+    });
+  });
+
   Deno.test(`${way}: a target that does not answer delays the end by shutdown_timeout_ms, and the code says so`, async () => {
     await withSilentServer(async (folder, port, accepted) => {
       const launcher = new Running([...LAUNCHER, writeJob(folder, "hung", port)]);
@@ -319,12 +331,15 @@ Deno.test("a worker that still waits for the first answer of its servers is stop
       source: { host: "127.0.0.1", port, user: "u", password: "p", tables: ["shop.list"] },
     };
     Deno.writeTextFileSync(path, JSON.stringify(job));
-    const worker = new Running(["run", "--no-prompt", "-A", "workers/capture-mysql.ts", path]);
-    await worker.says('"event":"started"');
-    await accepted();
-    worker.kill("SIGTERM");
-    const { code, stderr } = await worker.ended;
-    assert.equal(code, 143, stderr);
-    assert.doesNotMatch(stderr, /shutdown_timeout"/);
+    for (const [signal, exit_code] of [["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+      const worker = new Running(["run", "--no-prompt", "-A", "workers/capture-mysql.ts", path]);
+      await worker.says('"event":"started"');
+      await accepted();
+      worker.kill(signal);
+      const { code, stderr } = await worker.ended;
+      assert.equal(code, exit_code, stderr);
+      assert.match(stderr, new RegExp(`"event":"ended","exit_code":${exit_code}`));
+      assert.doesNotMatch(stderr, /shutdown_timeout"/);
+    }
   });
 });
