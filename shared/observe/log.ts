@@ -48,7 +48,7 @@ export function createLog(options: LogOptions): Log {
     try {
       write(`${line}\n`);
     } catch {
-      // A full disk, or nobody who reads the pipe any more: the work is worth more than the line.
+      // Dropped: the work is worth more than the line.
     }
   };
   return { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };

@@ -1,6 +1,7 @@
 /** Where a command begins and ends. */
 import { ConfigError, describe } from "../../shared/errors.ts";
 import { host } from "./host.ts";
+import { writeToStderr } from "./stderr.ts";
 
 /** The work is done, and what was asked holds. */
 export const EXIT_DONE = 0;
@@ -18,7 +19,7 @@ export async function run(main: () => Promise<number>): Promise<never> {
   try {
     code = await main();
   } catch (error) {
-    console.error(describe(error));
+    writeToStderr(`${describe(error)}\n`);
     code = error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
   }
   return host().exit(code);

@@ -1,6 +1,8 @@
 /** Progress of long work on stderr: bars on a terminal, elsewhere a line now and then. */
+import process from "node:process";
 import cliProgress from "cli-progress";
 import { count, duration } from "./figures.ts";
+import { writeToStderr } from "./stderr.ts";
 
 /** One piece of work. */
 export interface Progress {
@@ -41,7 +43,7 @@ export class ProgressBoard {
   /** `terminal`: whether bars can be drawn. `write` takes lines otherwise. `now`: milliseconds. */
   constructor(
     terminal = Deno.stderr.isTerminal(),
-    write: (text: string) => void = (text) => console.error(text),
+    write: (text: string) => void = (text) => writeToStderr(`${text}\n`),
     now: () => number = () => performance.now(),
     line_interval_ms = LINE_INTERVAL_MS,
   ) {
@@ -147,6 +149,7 @@ class Task implements Progress {
 
 function openBars(): MultiBar {
   return new cliProgress.MultiBar({
+    stream: Object.create(process.stderr, { write: { value: writeToStderr } }),
     format: "{label} {bar} {text}",
     barsize: 30,
     hideCursor: true,

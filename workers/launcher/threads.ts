@@ -1,6 +1,7 @@
 /** Workers as threads of this process: less memory for each, and one crash of the engine ends all. */
 import type { Permissions } from "../../shared/jobs/permissions.ts";
 import { EXIT_FAILED } from "../cli/main.ts";
+import { writeToStderr } from "../cli/stderr.ts";
 import { jobKind } from "../jobs.ts";
 import type { ThreadStart, ThreadStop, ThreadTold } from "../runtime/thread.ts";
 import { askingGrants, type BrokersAnswer, type JobFile, variablesOf } from "./grants.ts";
@@ -62,7 +63,7 @@ function startThread(
     "answer" in data ? answer.resolve(data.answer) : ended.resolve(data.exit_code);
   thread.onerror = (event) => {
     event.preventDefault();
-    console.error(event.message);
+    writeToStderr(`${event.message}\n`);
     ended.resolve(EXIT_FAILED);
   };
   const start = { module, args: [...passed, file.path], env: variablesOf(permissions.env) };

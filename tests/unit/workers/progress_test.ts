@@ -42,6 +42,25 @@ Deno.test("long work writes a line now and then", async () => {
   board.close();
 });
 
+Deno.test("progress that cannot be written ends nothing, on a terminal and elsewhere", async () => {
+  const board = new URL("../../../workers/cli/progress.ts", import.meta.url);
+  const script = `
+    import { ProgressBoard } from "${board}";
+    for (const terminal of [true, false]) {
+      const board = new ProgressBoard(terminal);
+      const progress = board.begin("write", 10);
+      board.say("a line");
+      progress.end();
+      board.close();
+    }
+    console.log("done");`;
+  const shell = `printf %s "$1" | "$0" run -A --config=deno.json --ext=ts - 2> /dev/full`;
+  const { code, stdout } = await new Deno.Command("sh", {
+    args: ["-c", shell, Deno.execPath(), script],
+  }).output();
+  assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, "done\n"]);
+});
+
 Deno.test("counts and durations read as people write them", () => {
   assert.equal(count(1_234_567), "1,234,567");
   assert.equal(duration(4.24), "4.2 s");
