@@ -1,5 +1,6 @@
 /** Topics, offsets and groups, and reading without a group. */
 import { ConfigError, HistoryLostError } from "../../errors.ts";
+import { address } from "../../jobs/permissions.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { errorName } from "../error_names.ts";
 import { DeniedError, isTopicRefusal } from "../faults.ts";
@@ -45,7 +46,7 @@ export class BuiltinAdmin implements Admin {
   async brokers(): Promise<string[]> {
     return await this.#retrying("list the brokers", async () => {
       const { brokers } = await this.#cluster.refresh([]);
-      return brokers.map(({ host, port }) => `${host}:${port}`);
+      return brokers.map(({ host, port }) => address(host, port));
     });
   }
 

@@ -1,6 +1,7 @@
 /** The brokers as one: connections, metadata and coordinators. */
 import { isIP } from "node:net";
 import { ConfigError, RetryableError } from "../../errors.ts";
+import { address } from "../../jobs/permissions.ts";
 import { type TlsSettings, tlsSettings } from "../../jobs/tls.ts";
 import type { Log } from "../../observe/log.ts";
 import { MalformedMessageError } from "../../wire/kafka_message.ts";
@@ -115,7 +116,7 @@ export class Cluster {
   async refresh(topics: readonly string[] | null): Promise<Metadata> {
     const answer = await this.call("main", undefined, metadata, aboutTopics(topics));
     for (const { node_id, host, port } of answer.brokers) {
-      this.#nodes.set(node_id, `${host}:${port}`);
+      this.#nodes.set(node_id, address(host, port));
     }
     for (const topic of answer.topics) this.#place(topic);
     return answer;
@@ -200,7 +201,7 @@ export class Cluster {
     const key_type = kind === "group" ? 0 : 1;
     const found = await this.call("main", undefined, findCoordinator, { key, key_type });
     check(found.error_code, `Finding the coordinator of ${kind} ${key}`);
-    this.#nodes.set(found.node_id, `${found.host}:${found.port}`);
+    this.#nodes.set(found.node_id, address(found.host, found.port));
     return found.node_id;
   }
 

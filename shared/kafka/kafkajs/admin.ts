@@ -1,6 +1,7 @@
 /** Topics, offsets and groups through kafkajs's admin; what it has no call for through `Requests`. */
 import type { Admin as LibraryAdmin } from "kafkajs";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
+import { address } from "../../jobs/permissions.ts";
 import type { Log } from "../../observe/log.ts";
 import { demandGone, demandKnown } from "../agreement.ts";
 import { errorName } from "../error_names.ts";
@@ -59,7 +60,9 @@ export class KafkajsAdmin implements Admin {
   async brokers(): Promise<string[]> {
     return await this.#retrying("Listing the brokers", async () => {
       const { brokers } = await this.#admin.describeCluster();
-      return brokers.sort((a, b) => a.nodeId - b.nodeId).map(({ host, port }) => `${host}:${port}`);
+      return brokers.sort((a, b) => a.nodeId - b.nodeId).map(({ host, port }) =>
+        address(host, port)
+      );
     });
   }
 
