@@ -3,7 +3,9 @@ import { Buffer } from "node:buffer";
 import type pg from "pg";
 import type { Column, Coordinates } from "../../change.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
+import { hex16, hex8, parsePosition } from "../../position.ts";
 import { parseLsn } from "../../wire/postgres_lsn.ts";
+import { firstBehind } from "../incremental.ts";
 import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
 import { queueShare } from "../snapshot_options.ts";
 import type { Key } from "../snapshot_progress.ts";
@@ -337,6 +339,24 @@ export async function openChunk(
   if (streamed.shownBy(await database.shown())) return database;
   await database.close();
   return undefined;
+}
+
+/**
+ * No change stands before it: the log begins with its second segment (`BootStrapXLOG`), and segments have
+ * at least 1 MiB (documentation, "initdb", --wal-segsize).
+ */
+const SMALLEST_LSN = 0x100000n;
+
+/**
+ * The prefix of a chunk's positions at a boundary of the stream: behind the chunks that a predecessor put
+ * there. Undefined where `held`, the highest position that a topic had at the start, stands further: a
+ * change at this `lsn` is one of a transaction that comes again, and no chunk may stand inside of it.
+ */
+export function chunkPrefix(held: string, generation: number, lsn: bigint): string | undefined {
+  const last = held === "" ? undefined : parsePosition(held);
+  const isChunk = last?.major === lsn && last.minor < SMALLEST_LSN;
+  const minor = isChunk ? last.minor + 1n : 1n;
+  return firstBehind(held, [`${hex8(generation)}-${hex16(lsn)}-${hex16(minor)}-`]);
 }
 
 function importing(snapshot: string): string {

@@ -5,15 +5,8 @@ import { placeOf } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
 import { isPattern } from "../../jobs/glob.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
-import { hex16, hex8, parsePosition } from "../../position.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
-import {
-  executeSignal,
-  firstBehind,
-  Incremental,
-  type KeyRange,
-  takeSignals,
-} from "../incremental.ts";
+import { executeSignal, Incremental, type KeyRange, takeSignals } from "../incremental.ts";
 import { silenceMs } from "../silence.ts";
 import { Snapshot } from "../snapshot.ts";
 import {
@@ -78,6 +71,7 @@ import {
 } from "./slot.ts";
 import type { PostgresTable } from "./range_reader.ts";
 import {
+  chunkPrefix,
   createExportingSlot,
   listForSnapshot,
   openChunk,
@@ -492,11 +486,7 @@ export class PostgresSource implements Source {
   ): AsyncGenerator<SourceBatch, boolean> {
     const { assembler, incremental, server, generation, done_lsn } = running;
     if (assembler.open) return false;
-    const last = held === "" ? undefined : parsePosition(held);
-    // No change has a minor part as small as this.
-    const minor = last?.major === done_lsn ? last.minor + 1n : 1n;
-    const place = `${hex8(generation)}-${hex16(done_lsn)}-${hex16(minor)}-`;
-    const prefix = firstBehind(held, [place]);
+    const prefix = chunkPrefix(held, generation, done_lsn);
     if (prefix === undefined) return false;
     const lsn = done_lsn <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(done_lsn) : done_lsn;
     running.told_lsn = done_lsn;
