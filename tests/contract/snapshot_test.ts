@@ -200,6 +200,15 @@ for (const plugin of ["pgoutput", "wal2json"] as const) {
   });
 }
 
+Deno.test("PostgreSQL pgoutput: a publication that was dropped is made anew where the job says resync", async () => {
+  const way = { kind: "PostgreSQL", plugin: "pgoutput" } as const;
+  await using lab = await SnapshotLab.open(way, { keyed: KEYED });
+  await captureOnce(lab);
+  await lab.run(`DROP PUBLICATION list_sync_${lab.name}`);
+  await changeUnseen(lab);
+  await resynced(lab, /Publication list_sync_snap_\w+ of .* is gone/);
+});
+
 for (const way of WAYS) {
   Deno.test(`${nameOf(way)}: a topic that was deleted is filled again where the job says resync`, async () => {
     await using lab = await SnapshotLab.open(way, { keyed: KEYED, paired: PAIRED });

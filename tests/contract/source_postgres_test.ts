@@ -921,6 +921,25 @@ test("history is lost when the slot is gone; without a resume point a new one is
   assert.deepEqual(f.told.map(({ event }) => event), ["slot_created", "stream_started"]);
 });
 
+test("history is lost when the publication is gone, found at a start or while it streams; without a resume point it is made", async (f) => {
+  const isLost = (error: unknown) =>
+    error instanceof HistoryLostError && /Publication .* is gone/.test(error.message);
+  await run(`CREATE TABLE ${f.schema}.t (id int PRIMARY KEY)`);
+  const resume = await f.begin("pgoutput");
+  await run(`DROP PUBLICATION ${f.schema}`);
+  await assert.rejects(() => f.source("pgoutput").open({ resume, generation: 1 }), isLost);
+
+  const source = f.source("pgoutput", { table_refresh_ms: 100 });
+  await source.open({ resume: undefined, generation: 1 });
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  const ended = (async () => {
+    for await (const _ of source.batches({ to_end: false, signal }));
+  })();
+  const failed = assert.rejects(() => ended, isLost);
+  await run(`DROP PUBLICATION ${f.schema}`);
+  await failed;
+});
+
 test("a slot of the other plugin is refused with a statement to drop it", async (f) => {
   await run(`CREATE TABLE ${f.schema}.t (id int PRIMARY KEY)`);
   await f.begin("pgoutput");

@@ -13,7 +13,7 @@ import type { ResumePoint } from "../source.ts";
 import { describeTables, type TableName } from "./catalog.ts";
 import type { Session } from "./connection.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
-import { ensurePublication, findPublication, uncovered, wantedTables } from "./slot.ts";
+import { ensurePublication, requirePublication, uncovered, wantedTables } from "./slot.ts";
 import { currentSnapshot, type StreamedTransactions } from "./visibility.ts";
 
 /** What joining works with. */
@@ -68,7 +68,7 @@ export class JoiningTables {
   /** Looks for new tables, and lets those join whose request is stored. */
   async look(): Promise<void> {
     const { session, options } = this.#context;
-    const found = await findPublication(session, this.#publication);
+    const found = await requirePublication(session, this.#publication, options);
     const missing = uncovered(found, await wantedTables(session, options));
     await this.#release(missing.map(nameOf));
     if (missing.length === 0) return;

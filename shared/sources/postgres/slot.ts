@@ -223,6 +223,23 @@ export async function findPublication(
   };
 }
 
+/**
+ * The publication of a capture that goes on. Throws HistoryLostError when it is gone: PostgreSQL 18 leaves
+ * out what was written without it, and says so in its own log alone.
+ */
+export async function requirePublication(
+  session: Session,
+  name: string,
+  options: PostgresOptions,
+): Promise<Publication> {
+  const publication = await findPublication(session, name);
+  if (publication !== undefined) return publication;
+  throw new HistoryLostError(
+    `Publication ${name} of ${placeOf(options)} is gone: changes since then cannot be had`,
+    { cure: "run `deno task remove JOB` and start the job anew" },
+  );
+}
+
 /** The tables that the publication does not cover. */
 export function uncovered<T extends { schema: string; table: string }>(
   publication: Publication | undefined,

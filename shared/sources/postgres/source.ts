@@ -62,11 +62,11 @@ import {
   createSlot,
   dropSlot,
   ensurePublication,
-  findPublication,
   findSlot,
   refuseOtherSlot,
   refuseWithoutFailover,
   removeObjects,
+  requirePublication,
   wantedTables,
 } from "./slot.ts";
 import type { PostgresTable } from "./range_reader.ts";
@@ -337,7 +337,7 @@ export class PostgresSource implements Source {
   }
 
   /**
-   * Makes publication and slot where they are missing; answers the LSN to start at, and with a slot
+   * Makes publication and slot where a first start lacks them; answers the LSN to start at, and with a slot
    * made for a snapshot the name of the snapshot that `client` exports. A snapshot that begins makes
    * its slot anew: it reads all rows, so nothing that an old one kept is wanted.
    */
@@ -363,15 +363,14 @@ export class PostgresSource implements Source {
         { cure: "run `deno task remove JOB` and start the job anew" },
       );
     }
-    // The publication comes first: decoding looks for it as of the moment of each change.
-    // What it lacks when a capture goes on joins by and by: see joining.ts.
-    const isJoined = resume !== undefined &&
-      await findPublication(session, names.publication) !== undefined;
-    if (options.plugin === "pgoutput" && !isJoined) {
-      await ensurePublication(session, names.publication, tables, log);
+    if (slot !== undefined) refuseOtherSlot(slot, options);
+    if (options.plugin === "pgoutput") {
+      // The publication comes first: decoding looks for it as of the moment of each change.
+      // What it lacks when a capture goes on joins by and by: see joining.ts.
+      if (resume === undefined) await ensurePublication(session, names.publication, tables, log);
+      else await requirePublication(session, names.publication, options);
     }
     if (slot !== undefined && resume === undefined && progress !== undefined) {
-      refuseOtherSlot(slot, options);
       await awaitRelease(session, names.slot);
       await dropSlot(session, names.slot);
       log.info("slot_dropped", { slot: names.slot, lsn: formatLsn(slot.confirmed_lsn) });
