@@ -1131,6 +1131,36 @@ test("check names tables that cannot be captured, each with a cure that works", 
   assert.deepEqual(after.filter((finding) => finding.level === "error"), []);
 });
 
+test("a publication that holds rows or columns back is refused at check and at each start, and the cure widens it", async (f) => {
+  const s = f.schema;
+  await run(`CREATE TABLE ${s}.t (id int PRIMARY KEY, v text)`);
+  const subject = `publication ${s} for ${s}.t`;
+  for (
+    const [part, found] of [
+      ["(id) WHERE (id > 5)", /only the rows WHERE \(id > 5\)/],
+      ["(id, v)", /only the columns/],
+      ["WHERE (id < 5)", /only the rows WHERE/],
+    ] as const
+  ) {
+    await run(`CREATE PUBLICATION ${s} FOR TABLE ${s}.t`);
+    const resume = await f.begin("pgoutput");
+    await run(`ALTER PUBLICATION ${s} SET TABLE ${s}.t ${part}`);
+    const finding = (await findings(f, "pgoutput")).get(subject)!;
+    assert.equal(finding.level, "error");
+    assert.match(finding.found, found);
+    for (const stored of [undefined, resume]) {
+      await assert.rejects(
+        () => f.source("pgoutput").open({ resume: stored, generation: 1 }),
+        (error) => error instanceof ConfigError && found.test(error.message),
+      );
+    }
+    await run(finding.cure!);
+    assert.equal((await findings(f, "pgoutput")).get(subject), undefined);
+    await f.begin("pgoutput");
+    await run(`DROP PUBLICATION ${s}`);
+  }
+});
+
 test("check tells a role that may not replicate or publish, with statements for the admin", async (f) => {
   const s = f.schema;
   const { user, password } = address("writer");

@@ -25,9 +25,11 @@ import {
   findPublication,
   findSlot,
   generatedStatement,
+  narrowedTables,
   type Publication,
   publicationStatement,
   uncovered,
+  wideningStatement,
 } from "./slot.ts";
 import { globMatcher } from "../../jobs/glob.ts";
 import { nearest } from "../../jobs/nearest.ts";
@@ -461,6 +463,14 @@ async function inspectPublication(
       } SET (publish = 'insert, update, delete, truncate')`,
     });
   }
+  for (const table of narrowedTables(publication, tables)) {
+    findings.push({
+      level: "error",
+      subject: `${subject} for ${nameOf(table)}`,
+      found: `publishes ${table.narrowed}, and a snapshot reads all`,
+      cure: wideningStatement(name, table),
+    });
+  }
   if (missing.length === 0) {
     if (publication === undefined) return findings; // no table matches; that is told elsewhere
     return [...findings, ok(subject, `covers ${tables.length} of ${tables.length} tables`)];
@@ -555,7 +565,7 @@ async function inspectSignalTable(
   }];
 }
 
-function nameOf({ schema, table }: TableName): string {
+function nameOf({ schema, table }: Pick<TableName, "schema" | "table">): string {
   return `${schema}.${table}`;
 }
 

@@ -68,8 +68,9 @@ export class JoiningTables {
   /** Looks for new tables, and lets those join whose request is stored. */
   async look(): Promise<void> {
     const { session, options } = this.#context;
-    const found = await requirePublication(session, this.#publication, options);
-    const missing = uncovered(found, await wantedTables(session, options));
+    const wanted = await wantedTables(session, options);
+    const found = await requirePublication(session, this.#publication, wanted, options);
+    const missing = uncovered(found, wanted);
     await this.#release(missing.map(nameOf));
     if (missing.length === 0) return;
     const described = await describeTables(session, missing.map(({ oid }) => oid));

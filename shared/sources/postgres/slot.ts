@@ -197,7 +197,15 @@ export interface Publication {
   readonly unpublished: readonly string[];
   /** False: stored generated columns are left out (a server that can publish them, 18 and later). */
   readonly generated: boolean;
-  readonly tables: readonly { readonly schema: string; readonly table: string }[];
+  readonly tables: readonly PublishedTable[];
+}
+
+/** A table of a publication. */
+export interface PublishedTable {
+  readonly schema: string;
+  readonly table: string;
+  /** What keeps some of its rows or columns back; undefined: all are published. */
+  readonly narrowed: string | undefined;
 }
 
 /** The publication of this name; undefined when there is none. */
@@ -212,27 +220,76 @@ export async function findPublication(
   );
   if (row === undefined) return undefined;
   const tables = await session.query(
-    `select schemaname, tablename from pg_publication_tables where pubname = $1`,
+    `select schemaname, tablename, to_jsonb(t) ->> 'rowfilter', to_jsonb(r) ->> 'prattrs'
+     from pg_publication_tables t join pg_publication p on p.pubname = t.pubname
+     left join (
+       pg_publication_rel r join pg_class on pg_class.oid = prrelid
+       join pg_namespace n on n.oid = relnamespace
+     ) on prpubid = p.oid and nspname = schemaname and relname = tablename
+     where t.pubname = $1`,
     [name],
   );
   return {
     all_tables: row[0] === "t",
     unpublished: ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].filter((_, at) => row[at + 1] !== "t"),
     generated: row[5] !== "n",
-    tables: tables.map(([schema, table]) => ({ schema: schema!, table: table! })),
+    tables: tables.map(([schema, table, filter, columns]) => ({
+      ...{ schema: schema!, table: table!, narrowed: narrowing(filter ?? null, columns ?? null) },
+    })),
   };
+}
+
+function narrowing(filter: string | null, columns: string | null): string | undefined {
+  if (filter !== null) return `only the rows WHERE ${filter}`;
+  return columns === null ? undefined : "only the columns of a list";
+}
+
+/** The tables of which the publication publishes a part: those of `tables`. */
+export function narrowedTables(
+  publication: Publication | undefined,
+  tables: readonly { readonly schema: string; readonly table: string }[],
+): PublishedTable[] {
+  const wanted = new Set(tables.map(quoteTable));
+  return (publication?.tables ?? []).filter((table) =>
+    table.narrowed !== undefined && wanted.has(quoteTable(table))
+  );
+}
+
+/** The statements after which a publication publishes all of a table. */
+export function wideningStatement(name: string, table: PublishedTable): string {
+  const [publication, quoted] = [quoteIdentifier(name), quoteTable(table)];
+  return `BEGIN; ALTER PUBLICATION ${publication} DROP TABLE ${quoted};` +
+    ` ALTER PUBLICATION ${publication} ADD TABLE ${quoted}; COMMIT`;
+}
+
+/** A snapshot would read what the stream then leaves out. */
+function refuseNarrowed(
+  publication: Publication | undefined,
+  name: string,
+  tables: readonly TableName[],
+): void {
+  const narrowed = narrowedTables(publication, tables);
+  if (narrowed.length === 0) return;
+  const told = narrowed.map((table) => `of ${quoteTable(table)} ${table.narrowed}`);
+  const statements = narrowed.map((table) => wideningStatement(name, table)).join("; ");
+  throw new ConfigError(`Publication ${name} publishes ${told.join(", ")}`, {
+    cure: `${statements}; if the job has run with it: deno task remove JOB, which starts it anew`,
+  });
 }
 
 /**
  * The publication of a capture that goes on. Throws HistoryLostError when it is gone: PostgreSQL 18 leaves
- * out what was written without it, and says so in its own log alone.
+ * out what was written without it, and says so in its own log alone. Throws ConfigError when it publishes
+ * but a part of one of the `tables`.
  */
 export async function requirePublication(
   session: Session,
   name: string,
+  tables: readonly TableName[],
   options: PostgresOptions,
 ): Promise<Publication> {
   const publication = await findPublication(session, name);
+  refuseNarrowed(publication, name, tables);
   if (publication !== undefined) return publication;
   throw new HistoryLostError(
     `Publication ${name} of ${placeOf(options)} is gone: changes since then cannot be had`,
@@ -284,8 +341,8 @@ export function generatedStatement(
 }
 
 /**
- * Makes the publication or adds the tables that it lacks. Throws ConfigError when the role may not,
- * or for a table that, once published, would refuse its writers' updates.
+ * Makes the publication or adds the tables that it lacks. Throws ConfigError when the role may not, for
+ * a table that, once published, would refuse its writers' updates, and for one that is published in part.
  */
 export async function ensurePublication(
   session: Session,
@@ -294,6 +351,7 @@ export async function ensurePublication(
   log: Log,
 ): Promise<void> {
   const publication = await findPublication(session, name);
+  refuseNarrowed(publication, name, tables);
   const missing = uncovered(publication, tables);
   if (missing.length === 0) return;
   const described = await describeTables(session, missing.map((table) => table.oid));

@@ -368,7 +368,7 @@ export class PostgresSource implements Source {
       // The publication comes first: decoding looks for it as of the moment of each change.
       // What it lacks when a capture goes on joins by and by: see joining.ts.
       if (resume === undefined) await ensurePublication(session, names.publication, tables, log);
-      else await requirePublication(session, names.publication, options);
+      else await requirePublication(session, names.publication, tables, options);
     }
     if (slot !== undefined && resume === undefined && progress !== undefined) {
       await awaitRelease(session, names.slot);
