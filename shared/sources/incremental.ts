@@ -67,6 +67,8 @@ const BUSY_SHARE = 1 / 5;
 export class Incremental<Listed extends ListedTable, Table extends ReadableTable> {
   readonly #context: IncrementalContext<Listed, Table>;
   #requests: readonly Request[];
+  /** Tables whose requests are kept and not followed. */
+  readonly #held = new Set<string>();
   #text: string | undefined;
   /** Rows put at the boundary `#prefix`: chunks may share one. */
   #prefix = "";
@@ -83,7 +85,11 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
 
   /** Whether a table is to be read. */
   get active(): boolean {
-    return this.#requests.length > 0;
+    return this.#next !== undefined;
+  }
+
+  get #next(): Request | undefined {
+    return this.#requests.find(({ table }) => !this.#held.has(table));
   }
 
   /** Reads the table too, or a range of it, behind those that are waiting. */
@@ -93,14 +99,19 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     this.#turn([...this.#requests, { table, ...bounds, part: null, rows: 0 }]);
   }
 
-  /** Does not read the table after all. */
-  drop(table: string): void {
-    this.#turn(this.#requests.filter((request) => request.table !== table));
+  /** Keeps the requests for a table that cannot be read yet, and goes on to others. */
+  hold(table: string): void {
+    this.#held.add(table);
+  }
+
+  /** Follows them after all. */
+  release(table: string): void {
+    this.#held.delete(table);
   }
 
   /** `resume` with what is still to be read. */
   with(resume: ResumePoint): ResumePoint {
-    if (!this.active) return resume;
+    if (this.#requests.length === 0) return resume;
     this.#text ??= JSON.stringify(this.#requests);
     return { ...resume, incremental: this.#text };
   }
@@ -119,7 +130,7 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
   ): AsyncGenerator<SourceBatch, boolean> {
     const { now, open } = this.#context;
     const began_ms = now();
-    const request = this.#requests[0]!;
+    const request = this.#next!;
     const database = await open(request.table);
     if (database === undefined) return false;
     const close = () => void database.close();
@@ -144,10 +155,10 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     return true;
   }
 
-  #refuse({ table, range }: Request, reason: string): void {
-    const { log } = this.#context;
-    log.error("incremental_snapshot_refused", { table, ...range, reason });
-    this.#turn(this.#requests.slice(1));
+  #refuse(request: Request, reason: string): void {
+    const { table, range } = request;
+    this.#context.log.error("incremental_snapshot_refused", { table, ...range, reason });
+    this.#replace(request);
   }
 
   /** The rest of a request's rows, and the key that ends its next chunk: undefined for the last one. */
@@ -196,14 +207,13 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
       rows += changes.length;
       if (changes.length > 0) yield { changes, resume, whole: false, snapshot: state(false) };
     }
-    const others = this.#requests.slice(1);
     if (end === undefined) {
       const { table, range } = request;
       log.info("incremental_snapshot_finished", { table, ...range, rows });
-      this.#turn(others);
+      this.#replace(request);
     } else {
       const part = { key_id: table.key_id!, after: end };
-      this.#turn([{ ...request, part, rows }, ...others]);
+      this.#replace(request, { ...request, part, rows });
     }
     return state(end === undefined);
   }
@@ -221,6 +231,10 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
         ...{ total_order: 0, ts_ms, snapshot: "incremental" },
       });
     };
+  }
+
+  #replace(request: Request, ...by: readonly Request[]): void {
+    this.#turn(this.#requests.flatMap((other) => other === request ? by : [other]));
   }
 
   #turn(requests: readonly Request[]): void {

@@ -25,7 +25,11 @@ export interface JoiningContext {
   readonly streamed: StreamedTransactions;
   readonly log: Log;
   /** The tables that are read while the stream goes on. */
-  readonly requests: { add(table: string): void; drop(table: string): void };
+  readonly requests: {
+    add(table: string): void;
+    hold(table: string): void;
+    release(table: string): void;
+  };
 }
 
 /** The tables that are about to join. */
@@ -36,8 +40,8 @@ export class JoiningTables {
   readonly #waiting = new Set<string>();
   /** The stored requests, as the position holds them. */
   #stored: string;
-  /** Tables that could not join: told once. */
-  readonly #refused = new Set<string>();
+  /** Why tables could not join, as it was told. */
+  readonly #refused = new Map<string, string>();
   #isNew = false;
 
   /** `resume`: the stored position. */
@@ -90,7 +94,14 @@ export class JoiningTables {
     const gone = [...this.#waiting].filter((name) => !missing.includes(name));
     if (gone.length === 0) return;
     this.#context.streamed.expect(await currentSnapshot(this.#context.session));
-    for (const name of gone) this.#waiting.delete(name);
+    for (const name of gone) this.#settle(name);
+  }
+
+  /** Nothing keeps the table from being read any more. */
+  #settle(name: string): void {
+    this.#refused.delete(name);
+    this.#waiting.delete(name);
+    this.#context.requests.release(name);
   }
 
   /** Whether reading all of the table is stored as a request. */
@@ -102,7 +113,6 @@ export class JoiningTables {
 
   /** Requests that the table be read; answers whether that is stored. */
   #request(name: string): boolean {
-    if (this.#refused.has(name)) return false;
     if (!this.#waiting.has(name) && !this.#isStored(name)) {
       this.#isNew = true;
       this.#context.requests.add(name);
@@ -114,19 +124,19 @@ export class JoiningTables {
   async #join(table: TableName, isRead: boolean): Promise<void> {
     const { session, streamed, options, log, requests } = this.#context;
     const name = nameOf(table);
-    if (this.#refused.has(name)) return;
     try {
       await ensurePublication(session, this.#publication, [table], log);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      this.#refused.add(name);
-      this.#waiting.delete(name);
-      requests.drop(name);
-      log.error("table_not_captured", { table: name, error: describe(error) });
+      requests.hold(name);
+      const reason = describe(error);
+      if (this.#refused.get(name) === reason) return;
+      this.#refused.set(name, reason);
+      log.error("table_not_captured", { table: name, error: reason });
       return;
     }
     streamed.expect(await currentSnapshot(session));
-    this.#waiting.delete(name);
+    this.#settle(name);
     if (isRead || options.snapshot === "never") return;
     log.warn("rows_not_read", {
       table: name,
