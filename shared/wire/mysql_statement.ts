@@ -17,7 +17,7 @@ export type Statement =
   | { readonly kind: "drop"; readonly tables: readonly TableName[] }
   /** CREATE TABLE ... SELECT: row events and a commit follow. */
   | { readonly kind: "create_with_rows" }
-  /** `table`: it may change or remove rows of a table without row events. */
+  /** `table`: it may change the definition of a table, or its rows without row events. */
   | { readonly kind: "ddl"; readonly table: boolean };
 
 /** A table by its database and name. */
@@ -85,7 +85,7 @@ export function readStatement(text: string, db: string): Statement {
 }
 
 function isAboutTables(text: string): boolean {
-  return /^\s*\w+\s+(TABLES?|DATABASE|SCHEMA)\b/i.test(text);
+  return /^\s*\w+\s+((ONLINE|OFFLINE|IGNORE)\s+)*(TABLES?|DATABASE|SCHEMA|INDEX)\b/i.test(text);
 }
 
 function created(text: string, whole: string): Statement {

@@ -440,6 +440,50 @@ Deno.test("a stream goes on with what comes later, and ends when it is told", as
   assert.deepEqual(seen, [1, 2, 3]);
 });
 
+Deno.test("a running capture takes columns as DDL leaves them where the log shows no difference", async () => {
+  const connection = await client();
+  const [[before]] = await connection.run("SELECT @@GLOBAL.binlog_row_metadata") as [[string]];
+  const insert = "INSERT INTO turned (id, a, b) VALUES";
+  const steps: readonly (readonly [metadata: string, sql: string, columns: string])[] = [
+    ["MINIMAL", "ALTER TABLE turned RENAME COLUMN a TO b, RENAME COLUMN b TO a", "id!,b,a"],
+    ["MINIMAL", "ALTER TABLE turned DROP PRIMARY KEY, ADD PRIMARY KEY (a)", "id,b,a!"],
+    ["FULL", "ALTER TABLE turned MODIFY c INT", "id,b,a!,c"],
+  ];
+  const source = newSource();
+  try {
+    await connection.run("DROP TABLE IF EXISTS turned");
+    await connection.run(
+      "CREATE TABLE turned (id INT PRIMARY KEY, a INT NOT NULL, b INT NOT NULL, c INT AS (7) STORED)",
+    );
+    await source.open({ resume: undefined, generation: 1 });
+    const batches = source.batches({ to_end: false, signal: AbortSignal.timeout(DEADLINE_MS) });
+    let id = 0;
+    const inserted = async () => {
+      await connection.run(`${insert} (${++id}, ${id * 10}, ${id * 100})`);
+      for (;;) {
+        const { value, done } = await batches.next();
+        assert.ok(!done, "the stream goes on");
+        if (value.changes.length > 0) return value.changes[0]!;
+      }
+    };
+    for (const [metadata, sql, columns] of steps) {
+      await connection.run(`SET GLOBAL binlog_row_metadata = ${metadata}`);
+      await inserted();
+      await connection.run(sql);
+      const { table, after } = await inserted();
+      const names = table.columns.map(({ name }, i) => table.key.includes(i) ? `${name}!` : name);
+      assert.equal(names.join(), columns, sql);
+      const value = (name: string) => after![table.columns.findIndex((c) => c.name === name)];
+      assert.deepEqual(["id", "a", "b"].map(value), [id, id * 10, id * 100], sql);
+    }
+    await batches.return(undefined);
+  } finally {
+    await connection.run(`SET GLOBAL binlog_row_metadata = ${before}`);
+    await source.close();
+    connection.destroy();
+  }
+});
+
 Deno.test("transactions of other tables move the resume point with empty batches", async () => {
   const connection = await client();
   await connection.run("DROP TABLE IF EXISTS other");

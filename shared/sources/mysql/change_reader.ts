@@ -391,9 +391,18 @@ export class ChangeReader {
         this.#ddl(database, text);
         return;
       case "ddl":
-        if (statement.table) this.#ddl(database, text);
+        if (statement.table) {
+          this.#ddl(database, text);
+          this.#forget();
+        }
         this.#endStatement();
     }
+  }
+
+  /** The rows behind may belong to another definition, though their TABLE_MAP has the same bytes. */
+  #forget(): void {
+    this.#tables.clear();
+    this.#definitions.clear();
   }
 
   #ddl(database: string, text: string): void {
@@ -410,6 +419,7 @@ export class ChangeReader {
         : { db, table };
       if (!selection.has(name.db, name.table)) continue;
       this.#schemas.delete(`${name.db}\0${name.table}`);
+      this.#forget();
       const position = this.#place.prefix + hex8(row);
       this.dropped.push({ ...name, schema: null, position, ts_us, ts_ms: now(), statement });
     }
@@ -475,9 +485,11 @@ export class ChangeReader {
       this.#definitions.clear();
       this.#schemas.clear();
     }
+    const { schema } = definition;
+    const told = this.#schemas.get(`${map.db}\0${map.table}`);
     this.#definitions.set(text, definition);
     this.#remember(id, { bytes, definition });
-    const { schema } = definition;
+    if (told?.id === schema.id) return;
     log.info("table_definition", { table: `${map.db}.${map.table}`, schema_id: schema.id });
   }
 

@@ -42,7 +42,8 @@ export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "binlog_row_metadata",
     "FULL",
     "warning",
-    "the binlog does not name columns: an ALTER TABLE that is not captured yet stops the capture",
+    "the binlog does not name columns: rows that are read behind a later ALTER TABLE stop the capture, or" +
+      " come under its names where their number and types are the same",
     "SET PERSIST binlog_row_metadata = FULL;",
   ),
   gtid_mode: must(

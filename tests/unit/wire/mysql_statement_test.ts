@@ -84,12 +84,14 @@ Deno.test("any name is found again when it is quoted", () => {
   }));
 });
 
-Deno.test("statements that may change rows of a table are told apart from others", () => {
+Deno.test("statements that may change a table or its rows are told apart from others", () => {
   for (
     const text of [
       "ALTER TABLE t ADD a INT",
       "RENAME TABLE a TO b",
       "DROP DATABASE x",
+      "ALTER ONLINE IGNORE TABLE t ADD a INT",
+      "DROP INDEX `PRIMARY` ON t",
     ]
   ) {
     assert.deepEqual(readStatement(text, ""), { kind: "ddl", table: true }, text);
