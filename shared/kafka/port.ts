@@ -135,7 +135,8 @@ export interface ConsumerHandlers {
   revoked(partitions: readonly TopicPartition[]): Promise<void>;
   /**
    * The next batch of a partition; no further one of that partition comes until it resolves. The
-   * bytes of its records are good until then: their memory is given back.
+   * bytes of its records are good until then: their memory is given back. Partitions take turns, so
+   * it must not wait for another one's batch.
    */
   batch(batch: InBatch): Promise<void>;
   /** The consumer cannot go on by itself: the error says why. */

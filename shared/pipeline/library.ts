@@ -84,7 +84,7 @@ export interface ConsumeOptions {
   /**
    * Takes a batch. Its offset is committed only after this has resolved, so a batch may come again
    * after a crash; an error ends `consume`, or, when it is a `RetryableError`, begins again from what
-   * was committed.
+   * was committed. Partitions take turns, so it must not wait for another one's batch.
    */
   write(batch: ConsumedBatch): Promise<void> | void;
   /** Where the target stands in a partition. @default where the group stands */

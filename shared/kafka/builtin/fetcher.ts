@@ -1,4 +1,7 @@
-/** Fetches the assigned partitions and hands their batches over, one at a time for each partition. */
+/**
+ * Fetches the assigned partitions and hands their batches over: one at a time for each partition, and
+ * a few at a time over all of them, so that memory does not grow with their number.
+ */
 import { RetryableError } from "../../errors.ts";
 import { nextOffset } from "../../wire/record_batch.ts";
 import { bytesFor } from "../distance.ts";
@@ -10,8 +13,16 @@ import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
 import type { Cluster } from "./cluster.ts";
 import { fetchFrom } from "./reader.ts";
 
-/** Most bytes of one fetch over all partitions: Kafka's fetch.max.bytes is 50 MiB, a third is enough on one core. */
+/**
+ * Most bytes of the fetches under way, a share of them for each broker; while so many wait to be handed
+ * over, no fetch begins. Kafka's fetch.max.bytes is 50 MiB, a third is enough on one core.
+ */
 const RESPONSE_BYTES = 16 << 20;
+/**
+ * Batches that are handled at once: a decompressed one, read, takes some megabytes. One is at work on the
+ * core; the others wait for a disk or a server.
+ */
+const MOST_AT_WORK = 8;
 /** While a partition of the broker is being handled, an idle one must not hold its next fetch back. */
 const BUSY_WAIT_MS = 10;
 /**
@@ -39,13 +50,13 @@ interface Slot {
   /** The topic as it was when this offset was meant. */
   topic_id: string;
   paused: boolean;
-  /** Fetched and not handed over yet: at most one, undecoded. */
+  /** Fetched and not handed over yet: at most one, undecoded; nothing while paused. */
   held: Held | undefined;
   /** The handler at work. */
   handling: Promise<void> | undefined;
   /** Being asked where to go on. */
   lost: boolean;
-  /** The broker that was last asked for it. */
+  /** The broker that is asked for it. */
   leader: number;
   /** A fetch is under way. */
   asked: boolean;
@@ -67,6 +78,9 @@ export class Fetcher {
   readonly #fetch_bytes: number;
   readonly #slots = new Map<string, Slot>();
   readonly #busy = new Set<number>();
+  /** Slots whose batch waits for its turn, the first one first. */
+  readonly #queue = new Set<Slot>();
+  #at_work = 0;
   readonly #stop = new AbortController();
   readonly #fault: FaultLog;
   /** Partitions that the last attempt could not fetch. */
@@ -111,14 +125,15 @@ export class Fetcher {
   }
 
   pause(partitions: readonly TopicPartition[]): void {
-    for (const slot of this.#find(partitions)) slot.paused = true;
+    for (const slot of this.#find(partitions)) {
+      slot.paused = true;
+      // It might never be resumed: what it holds is fetched again then.
+      if (slot.held !== undefined) move(slot, slot.held.from);
+    }
   }
 
   resume(partitions: readonly TopicPartition[]): void {
-    for (const slot of this.#find(partitions)) {
-      slot.paused = false;
-      this.#hand(slot);
-    }
+    for (const slot of this.#find(partitions)) slot.paused = false;
     this.#pump();
   }
 
@@ -140,11 +155,13 @@ export class Fetcher {
 
   async #launch(): Promise<void> {
     const ready = [...this.#slots.values()].filter(isReady);
-    if (ready.length === 0) return;
+    if (ready.length === 0 || this.#heldBytes() >= RESPONSE_BYTES) return;
     const groups = new Map<number, Slot[]>();
     for (const slot of ready) {
       const leader = await this.#leader(slot);
-      if (leader === undefined || this.#busy.has(leader) || !isReady(slot)) continue;
+      if (leader === undefined) continue;
+      slot.leader = leader;
+      if (this.#busy.has(leader) || !isReady(slot)) continue;
       groups.set(leader, [...groups.get(leader) ?? [], slot]);
     }
     if (this.#stop.signal.aborted) return;
@@ -179,15 +196,14 @@ export class Fetcher {
     try {
       const versions = slots.map(({ version }) => version);
       const wanted = slots.map(({ at, offset }) => ({ ...at, offset, max_bytes }));
-      slots.forEach((slot) => slot.leader = leader);
-      const others = [...this.#slots.values()].some((slot) =>
-        slot.leader === leader && slot.held !== undefined && !slot.paused
-      );
+      const all = [...this.#slots.values()];
+      const others = all.some((slot) => slot.leader === leader && slot.held !== undefined);
+      const brokers = new Set(all.map((slot) => slot.leader)).size;
       const fetched = await fetchFrom(this.#cluster, leader, wanted, {
         wait_ms: others
           ? Math.min(BUSY_WAIT_MS, this.#cluster.settings.fetch_wait_ms)
           : this.#cluster.settings.fetch_wait_ms,
-        max_bytes: Math.min(RESPONSE_BYTES, max_bytes * slots.length),
+        max_bytes: Math.min(Math.floor(RESPONSE_BYTES / brokers), max_bytes * slots.length),
       });
       slots.forEach((slot) => slot.asked = false);
       this.#busy.delete(leader);
@@ -211,7 +227,7 @@ export class Fetcher {
     const name = errorName(fetched.error_code);
     if (fetched.error_code === 0) {
       this.#recovered(slot);
-      if (fetched.bytes.length === 0) return;
+      if (fetched.bytes.length === 0 || slot.paused) return;
       const next = nextOffset(fetched.bytes, slot.offset);
       if (next === slot.offset) return;
       slot.held = { fetched, from: slot.offset, memory };
@@ -228,11 +244,26 @@ export class Fetcher {
     }
   }
 
-  /** Hands the held batch over unless the partition is paused or its handler is at work. */
+  #heldBytes(): number {
+    return [...this.#slots.values()]
+      .reduce((sum, { held }) => sum + (held?.fetched.bytes.length ?? 0), 0);
+  }
+
+  /** Hands the held batch over, when its turn comes, unless its handler is at work. */
   #hand(slot: Slot): void {
+    this.#queue.add(slot);
+    for (const next of this.#queue) {
+      if (this.#at_work === MOST_AT_WORK) return;
+      this.#queue.delete(next);
+      this.#handNow(next);
+    }
+  }
+
+  #handNow(slot: Slot): void {
     const { held } = slot;
-    const idle = slot.handling === undefined && !slot.paused && !slot.lost;
+    const idle = slot.handling === undefined && !slot.lost;
     if (held === undefined || !idle || this.#stop.signal.aborted) return;
+    this.#at_work++;
     const work = async () => {
       const { batch, left, payloads } = takeBatch(held.fetched, held.from);
       slot.held = left && { ...held, fetched: left, from: batch.next_offset };
@@ -240,14 +271,13 @@ export class Fetcher {
       giveBack(payloads);
       if (left === undefined) held.memory.done();
     };
-    slot.handling = work().then(() => {
+    slot.handling = work().finally(() => {
       slot.handling = undefined;
+      this.#at_work--;
+    }).then(() => {
       this.#hand(slot);
       this.#pump();
-    }, (error) => {
-      slot.handling = undefined;
-      this.#fail(error);
-    });
+    }, (error) => this.#fail(error));
     this.#pump();
   }
 
