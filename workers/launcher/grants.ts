@@ -26,11 +26,11 @@ export function grantsOf({ path, loaded }: JobFile, advertised: readonly string[
   });
 }
 
-/** What is granted to find out where the brokers are: names that are not known yet, so all of them. */
+/** What is granted to find out what the brokers advertise: those that the job lists are asked. */
 export function askingGrants(file: JobFile): Permissions {
-  const { read } = jobKind(file.loaded.kind).needs(file.loaded.job);
+  const { brokers, read } = jobKind(file.loaded.kind).needs(file.loaded.job);
   return {
-    net: [],
+    net: brokers.map((grant) => grant.value),
     read: [file.path, ...file.loaded.files, ...read.map((grant) => grant.value)],
     write: [],
     env: file.loaded.environment,

@@ -64,19 +64,22 @@ export async function cacheModules(files: readonly JobFile[]): Promise<void> {
 }
 
 async function askBrokers(file: JobFile): Promise<BrokersAnswer> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--allow-net",
-      ...denoFlags(askingGrants(file)),
-      workerFile("launcher/brokers.ts"),
-      file.path,
-    ],
-    stdin: "null",
-  }).output();
+  const command = new Deno.Command(Deno.execPath(), askingCommand(file));
+  const { code, stdout, stderr } = await command.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
   if (code === EXIT_DONE) return JSON.parse(text(stdout)) as BrokersAnswer;
   return { error: text(stderr), refused: false };
+}
+
+/** How the process that asks the brokers is started. */
+export function askingCommand(file: JobFile): Deno.CommandOptions {
+  const permissions = askingGrants(file);
+  return {
+    args: ["run", ...denoFlags(permissions), workerFile("launcher/brokers.ts"), file.path],
+    clearEnv: true,
+    env: workerEnvironment(permissions),
+    stdin: "null",
+  };
 }
 
 function workerFile(name: string): string {

@@ -19,8 +19,7 @@ export const threads: Workers = {
   place: "in a thread",
   prepare: async () => {},
   async askBrokers(file) {
-    const grants = { ...askingGrants(file), net: true } as const;
-    const thread = startThread("launcher/brokers.ts", file, grants, []);
+    const thread = startThread("launcher/brokers.ts", file, askingGrants(file), []);
     const answer = await Promise.race([thread.answer, thread.ended]);
     if (typeof answer === "string") return JSON.parse(answer) as BrokersAnswer;
     return { error: `the thread that asks them ended with ${answer}`, refused: false };
@@ -29,13 +28,10 @@ export const threads: Workers = {
     startThread(jobKind(file.loaded.kind).worker, file, permissions, passed),
 };
 
-/** Permissions of a job; `true`: all addresses. */
-type ThreadPermissions = Omit<Permissions, "net"> & { readonly net: Permissions["net"] | true };
-
 /** Nothing is allowed that is not named: a thread without a word about it has what its maker has. */
-function optionsOf({ net, read, write }: ThreadPermissions): Deno.PermissionOptionsObject {
+function optionsOf({ net, read, write }: Permissions): Deno.PermissionOptionsObject {
   return {
-    net: net === true ? true : [...net],
+    net: [...net],
     read: [...read],
     write: [...write],
     env: false,
@@ -49,7 +45,7 @@ function optionsOf({ net, read, write }: ThreadPermissions): Deno.PermissionOpti
 function startThread(
   module: string,
   file: JobFile,
-  permissions: ThreadPermissions,
+  permissions: Permissions,
   passed: readonly string[],
 ): Thread {
   const answer = Promise.withResolvers<string>();

@@ -1,6 +1,7 @@
 /** The launcher and the frame of a worker, on a target that takes connections and never answers. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { advertising } from "../kafka/advertising.ts";
 
 const TOP = fileURLToPath(new URL("../../../", import.meta.url));
 const DEADLINE_MS = 60_000;
@@ -255,19 +256,20 @@ Deno.test("a worker sees of the environment only what its job names", async () =
 });
 
 /** A process that works on the workers of the job at `path`, which its text knows as `path` and `file`. */
-function scriptOn(path: string, text: string): Running {
+function scriptOn(path: string, text: string, env?: Record<string, string>): Running {
   const script = `${path}.ts`;
   Deno.writeTextFileSync(
     script,
     `
       import { readJob } from "${TOP}workers/runtime/environment.ts";
-      import { processes } from "${TOP}workers/launcher/processes.ts";
+      import { askingCommand, processes } from "${TOP}workers/launcher/processes.ts";
       import { threads } from "${TOP}workers/launcher/threads.ts";
       const path = ${JSON.stringify(path)};
       const file = { path, loaded: readJob(path) };
       ${text}`,
   );
-  return new Running(["run", "-A", "--unstable-worker-options", "--config=deno.json", script]);
+  const flags = ["-A", "--unstable-worker-options", "--config=deno.json"];
+  return new Running(["run", ...flags, script], env);
 }
 
 Deno.test("a thread may do what it is granted, whatever its maker may, and sees no other's environment", async () => {
@@ -287,6 +289,45 @@ Deno.test("a thread may do what it is granted, whatever its maker may, and sees 
     assert.match(stderr, /the environment variable HOME is not set/);
   });
 });
+
+for (const client of ["builtin", "kafkajs"]) {
+  Deno.test(`${client}: what brokers advertise is asked of the listed ones alone, with the job's variables alone`, async () => {
+    await withSilentServer(async (folder, port) => {
+      await using broker = advertising("elsewhere", 9092);
+      const at = await broker.address();
+      const path = `${folder}/asking.yaml`;
+      const job = {
+        ...{ job: "capture-mysql", name: "asking", kafka: { brokers: [at], client } },
+        source: {
+          host: "127.0.0.1",
+          port,
+          user: "${env:MYSQL_USER}",
+          password: "p",
+          tables: ["s.t"],
+        },
+      };
+      Deno.writeTextFileSync(path, JSON.stringify(job));
+      const { stdout, stderr } = await scriptOn(
+        path,
+        `
+        const { args, env, clearEnv } = askingCommand(file);
+        console.log(JSON.stringify({ args, env, clearEnv }));
+        for (const workers of [processes, threads]) {
+          console.log(JSON.stringify(await workers.askBrokers(file)));
+        }
+      `,
+        { MYSQL_USER: "someone", OTHER_SECRET: "not for who asks" },
+      ).ended;
+      const [command, ...answers] = stdout.trim().split("\n").map((line) => JSON.parse(line));
+      assert.deepEqual(answers, Array(2).fill({ addresses: ["elsewhere:9092"] }), stderr);
+      const net = command.args.filter((word: string) => word.startsWith("--allow-net"));
+      assert.deepEqual(net, [`--allow-net=${at}`]);
+      assert.equal(command.clearEnv, true);
+      assert.equal(command.env.MYSQL_USER, "someone");
+      assert.ok(!("OTHER_SECRET" in command.env), "another's variable");
+    });
+  });
+}
 
 Deno.test("a worker that is told to stop before it is there stops, in a thread and as a process", async () => {
   await withSilentServer(async (folder, port) => {
