@@ -258,6 +258,21 @@ Deno.test("no password stands in an environment, and every file that a service n
   }
 });
 
+Deno.test("no password stands on a command line while the accounts are made", async () => {
+  for (const name of ["mysql-accounts.sh", "pgsql-accounts.sh"]) {
+    const script = `
+      cat() { echo hunter2; }
+      psql() { printf '%s\\n' called "$@"; }
+      docker_process_sql() { psql "$@"; }
+      . "$0"`;
+    const path = new URL(`../../../compose/${name}`, import.meta.url).pathname;
+    const { stdout } = await new Deno.Command("bash", { args: ["-c", script, path] }).output();
+    const [called, ...words] = new TextDecoder().decode(stdout).trim().split("\n");
+    assert.equal(called, "called", name);
+    assert.deepEqual(words.filter((word) => word.includes("hunter2")), [], name);
+  }
+});
+
 Deno.test("containers and native servers give the writer and the replicator the same rights on MySQL", () => {
   const grants = (text: string) =>
     [...text.matchAll(/GRANT ((?:[A-Z]+(?: [A-Z]+)?)(?:, [A-Z]+(?: [A-Z]+)?)*) ON/g)]
