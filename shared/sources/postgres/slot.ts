@@ -273,7 +273,8 @@ function refuseNarrowed(
   const told = narrowed.map((table) => `of ${quoteTable(table)} ${table.narrowed}`);
   const statements = narrowed.map((table) => wideningStatement(name, table)).join("; ");
   throw new ConfigError(`Publication ${name} publishes ${told.join(", ")}`, {
-    cure: `${statements}; if the job has run with it: deno task remove JOB, which starts it anew`,
+    cure:
+      `${statements}; if the job has run with it, then \`deno task remove JOB\`, and start it anew`,
   });
 }
 
