@@ -185,6 +185,28 @@ for (const way of WAYS) {
   });
 }
 
+Deno.test("PostgreSQL: the stream goes on while a table that is to be read is altered", async () => {
+  await using incrementals = await Incrementals.open(WAYS[0]!);
+  const { lab } = incrementals;
+  await using other = await lab.connect();
+  const running = incrementals.start();
+  await running.event("capture_started");
+  await other.run("BEGIN");
+  await other.run(`LOCK TABLE ${lab.quoted("keyed")} IN ACCESS EXCLUSIVE MODE`);
+  await incrementals.signal("keyed");
+  await running.event("incremental_snapshot_requested");
+  const went = running.sent;
+  for (const id of [1, 2, 3]) {
+    await lab.run(`INSERT INTO ${lab.quoted("paired")} VALUES (${id}, ${id}.125, 'goes on')`);
+    await until("it goes out", () => running.sent >= went + id);
+  }
+  assert.equal(running.count("retrying"), 0, told(running));
+  await other.run("COMMIT");
+  await running.event("incremental_snapshot_finished");
+  await running.stop();
+  assert.deepStrictEqual(await lab.folded("keyed"), await lab.content("keyed"));
+});
+
 for (const way of [WAYS[0]!, WAYS[2]!]) {
   Deno.test(`${nameOf(way)}: keys of times and bytes bound a range as they stand in changes, and no such day is refused`, async () => {
     const [time, bytes] = way.kind === "MySQL"

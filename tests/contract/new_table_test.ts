@@ -128,3 +128,21 @@ Deno.test("PostgreSQL: a table that the role may not publish is named with the s
   await running.stop();
   await lab.run(`DROP PUBLICATION ${publication}`);
 });
+
+Deno.test("PostgreSQL: a new table that is locked holds nothing up, and joins when it is free", async () => {
+  const way = { kind: "PostgreSQL", plugin: "pgoutput" } as const;
+  await using lab = await SnapshotLab.open(way, { keyed: KEYED });
+  await using other = await lab.connect();
+  await lab.settle({ source: REFRESH });
+  await lab.create("later", KEYED);
+  await lab.run(`INSERT INTO ${lab.quoted("later")} VALUES (1, 'before it joined', 1)`);
+  await other.run("BEGIN");
+  await other.run(`LOCK TABLE ${lab.quoted("later")} IN SHARE MODE`); // as CREATE INDEX does
+  const running = lab.start({ source: REFRESH });
+  await running.event("table_not_captured");
+  await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (1, 'goes on', 1)`);
+  await same(lab, "keyed");
+  await other.run("COMMIT");
+  await same(lab, "later");
+  await running.stop();
+});

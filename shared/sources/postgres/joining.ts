@@ -13,7 +13,13 @@ import type { ResumePoint } from "../source.ts";
 import { describeTables, type TableName } from "./catalog.ts";
 import type { Session } from "./connection.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
-import { ensurePublication, requirePublication, uncovered, wantedTables } from "./slot.ts";
+import {
+  ensurePublication,
+  NotYetError,
+  requirePublication,
+  uncovered,
+  wantedTables,
+} from "./slot.ts";
 import { currentSnapshot, type StreamedTransactions } from "./visibility.ts";
 
 /** What joining works with. */
@@ -127,12 +133,13 @@ export class JoiningTables {
     try {
       await ensurePublication(session, this.#publication, [table], log);
     } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
+      const isPassing = error instanceof NotYetError;
+      if (!isPassing && !(error instanceof ConfigError)) throw error;
       requests.hold(name);
       const reason = describe(error);
       if (this.#refused.get(name) === reason) return;
       this.#refused.set(name, reason);
-      log.error("table_not_captured", { table: name, error: reason });
+      log[isPassing ? "warn" : "error"]("table_not_captured", { table: name, error: reason });
       return;
     }
     streamed.expect(await currentSnapshot(session));

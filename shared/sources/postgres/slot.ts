@@ -342,8 +342,21 @@ export function generatedStatement(
 }
 
 /**
+ * How long a table is waited for that CREATE INDEX or VACUUM may hold for hours: the session that waits
+ * also asks whether the stream lives. An autovacuum gives way after `deadlock_timeout`, a second.
+ */
+const LOCK_TIMEOUT_MS = 2_000;
+
+/** lock_not_available, undefined_table, invalid_schema_name. */
+const NOT_YET_CODES = ["55P03", "42P01", "3F000"];
+
+/** A table cannot join the publication for now: it is locked, or gone since it was listed. */
+export class NotYetError extends RetryableError {}
+
+/**
  * Makes the publication or adds the tables that it lacks. Throws ConfigError when the role may not, for
- * a table that, once published, would refuse its writers' updates, and for one that is published in part.
+ * a table that, once published, would refuse its writers' updates, and for one that is published in part;
+ * NotYetError for one that is locked or gone.
  */
 export async function ensurePublication(
   session: Session,
@@ -359,18 +372,25 @@ export async function ensurePublication(
   refuseFaulty(name, described);
   const widening = generatedStatement(name, publication, described);
   const statement = await publicationStatement(session, name, publication !== undefined, missing);
+  const statements = [widening, statement].filter((text) => text !== undefined).join("; ");
   try {
-    if (widening !== undefined) await session.query(widening);
-    await session.query(statement);
+    // What is sent as one is one transaction.
+    await session.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}; ${statements}`);
   } catch (error) {
     const { code, message } = error as ServerError;
     if (code === "42710") return; // another start made it in between
+    if (NOT_YET_CODES.includes(code ?? "")) {
+      throw new NotYetError(
+        `Publication ${name} cannot take in ${missing.map(quoteTable).join(", ")} yet: ${message}`,
+        { cause: error },
+      );
+    }
     if (code !== "42501") throw error;
     throw new ConfigError(
       `Publication ${name} does not cover ${missing.map(quoteTable).join(", ")}, and the role may` +
         ` not change that: ${message}`,
       {
-        cure: `as the tables' owner: ${[widening, statement].filter(Boolean).join("; ")}`,
+        cure: `as the tables' owner: ${statements}`,
         cause: error,
       },
     );

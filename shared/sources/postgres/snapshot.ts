@@ -214,16 +214,28 @@ export class PostgresSnapshot implements SnapshotDatabase<PostgresListed, Postgr
   }
 
   /** Keeps the table's definition as it is, so that the catalogue tells of the rows that will be read; false: it is gone. */
-  async #lock(table: TableName): Promise<boolean> {
+  async #lock(table: TableName, wait = true): Promise<boolean> {
     await this.#planner.query("savepoint before_lock");
     try {
-      await this.#planner.query(`lock table only ${quoteTable(table)} in access share mode`);
+      const how = `in access share mode${wait ? "" : " nowait"}`;
+      await this.#planner.query(`lock table only ${quoteTable(table)} ${how}`);
       return true;
     } catch (error) {
       if ((error as ServerError).code !== "42P01") {
         throw explainRefused(error, this.#options);
       }
       await this.#planner.query("rollback to savepoint before_lock");
+      return false;
+    }
+  }
+
+  /** Locks a table for `describe`; false: that would have to wait for somebody who alters it. */
+  async lockNow(table: TableName): Promise<boolean> {
+    try {
+      await this.#lock(table, false);
+      return true;
+    } catch (error) {
+      if ((error as ServerError).code !== LOCK_NOT_AVAILABLE) throw error;
       return false;
     }
   }
@@ -322,7 +334,7 @@ function given(table: PostgresTable, at: number, value: string): string {
 
 /**
  * A table in a snapshot of now that shows all that was `streamed`; undefined: the server does not
- * show it yet. `name`: the job's.
+ * show it yet, or somebody alters the table, for whom the stream need not wait. `name`: the job's.
  */
 export async function openChunk(
   options: PostgresOptions,
@@ -333,13 +345,37 @@ export async function openChunk(
 ): Promise<PostgresSnapshot | undefined> {
   const wanted = await wantedTables(shared.session, options);
   const named = wanted.filter(({ schema, table: name }) => `${schema}.${name}` === table);
+  const [first] = named;
+  if (first !== undefined && !await isFree(shared.session, first)) return undefined;
   const listed = await listForSnapshot(shared.session, named);
   const one = { ...options, snapshot_workers: 1 };
   const database = await PostgresSnapshot.open(one, name, shared, listed, { start: 0n });
-  if (streamed.shownBy(await database.shown())) return database;
+  try {
+    const isShown = streamed.shownBy(await database.shown());
+    if (isShown && (listed[0] === undefined || await database.lockNow(listed[0]))) return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
   await database.close();
   return undefined;
 }
+
+/** Whether a table can be locked as its readers do without waiting: asking for its size locks it, too. */
+async function isFree(session: Session, table: TableName): Promise<boolean> {
+  try {
+    // Two statements that are sent as one are a transaction, without which there are no locks.
+    await session.query(`select; lock table only ${quoteTable(table)} in access share mode nowait`);
+    return true;
+  } catch (error) {
+    const { code } = error as ServerError;
+    if (code === "42P01" || code === "42501") return true; // the reader says so
+    if (code !== LOCK_NOT_AVAILABLE) throw error;
+    return false;
+  }
+}
+
+const LOCK_NOT_AVAILABLE = "55P03";
 
 /**
  * No change stands before it: the log begins with its second segment (`BootStrapXLOG`), and segments have

@@ -90,3 +90,23 @@ Deno.test("a table that the role may not publish is to be read as soon as its ow
   await lab.look();
   assert.ok(lab.requests.active);
 });
+
+Deno.test("a new table that is locked, or dropped since it was listed, joins at a later look", async () => {
+  for (const code of ["55P03", "42P01", "3F000"]) {
+    const lab = new Lab();
+    lab.refusal = { code, message: "not now" };
+    for (let looks = 0; looks < 3; looks++) await lab.look();
+    assert.deepEqual(lab.told, ["incremental_snapshot_requested", "table_not_captured"]);
+    lab.refusal = undefined;
+    await lab.look();
+    assert.ok(lab.published);
+    assert.ok(lab.requests.active);
+  }
+});
+
+Deno.test("a new table that the server refuses for another reason ends the look", async () => {
+  const lab = new Lab();
+  lab.refusal = { code: "XX000", message: "internal" };
+  await lab.look();
+  await assert.rejects(() => lab.look(), /internal/);
+});
