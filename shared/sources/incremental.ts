@@ -51,7 +51,10 @@ export interface Boundary {
 /** What incremental snapshots are made with. */
 export interface IncrementalContext<Listed extends ListedTable, Table extends ReadableTable> {
   readonly source: SourceIdentity;
-  /** The table with a connection that sees everything before the boundary; undefined: not yet. */
+  /**
+   * The table with a connection that sees everything before the boundary; undefined: not yet. Throws
+   * UnreadableTableError; other errors, as of a connection that is refused, end the capture.
+   */
   readonly open: (table: string) => Promise<SnapshotDatabase<Listed, Table> | undefined>;
   readonly batch_changes: number;
   readonly batch_bytes: number;
@@ -59,6 +62,9 @@ export interface IncrementalContext<Listed extends ListedTable, Table extends Re
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }
+
+/** A table that no later attempt can read either: its request is refused, and the capture goes on. */
+export class UnreadableTableError extends ConfigError {}
 
 /** While the stream has more to bring, chunks take this part of the time. */
 const BUSY_SHARE = 1 / 5;
@@ -131,7 +137,15 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     const { now, open } = this.#context;
     const began_ms = now();
     const request = this.#next!;
-    const database = await open(request.table);
+    let database: SnapshotDatabase<Listed, Table> | undefined;
+    try {
+      database = await open(request.table);
+    } catch (error) {
+      if (!(error instanceof UnreadableTableError)) throw error;
+      this.#refuse(request, error.message);
+      yield { changes: [], resume: this.with(boundary.resume), whole: true };
+      return true;
+    }
     if (database === undefined) return false;
     const close = () => void database.close();
     signal.addEventListener("abort", close);

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { waitUntil } from "../../compose/native/processes.ts";
 import type { Change } from "../../shared/change.ts";
 import { classify, ConfigError, HistoryLostError, RecordError } from "../../shared/errors.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { executeSignal } from "../../shared/sources/incremental.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { Finding, ResumePoint } from "../../shared/sources/source.ts";
@@ -12,7 +14,11 @@ import { DEADLINE_MS } from "../until.ts";
 
 let made = 0;
 
-function newSource({ info }: OwnMysql): MysqlSource {
+/** `signal_table` and `log`: as a job may have them. */
+function newSource(
+  { info }: OwnMysql,
+  { signal_table, log = SILENT }: { signal_table?: string; log?: Log } = {},
+): MysqlSource {
   const options = mysqlOptions.parse({
     host: info.host,
     port: info.port,
@@ -20,11 +26,12 @@ function newSource({ info }: OwnMysql): MysqlSource {
     tables: ["shop.*"],
     snapshot: "never",
     heartbeat_interval_ms: 500,
+    ...signal_table && { signal_table },
   });
   return new MysqlSource(options, {
     name: `history-${++made}`,
     version: "0.0.0",
-    log: SILENT,
+    log,
     now: Date.now,
   });
 }
@@ -39,8 +46,11 @@ async function here(server: OwnMysql): Promise<ResumePoint> {
 }
 
 /** Changes from `resume` to the end, and where a next start would be. */
-async function toEnd(server: OwnMysql, resume: ResumePoint): Promise<[Change[], ResumePoint]> {
-  const source = newSource(server);
+async function toEnd(
+  server: OwnMysql,
+  resume: ResumePoint,
+  source = newSource(server),
+): Promise<[Change[], ResumePoint]> {
   const changes: Change[] = [];
   let last = await source.open({ resume, generation: 1 });
   const signal = AbortSignal.timeout(DEADLINE_MS);
@@ -184,6 +194,28 @@ Deno.test("a MySQL source where the server's settings and history change", async
         findings.filter(({ subject }) => subject === "gtid_mode").map(({ level }) => level),
         ["warning"],
       );
+    });
+    await t.step("without GTIDs a signal is refused, and the capture goes on", async () => {
+      const signal_table = "shop.signals";
+      await server.run(
+        `CREATE TABLE ${signal_table} (id VARCHAR(64) PRIMARY KEY, type VARCHAR(32), data TEXT)`,
+      );
+      const findings = await newSource(server, { signal_table }).inspect();
+      const about = findings.find(({ subject }) => /^signal/.test(subject));
+      assert.equal(about?.level, "warning");
+      assert.match(about.cure ?? "", /gtid_mode = ON;$/);
+      const start = await here(server);
+      const { type, data } = executeSignal(["shop.plain"]);
+      await server.run(`INSERT INTO ${signal_table} VALUES ('1', '${type}', '${data}')`);
+      await server.run("INSERT INTO shop.plain VALUES (4)");
+      const refused: unknown[] = [];
+      const error = (event: string, fields?: Record<string, unknown>) =>
+        void refused.push([event, fields?.["table"]]);
+      const source = newSource(server, { signal_table, log: { ...SILENT, error } });
+      const [changes, end] = await toEnd(server, start, source);
+      assert.deepEqual(ids(changes), [4]);
+      assert.deepEqual(refused, [["incremental_snapshot_refused", "shop.plain"]]);
+      assert.equal(end["incremental"], undefined, "a restart does not ask again");
     });
     await t.step(
       "a capture that began without GTIDs goes on by them when they are on",

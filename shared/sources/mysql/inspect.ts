@@ -11,7 +11,7 @@ import { schemaOfCatalogue } from "./definition.ts";
 import type { Flavour } from "./flavour.ts";
 import type { MysqlOptions } from "./options.ts";
 import { accountOf, readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
-import { ok } from "./settings.ts";
+import { GTIDS_ON, ok } from "./settings.ts";
 import { lockGrant, TABLE_TYPES } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
 
@@ -57,7 +57,7 @@ export async function inspectServer(
   if (judge !== undefined) {
     findings.push(...judge(await capturedSchemas(session, tables, options)));
   }
-  findings.push(...await signalTable(session, options));
+  findings.push(...await signalTable(session, options, facts));
   if (options.snapshot !== "never") findings.push(...await snapshotLock(session, flavour));
   findings.push(...await withoutKey(session, tables), ...await cascades(session, tables, facts));
   findings.push(...await loggedAsStatements(session));
@@ -175,6 +175,7 @@ function existingRows(tables: readonly Table[], { snapshot }: MysqlOptions): Fin
 async function signalTable(
   session: MysqlSession,
   options: MysqlOptions,
+  { gtid }: ServerFacts,
 ): Promise<Finding[]> {
   const { signal_table } = options;
   if (signal_table === undefined) return [];
@@ -195,6 +196,10 @@ async function signalTable(
   if (cure !== undefined) {
     const found = `has the columns ${columns.join(", ")}; it takes id, type and data`;
     return [{ level: "error", subject, found, cure }];
+  }
+  if (!gtid) {
+    const found = "signals are refused: tables are read again by GTIDs";
+    return [{ level: "warning", subject, found, cure: GTIDS_ON }];
   }
   try {
     await session.query(`EXPLAIN INSERT INTO ${table} (id, type, data) VALUES ('', '', '')`);

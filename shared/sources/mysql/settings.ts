@@ -11,6 +11,11 @@ const PARTIAL_ROWS =
   "changes leave out columns: sinks keep what they have, a list of inserts and deletes cannot be made," +
   " and an update of a key stops the capture";
 
+/** The mode is turned on step by step. */
+export const GTIDS_ON =
+  "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE;" +
+  " SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;";
+
 /** MySQL's, in the order of their weight. */
 export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
   log_bin: must(
@@ -51,8 +56,7 @@ export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "ON",
     "warning",
     "the capture goes on by file and offset, and a reset of the binlog may be taken for its continuation",
-    "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE;" +
-      " SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;",
+    GTIDS_ON,
   ),
   binlog_row_value_options: (value, facts) =>
     tellsJson(facts)

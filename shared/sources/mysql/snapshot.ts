@@ -3,6 +3,7 @@ import type { Column, Coordinates } from "../../change.ts";
 import { ConfigError, RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { type CellReader, cellReader } from "../../wire/mysql_text.ts";
+import { UnreadableTableError } from "../incremental.ts";
 import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
 import { queueShare } from "../snapshot_options.ts";
 import type { Key } from "../snapshot_progress.ts";
@@ -29,10 +30,10 @@ const SYSTEM = ["information_schema", "mysql", "performance_schema", "sys"];
 /** Kinds of tables that hold rows of users, as SQL; MariaDB calls those with a history otherwise. */
 export const TABLE_TYPES = "'BASE TABLE', 'SYSTEM VERSIONED'";
 
-/** Lists the tables of a snapshot. Throws ConfigError for one that cannot be read as of one moment. */
+/** Lists the tables of a snapshot. Throws UnreadableTableError for one that shows no moment of the past. */
 export async function listForSnapshot(
   session: MysqlSession,
-  selection: TableSelection,
+  selection: Pick<TableSelection, "has">,
 ): Promise<MysqlListed[]> {
   const rows = await session.query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS, ENGINE,
@@ -54,8 +55,8 @@ export async function listForSnapshot(
   );
 }
 
-function unreadable(name: string, engine: string): ConfigError {
-  return new ConfigError(
+function unreadable(name: string, engine: string): UnreadableTableError {
+  return new UnreadableTableError(
     `Table ${name} has no primary key, and its engine ${engine} shows no moment of the past: rows` +
       " that are written while the snapshot runs would come twice",
     { cure: "give it a primary key or ENGINE=InnoDB, or add it to source.exclude_tables" },

@@ -8,6 +8,7 @@ import {
   Incremental,
   type KeyRange,
   takeSignals,
+  UnreadableTableError,
 } from "../incremental.ts";
 import { silenceMs } from "../silence.ts";
 import { Snapshot } from "../snapshot.ts";
@@ -317,14 +318,16 @@ export class MysqlSource implements Source {
   async #openChunk(table: string): Promise<MysqlSnapshot | undefined> {
     const { session, facts, reader } = this.#opened!;
     if (!facts.gtid) {
-      throw new ConfigError(
-        "An incremental snapshot needs GTIDs, by which the server tells what it shows",
-        { cure: "turn gtid_mode on, or read the table with a new start: deno task remove JOB" },
+      throw new UnreadableTableError(
+        "An incremental snapshot needs GTIDs, by which the server tells what it shows: turn gtid_mode" +
+          " on, or read the table with a new start (deno task remove JOB)",
       );
     }
     if (!await this.#flavour.sees(session, reader!.resume)) return undefined;
-    const tables = (await listForSnapshot(session, this.#selection))
-      .filter(({ name }) => name === table);
+    const selection = this.#selection;
+    const tables = await listForSnapshot(session, {
+      has: (db, name) => `${db}.${name}` === table && selection.has(db, name),
+    });
     const { log } = this.#context;
     const options = { ...this.#options, snapshot_workers: 1 };
     const end = await readLogEnd(session, facts);

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import type { Change, Value } from "../../../shared/change.ts";
-import { executeSignal, firstBehind, takeSignals } from "../../../shared/sources/incremental.ts";
+import { ConfigError } from "../../../shared/errors.ts";
+import {
+  executeSignal,
+  firstBehind,
+  Incremental,
+  takeSignals,
+  UnreadableTableError,
+} from "../../../shared/sources/incremental.ts";
 import { SILENT } from "../../silent.ts";
 
 const column = (name: string) => ({ name, type: "text", kind: "string" } as const);
@@ -79,4 +86,43 @@ Deno.test("a chunk is put behind all that a topic held at the start, or not yet"
   assert.equal(held("00000001-0000000000000005-0000000000000001-00000000"), prefixes[1]);
   assert.equal(held("00000001-0000000000000005-0000000000000002-00000007"), undefined);
   assert.equal(held("00000001-0000000000000006-0000000000000000-00000000"), undefined);
+});
+
+/** Reads a chunk of table `shop.a`, which `open` refuses, with `shop.b` behind it. */
+async function refusedChunk(
+  error: Error,
+): Promise<{ told: unknown[]; resumes: unknown[]; waiting: unknown }> {
+  const told: unknown[] = [];
+  const requests = new Incremental(undefined, {
+    ...{ source: { connector: "mysql", name: "orders", version: "0" }, now: () => 0 },
+    ...{ batch_changes: 1, batch_bytes: 1, open: () => Promise.reject(error) },
+    log: { ...SILENT, error: (event, fields) => void told.push([event, fields?.["table"]]) },
+  });
+  for (const table of ["shop.a", "shop.b"]) requests.add(table);
+  const waiting = () =>
+    JSON.parse(String(requests.with({})["incremental"] ?? "[]"))
+      .map(({ table }: { table: string }) => table);
+  const resumes: unknown[] = [];
+  const boundary = { prefix: "", resume: { file: "f" }, coordinates: () => ({}) };
+  try {
+    for await (const { resume } of requests.chunk(boundary, new AbortController().signal)) {
+      resumes.push(resume["file"], waiting());
+    }
+  } catch (thrown) {
+    assert.equal(thrown, error);
+  }
+  return { told, resumes, waiting: waiting() };
+}
+
+Deno.test("a table that cannot be read is refused and no longer asked for; a refused connection keeps the request", async () => {
+  assert.deepEqual(await refusedChunk(new UnreadableTableError("no GTIDs")), {
+    told: [["incremental_snapshot_refused", "shop.a"]],
+    resumes: ["f", ["shop.b"]],
+    waiting: ["shop.b"],
+  });
+  assert.deepEqual(await refusedChunk(new ConfigError("access denied")), {
+    told: [],
+    resumes: [],
+    waiting: ["shop.a", "shop.b"],
+  });
 });
