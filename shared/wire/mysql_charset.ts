@@ -257,8 +257,12 @@ export const BINARY_COLLATION = 63;
 
 const known = new Map<string, Charset>();
 
+/** What MySQL before 8.0.28 and MariaDB before 10.6 call utf8mb3, in information_schema too. */
+const OLD_UTF8MB3 = "utf8";
+
 /** The character set of that name; throws RecordError for a name that MySQL does not have. */
 export function charsetByName(name: string): Charset {
+  if (name === OLD_UTF8MB3) return charsetByName("utf8mb3");
   const found = known.get(name);
   if (found !== undefined) return found;
   const entry = Object.hasOwn(CHARSETS, name) ? CHARSETS[name] : undefined;
