@@ -21,6 +21,7 @@ import { wait } from "../backoff.ts";
 import { Poison, type PoisonJob } from "./poison.ts";
 import { SchemaReader } from "./schemas.ts";
 import { type BatchEnd, groupIsDone, onlyMarkersLeft, takeTargets } from "./targets.ts";
+import { TopicOffsets } from "./topic_offsets.ts";
 import {
   findTopics,
   type FoundTopics,
@@ -90,6 +91,7 @@ export class ConsumeSession {
   /** Aborts at the first fault and when the job is stopped. */
   readonly #stop: AbortSignal;
   #admin!: Admin;
+  #offsets!: TopicOffsets;
   #schemas!: SchemaReader;
   #poison!: Poison;
   #joined: Consumer | undefined;
@@ -116,6 +118,7 @@ export class ConsumeSession {
     const { kafka, health } = this.#deps;
     this.#admin = await kafka.admin();
     try {
+      this.#offsets = new TopicOffsets(this.#admin, this.#group_id);
       this.#schemas = new SchemaReader(this.#admin);
       await this.#schemas.refresh();
       const { log, metrics } = this.#deps;
@@ -277,13 +280,15 @@ export class ConsumeSession {
     opened.then(() => this.#resume(lane)).catch((error) => {
       if (!lane.left.signal.aborted) this.#fail(error);
     });
-    return (await this.#range(at)).first;
+    return (await this.#offsetsOf(at)).first;
   }
 
-  /** What the partition holds. A broker learns of added partitions later than the group may deal them. */
-  async #range(at: TopicPartition): Promise<OffsetRange> {
-    const range = (await this.#admin.offsets(at.topic))[at.partition];
-    if (range !== undefined) return range;
+  /** What a partition holds, and what the group has committed of it. */
+  async #offsetsOf(at: TopicPartition): Promise<OffsetRange & { committed: number | undefined }> {
+    const { ranges, committed } = await this.#offsets.of(at.topic);
+    const range = ranges[at.partition];
+    if (range !== undefined) return { ...range, committed: committed[at.partition] };
+    // It learns of added partitions later than the group may deal them.
     throw new RetryableError(`${partitionId(at)} is not known to the broker that was asked yet`);
   }
 
@@ -298,11 +303,7 @@ export class ConsumeSession {
   /** Where the sink stands, else where the group does, else where the job says. */
   async #startOffset(at: TopicPartition, standing: Standing | undefined): Promise<number> {
     const { log } = this.#deps;
-    const [{ first, end }, offsets] = await Promise.all([
-      this.#range(at),
-      this.#admin.committed(this.#group_id, at.topic),
-    ]);
-    const committed = offsets[at.partition];
+    const { first, end, committed } = await this.#offsetsOf(at);
     const wanted = standing?.next_offset ?? committed;
     if (standing !== undefined && standing.next_offset > first && committed === undefined) {
       log.warn("output_is_ahead", {
@@ -331,7 +332,7 @@ export class ConsumeSession {
     const { now } = this.#deps;
     const deadline = now() + END_PATIENCE_MS;
     for (;;) {
-      const { end } = await this.#range(at);
+      const { end } = await this.#offsetsOf(at);
       if (wanted <= end || this.#stop.aborted) return;
       if (now() > deadline) throw behindEnd(at, wanted, end);
       await wait(POLL_MS, this.#stop);
