@@ -1,11 +1,12 @@
 /** A MySQL source where the server's settings and history change: on a server of the test's own. */
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import assert from "node:assert/strict";
 import { waitUntil } from "../../compose/native/processes.ts";
 import type { Change } from "../../shared/change.ts";
 import { classify, ConfigError, HistoryLostError, RecordError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { executeSignal } from "../../shared/sources/incremental.ts";
-import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
+import { type MysqlOptions, mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { MysqlSource } from "../../shared/sources/mysql/source.ts";
 import type { Finding, ResumePoint } from "../../shared/sources/source.ts";
 import { type OwnMysql, withOwnMysql } from "../own_mysql.ts";
@@ -14,10 +15,9 @@ import { DEADLINE_MS } from "../until.ts";
 
 let made = 0;
 
-/** `signal_table` and `log`: as a job may have them. */
 function newSource(
   { info }: OwnMysql,
-  { signal_table, log = SILENT }: { signal_table?: string; log?: Log } = {},
+  { log = SILENT, ...more }: Partial<MysqlOptions> & { readonly log?: Log } = {},
 ): MysqlSource {
   const options = mysqlOptions.parse({
     host: info.host,
@@ -26,14 +26,10 @@ function newSource(
     tables: ["shop.*"],
     snapshot: "never",
     heartbeat_interval_ms: 500,
-    ...signal_table && { signal_table },
+    ...more,
   });
-  return new MysqlSource(options, {
-    name: `history-${++made}`,
-    version: "0.0.0",
-    log,
-    now: Date.now,
-  });
+  const name = `history-${++made}`;
+  return new MysqlSource(options, { name, version: "0.0.0", log, now: Date.now });
 }
 
 async function here(server: OwnMysql): Promise<ResumePoint> {
@@ -64,6 +60,36 @@ async function toEnd(
   }
   assert.ok(!signal.aborted, "the end did not come");
   return [changes, last];
+}
+
+/** Between a client and `to`: once `until` is answered, nothing of what clients say gets through. */
+async function freezingProxy(to: { readonly host: string; readonly port: number }, until: string) {
+  const sockets: Socket[] = [];
+  const frozen = Promise.withResolvers<void>();
+  let held: (() => void)[] | undefined;
+  const proxy = createServer((near) => {
+    const far = connect(to.port, to.host);
+    sockets.push(near, far);
+    far.pipe(near).on("error", () => {});
+    far.on("error", () => {});
+    near.on("data", (bytes) => {
+      if (held !== undefined) return void held.push(() => far.write(bytes));
+      far.write(bytes);
+      if (!bytes.includes(until)) return;
+      held = [];
+      far.once("data", () => frozen.resolve());
+    });
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    frozen: frozen.promise,
+    thaw: () => held?.forEach((write) => write()),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => proxy.close(resolve));
+    },
+  };
 }
 
 const ids = (changes: readonly Change[]) => changes.map(({ after }) => after?.[0]);
@@ -168,6 +194,28 @@ Deno.test("a MySQL source where the server's settings and history change", async
         await here(server);
         assert.equal(about(await newSource(server).inspect())?.level, "ok");
         await server.run("SET GLOBAL binlog_row_value_options = ''");
+      },
+    );
+    await t.step(
+      "a capture that freezes as it holds the lock does not stop writers for good, and its snapshot begins again",
+      async () => {
+        await server.run("CREATE TABLE shop.written (id INT PRIMARY KEY)");
+        await using proxy = await freezingProxy(server.info, "FLUSH TABLES WITH READ LOCK");
+        const { port } = proxy;
+        const patient = { heartbeat_interval_ms: 60_000 }; // the job's own lock is kept
+        const source = newSource(server, { port, snapshot: "initial", ...patient });
+        const opened = source.open({ resume: undefined, generation: 1 })
+          .then(() => undefined, (error) => error);
+        try {
+          await proxy.frozen;
+          await server.run(`SET SESSION lock_wait_timeout = ${DEADLINE_MS / 1_000}`);
+          await server.run("INSERT INTO shop.written VALUES (1)");
+        } finally {
+          proxy.thaw();
+          await opened.finally(() => source.close());
+        }
+        const error = await opened;
+        assert.equal(classify(error), "retry", `${(error as { code?: string })?.code} ${error}`);
       },
     );
     await t.step("without GTIDs a capture goes on by file and offset", async () => {

@@ -78,6 +78,12 @@ export interface SnapshotParts {
 /** Longest wait for the lock: statements that write wait behind it meanwhile. */
 const LOCK_WAIT_S = 5;
 
+/**
+ * Longest time without a word from the connection that holds the lock, so that the server takes it from
+ * a process that is frozen. It is silent while the transactions begin: all at once, in one round trip.
+ */
+const LOCK_HOLD_S = 10;
+
 /** The longest that the server allows: a reader waits while Kafka takes what another has read. */
 const IDLE_TIMEOUT_S = 31_536_000;
 
@@ -251,8 +257,8 @@ async function close({ planner, readers }: Connections): Promise<void> {
 }
 
 async function begin({ planner, readers }: Connections): Promise<void> {
-  await planner.query(CONSISTENT_SNAPSHOT);
-  for (const { run } of readers) await run(CONSISTENT_SNAPSHOT);
+  const others = readers.map(({ run }) => run(CONSISTENT_SNAPSHOT));
+  await Promise.all([planner.query(CONSISTENT_SNAPSHOT), ...others]);
 }
 
 /**
@@ -267,7 +273,7 @@ async function fixMoment(parts: SnapshotParts, connections: Connections): Promis
     const refused = await lock(locker);
     if (refused === undefined) {
       await begin(connections);
-      return await readLogEnd(locker, facts);
+      return await readLogEnd(locker, facts); // fails where the lock was lost meanwhile
     }
     const cure = await lockGrant(locker);
     refuseWithoutLock(parts, refused, cure);
@@ -320,7 +326,9 @@ function mostFrequent(texts: readonly string[]): string {
 /** Keeps transactions from committing; answers why not. */
 async function lock(locker: MysqlSession): Promise<Error | undefined> {
   try {
-    await locker.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_S}`);
+    await locker.query(
+      `SET SESSION lock_wait_timeout = ${LOCK_WAIT_S}, wait_timeout = ${LOCK_HOLD_S}`,
+    );
     await locker.query("FLUSH TABLES WITH READ LOCK");
     return undefined;
   } catch (error) {
