@@ -21,6 +21,8 @@ export class ReceiveBuffer {
   bytes: Buffer;
   at = 0;
   end = 0;
+  /** Bytes that have come in all. */
+  received_bytes = 0;
   /** Bytes that the next message needs in all: so many come above the limit too. */
   #needed_bytes = 0;
   #paused = false;
@@ -91,6 +93,7 @@ export class ReceiveBuffer {
     if (this.end + chunk.length > this.bytes.length) this.#makeRoom(chunk.length);
     chunk.copy(this.bytes, this.end);
     this.end += chunk.length;
+    this.received_bytes += chunk.length;
     const held = this.end - this.at;
     if (held >= Math.max(this.#limit_bytes, this.#needed_bytes) && !this.#paused) {
       this.#paused = true;

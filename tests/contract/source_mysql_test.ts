@@ -607,6 +607,41 @@ Deno.test("a connection that falls silent is a passing fault after three heartbe
   }
 });
 
+Deno.test("an event that takes longer than three heartbeats to come is no silence", async () => {
+  const [piece_bytes, pause_ms] = [16 << 10, 40];
+  const sockets: Socket[] = [];
+  const slowly = async (from: Socket, to: Socket) => {
+    for await (const bytes of from) {
+      for (let at = 0; at < bytes.length; at += piece_bytes) {
+        to.write(bytes.subarray(at, at + piece_bytes));
+        await new Promise((resolve) => setTimeout(resolve, pause_ms));
+      }
+    }
+  };
+  const proxy = createServer((near) => {
+    const far = connect(server.port, server.host);
+    sockets.push(near, far);
+    near.pipe(far).on("error", () => {});
+    near.on("error", () => {});
+    slowly(far, near).catch(() => {});
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const { port } = proxy.address() as AddressInfo;
+  const connection = await client();
+  try {
+    await connection.run("DROP TABLE IF EXISTS slow");
+    await connection.run("CREATE TABLE slow (id INT PRIMARY KEY, t LONGTEXT)");
+    const start = await here();
+    await connection.run("INSERT INTO slow VALUES (1, REPEAT('x', 2097152))"); // 5 s, and silence is 1.5 s
+    const [change] = await captured(newSource({ port }), start);
+    assert.equal(String(change!.after![1]).length, 2 << 20);
+  } finally {
+    connection.destroy();
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => proxy.close(resolve));
+  }
+});
+
 Deno.test("TINYINT(1) is a boolean when the job says so, and stops at what is none", async () => {
   const table = [
     "DROP TABLE IF EXISTS flags",

@@ -93,7 +93,7 @@ export class BinlogDump {
 
   /**
    * Waits until more has come or `signal` aborts, at the latest after `timeout_ms`. Throws the error
-   * that ended the stream, also when the server has been silent for three heartbeats.
+   * that ended the stream, also when no byte has come for three heartbeats.
    */
   async wait(signal: AbortSignal, timeout_ms?: number): Promise<void> {
     if (signal.aborted) return;
@@ -109,14 +109,17 @@ export class BinlogDump {
   }
 
   async #arrival(timeout_ms?: number): Promise<void> {
-    const silence = setTimeout(() => {
+    let heard_bytes = this.#socket.received_bytes;
+    const silence = setInterval(() => {
+      const { received_bytes } = this.#socket;
+      if (received_bytes > heard_bytes) return void (heard_bytes = received_bytes); // of a large event
       const error = `The server has sent nothing for ${this.#silence_ms} ms`;
       this.#socket.fail(new RetryableError(error));
     }, this.#silence_ms);
     try {
       await this.#socket.arrival(timeout_ms);
     } finally {
-      clearTimeout(silence);
+      clearInterval(silence);
     }
   }
 

@@ -60,6 +60,11 @@ export class PacketSocket {
     return this.#received.failure;
   }
 
+  /** Bytes that have come in all, of packets that are not whole too. */
+  get received_bytes(): number {
+    return this.#received.received_bytes;
+  }
+
   /** `error` ends the reading, once all that has come is read; the first counts. */
   fail(error: unknown): void {
     this.#received.fail(error);
