@@ -5,6 +5,7 @@ import type { Cluster } from "../../../shared/kafka/builtin/cluster.ts";
 import { Fetcher } from "../../../shared/kafka/builtin/fetcher.ts";
 import type { FetchLimits, Wanted } from "../../../shared/kafka/fetch.ts";
 import type { InBatch } from "../../../shared/kafka/port.ts";
+import { crc32c } from "../../../shared/wire/crc32c.ts";
 import { PackedRecords } from "../../../shared/wire/packed_records.ts";
 import { RecordBatchWriter } from "../../../shared/wire/record_batch.ts";
 import { until } from "../../until.ts";
@@ -20,10 +21,12 @@ const RESPONSE_BYTES = 16 << 20;
 /** A record batch of one large record. */
 const stored = (() => {
   const writer = new RecordBatchWriter({
-    ...{ crc32c: () => 0, compression_id: 0, compress: (bytes) => bytes },
+    ...{ crc32c, compression_id: 0, compress: (bytes) => bytes },
   });
   const record = { key: null, value: new Uint8Array(VALUE_BYTES), timestamp_ms: 0 };
-  return writer.write(PackedRecords.of([record]), 0, FETCH_BYTES).bytes;
+  const batch = writer.write(PackedRecords.of([record]), 0, FETCH_BYTES);
+  writer.stamp(batch, { producer_id: 0n, producer_epoch: 0, base_sequence: 0 });
+  return batch.bytes;
 })();
 
 /** A fetcher of partitions with `end` records each, and what became of them. */
