@@ -6,6 +6,7 @@ import type { Change, Column, SourceIdentity, TableSchema } from "../change.ts";
 import { sourceId } from "../formats/format.ts";
 import type { Admin } from "../kafka/port.ts";
 import type { DroppedTable } from "../sources/source.ts";
+import { nameParts } from "../table_name.ts";
 import { type Note, noteStamp } from "./notes.ts";
 import type { SchemaReader } from "./schemas.ts";
 
@@ -131,7 +132,7 @@ export class SchemaChanges {
   #note({ db, schema, table }: Pick<TableSchema, "db" | "schema" | "table">, event: Event): Note {
     const { position, ts_us, ts_ms, snapshot = "false", before, after, ddl } = event;
     const type = before === undefined ? "CREATE" : after === undefined ? "DROP" : "ALTER";
-    const id = [db, schema, table].filter((part) => part !== null)
+    const id = nameParts({ db, schema, table })
       .map((part) => `"${part.replaceAll('"', '""')}"`).join(".");
     const commit_ms = Math.floor(ts_us / 1000);
     const source: Told = {

@@ -3,6 +3,7 @@ import type { SourceIdentity, TableSchema } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import { type SchemaLookup, sourceId } from "../formats/format.ts";
 import type { Admin, NewTopic, OutBatch } from "../kafka/port.ts";
+import { nameParts } from "../table_name.ts";
 import { minInsync } from "./positions.ts";
 
 /** Name of the topic. */
@@ -48,9 +49,7 @@ export class SchemaReader {
     const found = this.find([source, db, schema, table, id]);
     if (found !== undefined) return found;
     throw new UnknownSchemaError(
-      `No definition ${id} of table ${
-        [db, schema, table].filter((part) => part !== null).join(".")
-      }` +
+      `No definition ${id} of table ${nameParts({ db, schema, table }).join(".")}` +
         ` from ${source} stands in topic ${SCHEMAS_TOPIC}`,
       {
         cure: `read ${SCHEMAS_TOPIC} from the cluster that the records came from, or capture the` +

@@ -5,6 +5,7 @@
 import type { Change, Transaction } from "../change.ts";
 import { perTable } from "../per_table.ts";
 import { formatPosition, parsePosition } from "../position.ts";
+import { tableName } from "../table_name.ts";
 import type { Note } from "./notes.ts";
 
 /** A transaction that has begun and not yet ended. */
@@ -53,8 +54,7 @@ export class Transactions {
   }
 }
 
-/** As Debezium names a collection. */
-const nameOf = perTable(({ db, schema, table }) => `${schema ?? db}.${table}`);
+const nameOf = perTable(tableName);
 
 function noteOf(
   { id, ts_us }: Transaction,

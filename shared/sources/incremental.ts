@@ -14,7 +14,9 @@ import { z } from "zod";
 import type { Change, Coordinates, SourceIdentity } from "../change.ts";
 import { ConfigError, describe } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
+import { perTable } from "../per_table.ts";
 import { hex8 } from "../position.ts";
+import { tableName } from "../table_name.ts";
 import type { ListedTable, Range, ReadableTable, SnapshotDatabase } from "./snapshot.ts";
 import type { Key } from "./snapshot_progress.ts";
 import type { ResumePoint, SnapshotState, SourceBatch } from "./source.ts";
@@ -272,6 +274,8 @@ const executeData = z.strictObject({
   ).optional(),
 });
 
+const nameOf = perTable(tableName);
+
 /**
  * Takes the rows of the signal table out of `changes` and adds the tables that they name
  * to `requests`. A signal that says something else is logged and left.
@@ -284,8 +288,7 @@ export function takeSignals(
   log: Log,
 ): Change[] {
   if (signal_table === undefined) return changes;
-  const isSignal = ({ table }: Change) =>
-    `${table.schema ?? table.db}.${table.table}` === signal_table;
+  const isSignal = ({ table }: Change) => nameOf(table) === signal_table;
   if (!changes.some(isSignal)) return changes;
   for (const change of changes) {
     if (!isSignal(change) || change.op !== "c") continue;

@@ -5,6 +5,7 @@ import { ConfigError } from "../errors.ts";
 import { globMatcher } from "../jobs/glob.ts";
 import { nearest } from "../jobs/nearest.ts";
 import { perTable } from "../per_table.ts";
+import { tableName } from "../table_name.ts";
 import { schemaFingerprint } from "../wire/schema_fingerprint.ts";
 import type { Transform } from "./transform.ts";
 
@@ -36,7 +37,7 @@ export function columns(rules: ColumnsOptions): Transform {
   const matchers = rules.map((rule) => ({ rule, matches: globMatcher(rule.table) }));
 
   const planFor = perTable((table): Plan | "as it is" => {
-    const name = nameOf(table);
+    const name = tableName(table);
     const fitting = matchers.find(({ matches }) => matches(name));
     return fitting === undefined ? "as it is" : planOf(table, name, fitting.rule);
   });
@@ -57,10 +58,10 @@ export interface RuleFault {
 /** What the transform would throw at the first row of each of these tables. */
 export function ruleFaults(rules: ColumnsOptions, tables: readonly TableSchema[]): RuleFault[] {
   return tables.flatMap((table) => {
-    const rule = rules.find((rule) => globMatcher(rule.table)(nameOf(table)));
+    const rule = rules.find((rule) => globMatcher(rule.table)(tableName(table)));
     if (rule === undefined) return [];
     try {
-      planOf(table, nameOf(table), rule);
+      planOf(table, tableName(table), rule);
       return [];
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
@@ -72,11 +73,7 @@ export function ruleFaults(rules: ColumnsOptions, tables: readonly TableSchema[]
 /** Patterns of rules that none of these tables has. */
 export function idleRules(rules: ColumnsOptions, tables: readonly TableSchema[]): string[] {
   return rules.map((rule) => rule.table)
-    .filter((pattern) => !tables.some((table) => globMatcher(pattern)(nameOf(table))));
-}
-
-function nameOf({ db, schema, table }: TableSchema): string {
-  return `${schema ?? db}.${table}`;
+    .filter((pattern) => !tables.some((table) => globMatcher(pattern)(tableName(table))));
 }
 
 interface Plan {

@@ -8,6 +8,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     "shared/change.ts",
     "shared/per_table.ts",
+    "shared/table_name.ts",
     "shared/position.ts",
     "shared/errors.ts",
     "shared/backoff.ts",

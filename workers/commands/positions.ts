@@ -7,6 +7,7 @@ import type { Log } from "../../shared/observe/log.ts";
 import { forgotten, keylessTables, movedTo, replacePosition } from "../../shared/pipeline/moves.ts";
 import { readPosition, type StoredPosition } from "../../shared/pipeline/positions.ts";
 import type { Source } from "../../shared/sources/source.ts";
+import { tableName } from "../../shared/table_name.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
@@ -214,7 +215,7 @@ async function refuseKeyless(
   const identity = { connector: source.connector, name: job.name };
   const tables = await keylessTables(admin, identity, stored, job.kafka.topic);
   if (tables.length === 0) return;
-  const names = tables.map(({ db, schema, table }) => `${schema ?? db}.${table}`).join(", ");
+  const names = tables.map(tableName).join(", ");
   throw new ConfigError(
     `Rows of ${names} have no key: changes that come again would count twice.`,
     { cure: "`deno task positions reset JOB` truncates the topics and reads all rows anew" },

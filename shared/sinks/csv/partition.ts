@@ -4,13 +4,14 @@ import type { Change, TableSchema } from "../../change.ts";
 import { ConfigError, HistoryLostError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { beginsGeneration } from "../../position.ts";
+import { nameParts } from "../../table_name.ts";
 import type { Standing } from "../sink.ts";
 import type { Disk } from "./disk.ts";
 import { fileName, type Operation, PART } from "./filename.ts";
 import { type Journal, type JournalFile, readJournal, writeJournal } from "./journal.ts";
 import type { Lock } from "./lock.ts";
 import { Part } from "./part.ts";
-import { type LineWriter, lineWriter, refuseTable, type RowOptions, tableName } from "./rows.ts";
+import { type LineWriter, lineWriter, refuseTable, type RowOptions } from "./rows.ts";
 
 /** What a partition's files are written with. */
 export interface PartitionOptions extends RowOptions {
@@ -187,7 +188,7 @@ export class CsvPartition {
       }
       if (table === last) continue;
       last = table;
-      const name = tableName(table);
+      const name = nameParts(table).join(".");
       if (name === tables.at(-1)) continue;
       if (tables.includes(name)) throw this.#second_table(name, tables.at(-1)!);
       tables = [...tables, name];

@@ -4,6 +4,7 @@ import { ConfigError, RecordError } from "../../errors.ts";
 import { base64, floatText, jsonWriter } from "../../wire/value_text.ts";
 import { nearest } from "../../jobs/nearest.ts";
 import type { TopicPartition } from "../../kafka/port.ts";
+import { nameParts } from "../../table_name.ts";
 import type { ByteArena } from "../../wire/byte_arena.ts";
 import { csvLine, csvLiteral, csvQuoted, csvText, guardFormula } from "../../wire/csv.ts";
 
@@ -12,7 +13,7 @@ export const META = {
   __op: (change: Change) => change.op,
   __position: (change: Change) => change.position,
   __source: (change: Change) => `${change.source.connector}/${change.source.name}`,
-  __table: (change: Change) => tableName(change.table),
+  __table: (change: Change) => nameParts(change.table).join("."),
   __topic: (_: Change, at: TopicPartition) => at.topic,
   __partition: (_: Change, at: TopicPartition) => String(at.partition),
   __transaction: (change: Change) => change.transaction.id,
@@ -20,11 +21,6 @@ export const META = {
   __ts_us: (change: Change) => String(change.transaction.ts_us),
   __ts_ms: (change: Change) => String(change.ts_ms),
 } satisfies Record<string, (change: Change, at: TopicPartition) => string>;
-
-/** A table's name with those of the database and schema that it is in. */
-export function tableName({ db, schema, table }: TableSchema): string {
-  return [db, schema, table].filter((part) => part !== null).join(".");
-}
 
 /** Name of a column about the change. */
 export type MetaName = keyof typeof META;
