@@ -1,4 +1,6 @@
 /** The metrics of a worker: every name stands once, in `METRICS`, and the reference is made from it. */
+import { HistoryLostError, RetryableError, SnapshotCutError } from "../errors.ts";
+
 /** A metric as it is told to Prometheus. */
 export interface Spec {
   readonly name: string;
@@ -10,14 +12,13 @@ export interface Spec {
 }
 
 /** Classes of errors that are told apart, the most telling first; any other is `other`. */
-const ERROR_KINDS = ["HistoryLostError", "SnapshotCutError", "RetryableError"] as const;
+const ERROR_KINDS = [HistoryLostError, SnapshotCutError, RetryableError];
 
-/** The label of an error: its class, or a more telling one that its cause is of. */
-export function errorKind(error: unknown): typeof ERROR_KINDS[number] | "other" {
-  const names = error instanceof Error
-    ? [error.name, (error.cause as Error | undefined)?.name]
-    : [];
-  return ERROR_KINDS.find((kind) => names.includes(kind)) ?? "other";
+/** The label of an error: the name of its class, or of a more telling one that its cause is of. */
+export function errorKind(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const kind = ERROR_KINDS.find((Kind) => error instanceof Kind || cause instanceof Kind);
+  return kind?.name ?? "other";
 }
 
 /** Everything that a worker measures. Keys are how the code calls them, `name` how Prometheus does. */
@@ -106,7 +107,9 @@ export const METRICS = {
     type: "counter",
     labels: ["kind"],
     help: "Errors after which everything was closed and begun again, by class: " +
-      `${ERROR_KINDS.join(", ")}, other. The one that ends a worker stands in its log.`,
+      `${
+        ERROR_KINDS.map(({ name }) => name).join(", ")
+      }, other. The one that ends a worker stands in its log.`,
   },
   repetitions_dropped: {
     name: "list_sync_repetitions_dropped_total",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ConfigError, HistoryLostError, RetryableError } from "../../../shared/errors.ts";
+import { SpentError } from "../../../shared/kafka/faults.ts";
 import { createLog } from "../../../shared/observe/log.ts";
 import { createMetrics } from "../../../shared/observe/prometheus.ts";
 import { backoff } from "../../../shared/backoff.ts";
@@ -47,6 +48,7 @@ Deno.test("An error that is retried is counted by its class, or by that of its c
   const errors = [
     new RetryableError("a new generation begins", { cause: lost }),
     new RetryableError("away", { cause: new TypeError("an answer of another kind") }),
+    new SpentError("of a subclass"),
     Object.assign(new Error("reset"), { code: "ECONNRESET" }),
   ];
   await retrying(async () => {
@@ -56,7 +58,7 @@ Deno.test("An error that is retried is counted by its class, or by that of its c
   const counts = [...(await deps.metrics.text()).matchAll(/_errors_total\{kind="(.*)"\} (\d+)/g)];
   assert.deepEqual(counts.map(([, kind, count]) => [kind, count]), [
     ["HistoryLostError", "1"],
-    ["RetryableError", "1"],
+    ["RetryableError", "2"],
     ["other", "1"],
   ]);
 });
