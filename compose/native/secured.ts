@@ -12,6 +12,7 @@ import {
 } from "@platformatic/kafka";
 import { CertificateAuthority } from "./certificates.ts";
 import { exists } from "./paths.ts";
+import { waitUntil } from "./processes.ts";
 import type { BrokerAccounts, KafkaInfo } from "./state.ts";
 
 /** The certificates of one stack: paths of PEM files that their owner alone reads. */
@@ -114,6 +115,7 @@ export function scramArguments(users: BrokerAccounts): string[] {
 export const SECURED_JOBS = "secured";
 
 const ACL_PATIENCE_MS = 30_000;
+const ACL_INTERVAL_MS = 20;
 
 const EVERY_ACL: AclFilter = {
   resourceType: ResourceTypes.ANY,
@@ -180,26 +182,24 @@ export async function grantAcls(info: KafkaInfo, creations: Acl[]): Promise<void
   );
 }
 
+/** Waits until the one broker of `info` knows the rights. */
 async function knowsAcls(info: KafkaInfo, wanted: Acl[]): Promise<void> {
   const admin = new Admin({ ...kafkaClient(info), retries: 0 });
+  let missing = wanted.map(aclText);
+  const isKnown = async () => {
+    const resources = await admin.describeAcls({ filter: EVERY_ACL });
+    const known = resources.flatMap(({ acls, ...target }) =>
+      acls.map((acl) => aclText({ ...target, ...acl }))
+    );
+    missing = missing.filter((acl) => !known.includes(acl));
+    return missing.length === 0;
+  };
   try {
-    for (const deadline = performance.now() + ACL_PATIENCE_MS;;) {
-      const resources = await admin.describeAcls({ filter: EVERY_ACL });
-      const known = new Set(
-        resources.flatMap(({ acls, ...target }) =>
-          acls.map((acl) => aclText({ ...target, ...acl }))
-        ),
-      );
-      const missing = wanted.map(aclText).filter((acl) => !known.has(acl));
-      if (missing.length === 0) return;
-      if (performance.now() > deadline) {
-        throw new Error(`Broker ${info.brokers} still lacks rights: ${missing.join("; ")}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    if (await waitUntil(isKnown, ACL_PATIENCE_MS, ACL_INTERVAL_MS)) return;
   } finally {
     await admin.close();
   }
+  throw new Error(`Broker ${info.brokers} still lacks rights: ${missing.join("; ")}`);
 }
 
 function aclText(acl: Acl): string {

@@ -1,6 +1,6 @@
 /** Fetched records, bytes in and batches out, for both clients. */
-import { BytePool } from "../wire/byte_pool.ts";
 import { RecordError } from "../errors.ts";
+import { BytePool } from "../wire/byte_pool.ts";
 import { MalformedBatchError, type ReadBatches, readRecordBatches } from "../wire/record_batch.ts";
 import { decompress } from "./codecs.ts";
 import { type InBatch, partitionId, type TopicPartition } from "./port.ts";
