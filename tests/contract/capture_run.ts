@@ -41,6 +41,8 @@ export class CaptureRun {
   /** Sends that carried a position, and those of them behind the first rows. */
   positions_sent = 0;
   stored = 0;
+  /** How often the fence was kept. */
+  fences_kept = 0;
   /** Whether `done` is settled. */
   ended = false;
 
@@ -116,7 +118,10 @@ export class CaptureRun {
         return acknowledged;
       },
       prepare: (batches) => producer.prepare(batches),
-      keepFence: () => producer.keepFence(),
+      keepFence: async () => {
+        await producer.keepFence();
+        this.fences_kept++;
+      },
       close: () => producer.close(),
     });
     return {

@@ -420,6 +420,33 @@ for (const kind of KINDS) {
   });
 }
 
+/** Does `work` in hours that last a second each; shorter intervals are as they are. */
+async function inShortHours<T>(work: () => Promise<T>): Promise<T> {
+  const { setInterval } = globalThis;
+  globalThis.setInterval =
+    ((tick: () => void, ms: number) =>
+      setInterval(tick, ms === 3_600_000 ? 1_000 : ms)) as typeof setInterval;
+  try {
+    return await work();
+  } finally {
+    globalThis.setInterval = setInterval;
+  }
+}
+
+Deno.test("a capture keeps its fence hour by hour, and changes flow on", async () => {
+  await using lab = await Lab.open("PostgreSQL");
+  const running = await inShortHours(() => lab.started());
+  {
+    await using _ = lab.writing();
+    await until(
+      () => `the fence is kept twice; it was ${running.fences_kept} times`,
+      () => running.fences_kept >= 2 || running.ended,
+    );
+  }
+  await lab.holds(1, lab.rows);
+  await running.stop();
+});
+
 Deno.test("a rule that stopped a capture before it sent anything can be corrected", async () => {
   await using lab = await Lab.open("PostgreSQL");
   const columns = [{ table: `*.${lab.table}`, mask: ["w"] }];
