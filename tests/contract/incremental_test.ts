@@ -1,6 +1,7 @@
 /** Tables that are read again while they are written and the stream goes on. */
 import assert from "node:assert/strict";
 import { executeSignal, type KeyRange } from "../../shared/sources/incremental.ts";
+import { Proxy } from "../proxy.ts";
 import { SILENT } from "../silent.ts";
 import { until } from "../until.ts";
 import type { CaptureRun } from "./capture_run.ts";
@@ -29,6 +30,15 @@ const SIGNAL: TableSpec = {
 };
 
 const ROWS = 1_500;
+
+/** More in a chunk than the sockets on its way hold: 20 MB. */
+const WIDE: TableSpec = {
+  columns: "id BIGINT PRIMARY KEY, t TEXT",
+  names: ["id", "t"],
+  keyed: true,
+};
+const WIDE_ROWS = 400;
+
 function nameOf({ kind, plugin }: Way): string {
   return [kind, plugin].filter((part) => part !== undefined).join(" ");
 }
@@ -127,6 +137,28 @@ for (const way of WAYS) {
       assert.deepStrictEqual(await lab.changes("signal"), [], "signals go to no topic");
     });
   }
+
+  Deno.test(`${nameOf(way)}: a chunk whose database falls silent is read over new connections`, async () => {
+    await using incrementals = await Incrementals.open(way);
+    const { lab } = incrementals;
+    await lab.create("wide", WIDE);
+    const rows = Array.from({ length: WIDE_ROWS }, (_, id) => `(${id}, REPEAT('x', 50000))`);
+    await lab.run(`INSERT INTO ${lab.quoted("wide")} VALUES ${rows.join(", ")}`);
+    await using proxy = await Proxy.start(lab.port);
+    const running = incrementals.start({
+      source: { port: proxy.port, snapshot_chunk_rows: WIDE_ROWS },
+      sending: (running) => {
+        if (running.count("retrying") === 0) proxy.mute();
+      },
+    });
+    await running.event("capture_started");
+    await incrementals.signal("wide", "keyed", "paired");
+    await running.event("retrying");
+    assert.equal(running.count("incremental_snapshot_finished"), 0, told(running));
+    await running.event("incremental_snapshot_finished", 3);
+    await running.stop();
+    await lab.settle({ source: incrementals.source });
+  });
 
   Deno.test(`${nameOf(way)}: of a range of keys just its rows are read, killed or not; one that is none is told and left`, async () => {
     await using incrementals = await Incrementals.open(way);

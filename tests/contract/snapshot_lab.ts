@@ -132,6 +132,11 @@ export class SnapshotLab implements AsyncDisposable {
     return `${this.name}.${this.quoted(table)}`;
   }
 
+  /** The server's port on this machine. */
+  get port(): number {
+    return this.#server.port;
+  }
+
   run(sql: string): Promise<(string | null)[][]> {
     return this.#database.run(sql);
   }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { ConfigError, describe, HistoryLostError } from "../../shared/errors.ts";
 import { withOwnMariadb } from "../own_mariadb.ts";
 import { withOwnMysql } from "../own_mysql.ts";
+import { Proxy } from "../proxy.ts";
 import { until } from "../until.ts";
 import type { CaptureRun } from "./capture_run.ts";
 import { fill, KEYED, KEYLESS, PAIRED, SnapshotLab, type Way, Writer } from "./snapshot_lab.ts";
@@ -82,6 +83,24 @@ for (const [way, seed] of WAYS.flatMap((way) => seeds(1).map((seed) => [way, see
 }
 
 for (const way of WAYS) {
+  Deno.test(`${nameOf(way)}: a snapshot whose database falls silent goes on over new connections`, async () => {
+    await using lab = await filledLab(way);
+    await using proxy = await Proxy.start(lab.port);
+    const running = lab.start({
+      source: { port: proxy.port },
+      sending: (running) => {
+        if (running.stored > 0 && running.count("retrying") === 0) proxy.mute();
+      },
+    });
+    await running.event("retrying");
+    assert.equal(running.count("snapshot_finished"), 0, told(running));
+    await running.event("snapshot_finished");
+    await running.stop();
+    const { attempt } = running.told.findLast(({ event }) => event === "snapshot_started")!.fields;
+    assert.ok(Number(attempt) > 1, told(running));
+    await lab.settle();
+  });
+
   Deno.test(`${nameOf(way)}: rows that were deleted or truncated while a snapshot was interrupted do not live on`, async () => {
     await using lab = await filledLab(way);
     const running = lab.start({

@@ -19,6 +19,7 @@ import { charsetOf } from "../../shared/wire/mysql_charset.ts";
 import { GtidSet } from "../../shared/wire/gtid_set.ts";
 import { doubleText } from "../../shared/wire/mysql_json.ts";
 import { compareCharsets } from "../charsets.ts";
+import { Proxy } from "../proxy.ts";
 import { SILENT } from "../silent.ts";
 import { batchesToEnd, captured } from "../source_rows.ts";
 import { testStack } from "../stack.ts";
@@ -573,16 +574,8 @@ Deno.test("a connection that the server kills is a passing fault", async () => {
 });
 
 Deno.test("a connection that falls silent is a passing fault after three heartbeats", async () => {
-  const sockets: Socket[] = [];
-  const proxy = createServer((near) => {
-    const far = connect(server.port, server.host);
-    sockets.push(near, far);
-    near.pipe(far).on("error", () => {});
-    far.pipe(near).on("error", () => {});
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-  const { port } = proxy.address() as AddressInfo;
-  const source = newSource({ port, heartbeat_interval_ms: 200 });
+  const proxy = await Proxy.start(server.port);
+  const source = newSource({ port: proxy.port, heartbeat_interval_ms: 200 });
   await source.open({ resume: undefined, generation: 1 });
   const connection = await client();
   await connection.run("DROP TABLE IF EXISTS silent");
@@ -597,13 +590,12 @@ Deno.test("a connection that falls silent is a passing fault after three heartbe
           signal: AbortSignal.timeout(DEADLINE_MS),
         })
       ) {
-        if (changes.length > 0) { for (const socket of sockets) socket.unpipe().pause(); }
+        if (changes.length > 0) proxy.mute();
       }
     }, (error) => error instanceof RetryableError && /sent nothing for 600 ms/.test(error.message));
   } finally {
     await source.close();
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => proxy.close(resolve));
+    await proxy.stop();
   }
 });
 

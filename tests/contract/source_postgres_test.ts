@@ -928,6 +928,11 @@ test("history is lost when the publication is gone, found at a start or while it
   const resume = await f.begin("pgoutput");
   await run(`DROP PUBLICATION ${f.schema}`);
   await assert.rejects(() => f.source("pgoutput").open({ resume, generation: 1 }), isLost);
+  const { lag_bytes, lost } = await f.source("pgoutput").standing(resume);
+  assert.equal(lag_bytes, undefined);
+  assert.match(lost!, /^Publication .* is gone/);
+  const { level, found } = (await findings(f, "pgoutput")).get(`publication ${f.schema}`)!;
+  assert.deepEqual([level, found.slice(0, 8)], ["error", "is gone,"]);
 
   const source = f.source("pgoutput", { table_refresh_ms: 100 });
   await source.open({ resume: undefined, generation: 1 });

@@ -24,16 +24,22 @@ function settings(program: string): ConnectionOptions {
 export class MysqlSession {
   readonly #connection: Connection;
   readonly #place: string;
+  readonly #lost = new AbortController();
   #heartbeat: ReturnType<typeof setInterval> | undefined;
-  /** Set once the connection is lost. */
-  error: Error | undefined;
 
   private constructor(connection: Connection, { host, port }: MysqlOptions) {
     this.#connection = connection;
     this.#place = `${host}:${port}`;
     connection.on("error", (cause: Error) => {
-      this.error ??= new RetryableError(`The connection to ${this.#place} was lost`, { cause });
+      this.#lost.abort(
+        new RetryableError(`The connection to ${this.#place} was lost`, { cause }),
+      );
     });
+  }
+
+  /** Aborted with the error that says why once the connection is lost. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
   }
 
   /** Connects as `program`; throws the library's error (its `code` says what happened). */
@@ -55,14 +61,14 @@ export class MysqlSession {
 
   /** The rows of the answer, cells in the order of the columns; `?` in `sql` are bound. */
   async query(sql: string, values: readonly (string | number)[] = []): Promise<Cell[][]> {
-    if (this.error !== undefined) throw this.error;
+    this.lost.throwIfAborted();
     const [rows] = await this.#connection.query(sql, [...values]);
     return Array.isArray(rows) ? rows as Cell[][] : [];
   }
 
   /** The rows as records by column name. */
   async records(sql: string): Promise<Record<string, Cell>[]> {
-    if (this.error !== undefined) throw this.error;
+    this.lost.throwIfAborted();
     const [rows, fields] = await this.#connection.query(sql);
     return (rows as unknown as Cell[][]).map((row) =>
       Object.fromEntries(fields.map((field, i) => [field.name, row[i] ?? null]))
@@ -85,10 +91,10 @@ export class MysqlSession {
     this.#heartbeat = setInterval(() => {
       if (!busy) {
         [busy, waited_ms] = [true, 0];
-        this.query("DO 0").catch((error) => this.error ??= error).finally(() => busy = false);
+        this.query("DO 0").catch((error) => this.#lost.abort(error)).finally(() => busy = false);
       } else if ((waited_ms += interval_ms) >= silence_ms) {
-        this.error ??= new RetryableError(
-          `The server at ${this.#place} did not answer for ${silence_ms} ms`,
+        this.#lost.abort(
+          new RetryableError(`The server at ${this.#place} did not answer for ${silence_ms} ms`),
         );
         void this.close();
       }

@@ -213,20 +213,19 @@ export class MysqlSource implements Source {
   async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncGenerator<SourceBatch> {
     const opened = this.#opened;
     if (opened === undefined) throw new Error("batches() before open()");
-    if (opened.snapshot !== undefined) {
-      for await (const batch of opened.snapshot.batches(signal)) {
-        if (opened.session.error !== undefined) throw opened.session.error; // and with it went the lock
-        yield batch;
-      }
-    }
-    if (signal.aborted || this.#options.snapshot === "only") return;
+    const { lost } = opened.session; // with it goes the lock
+    const over = AbortSignal.any([signal, lost]);
+    if (opened.snapshot !== undefined) yield* opened.snapshot.batches(over);
+    if (signal.aborted) return;
+    lost.throwIfAborted();
+    if (this.#options.snapshot === "only") return;
     const { incremental } = opened;
     const reader = opened.reader = this.#reader(opened);
     const atEnd = () => to_end && reader.reached(opened.end.file, opened.end.offset);
     if (
       to_end && (atEnd() || (opened.facts.gtid && reader.gtids.contains(opened.end.gtid_executed)))
     ) {
-      return yield* this.#finish(opened, held, signal);
+      return yield* this.#finish(opened, held, over);
     }
     const { facts, start, session } = opened;
     const flavour = this.#flavour;
@@ -249,15 +248,12 @@ export class MysqlSource implements Source {
     };
     const full = () => reader.changes.length >= batch_changes || bytes >= batch_bytes;
     try {
-      while (!signal.aborted) {
+      while (!over.aborted) {
         const raw = dump.take();
         if (raw === undefined) {
           if (reader.changes.length > 0 || reader.resume !== told) yield batch();
-          else if (incremental.due(false) && (yield* this.#chunk(opened, held, signal))) continue;
-          else {
-            await dump.wait(signal, incremental.active ? CHUNK_RETRY_MS : undefined);
-            if (session.error !== undefined) throw session.error; // and with it went the lock
-          }
+          else if (incremental.due(false) && (yield* this.#chunk(opened, held, over))) continue;
+          else await dump.wait(over, incremental.active ? CHUNK_RETRY_MS : undefined);
           continue;
         }
         bytes += raw.end - raw.at;
@@ -269,12 +265,13 @@ export class MysqlSource implements Source {
         }
         if (atEnd()) {
           yield batch();
-          return yield* this.#finish(opened, held, signal);
+          return yield* this.#finish(opened, held, over);
         }
         if (!full()) continue;
         yield batch();
-        if (incremental.due(true)) yield* this.#chunk(opened, held, signal);
+        if (incremental.due(true)) yield* this.#chunk(opened, held, over);
       }
+      lost.throwIfAborted();
     } finally {
       dump.stop();
     }
@@ -290,6 +287,7 @@ export class MysqlSource implements Source {
       if (yield* this.#chunk(opened, held, signal)) continue;
       await new Promise((resolve) => setTimeout(resolve, CHUNK_RETRY_MS));
     }
+    opened.session.lost.throwIfAborted();
   }
 
   /** A chunk of a table that is read again, behind the last transaction that was handed on. */

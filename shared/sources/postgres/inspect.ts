@@ -70,7 +70,12 @@ export async function inspect(
     ...listed.filter((table) => wanted(table.schema, table.table)).flatMap(inspectKind),
   ];
   if (options.plugin === "pgoutput") {
-    findings.push(...await inspectPublication(session, names.publication, publication, tables));
+    const isLost = publication === undefined && await findSlot(session, names.slot) !== undefined;
+    findings.push(
+      ...isLost
+        ? [lostPublication(names, resyncs)]
+        : await inspectPublication(session, names.publication, publication, tables),
+    );
     const cure = generatedStatement(names.publication, publication, described);
     if (cure !== undefined) {
       findings.push({
@@ -443,6 +448,23 @@ async function countRows(session: Session, table: TableName): Promise<string> {
 }
 
 // Publication -------------------------------------------------------------------------------------
+
+/** The publication was dropped, and the slot is there that it was made with. */
+function lostPublication(
+  { slot, publication }: ReturnType<typeof objectNames>,
+  resyncs: boolean,
+): Finding {
+  const subject = `publication ${publication}`;
+  const found = `is gone, and what slot ${slot} kept cannot be read without it`;
+  if (resyncs) {
+    return {
+      ...{ level: "warning", subject, found: `${found}: the capture begins anew with a snapshot` },
+      cure: "drop it by `deno task remove JOB` only",
+    };
+  }
+  const cure = "on_history_lost: resync; or deno task remove JOB, and start the job anew";
+  return { level: "error", subject, found, cure };
+}
 
 async function inspectPublication(
   session: Session,

@@ -3,17 +3,18 @@ import { ConfigError, describe, HistoryLostError } from "../../errors.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { connect, quoteLiteral, type Session } from "./connection.ts";
-import type { PostgresOptions } from "./options.ts";
+import { objectNames, type PostgresOptions } from "./options.ts";
 import { checkHistory, identify, logEnd, resumePoint, type Server, startIn } from "./history.ts";
-import { checkSlot, findSlot } from "./slot.ts";
+import { checkSlot, findSlot, requirePublication } from "./slot.ts";
 
-/** Where the log stands, beside `resume` where there is one, and what the slot keeps of it. */
+/** Where the log stands, beside `resume` where there is one, and what the slot keeps of it. `name`: the job's. */
 export async function readStanding(
   session: Session,
   options: PostgresOptions,
-  slot: string,
+  name: string,
   resume: ResumePoint | undefined,
 ): Promise<LogStanding> {
+  const { slot, publication } = objectNames(options, name);
   const server = await identifyServer(options);
   const end = await logEnd(session);
   const { system_identifier, timeline } = server;
@@ -24,7 +25,7 @@ export async function readStanding(
     slot: await describeSlot(session, slot, end),
   };
   if (resume === undefined) return { lag_bytes: undefined, lost: undefined, log };
-  const lost = await lostBehind(session, options, slot, server, resume);
+  const lost = await lostBehind(session, options, { slot, publication }, server, resume);
   if (lost !== undefined) return { lag_bytes: undefined, lost, log };
   const behind = end - startIn(resume, server);
   return { lag_bytes: Math.max(0, Number(behind)), lost, log };
@@ -52,17 +53,20 @@ async function describeSlot(session: Session, name: string, end: bigint) {
 async function lostBehind(
   session: Session,
   options: PostgresOptions,
-  name: string,
+  names: ReturnType<typeof objectNames>,
   server: Server,
   resume: ResumePoint,
 ): Promise<string | undefined> {
   try {
     checkHistory(resume, server, options);
-    const slot = await findSlot(session, name);
-    if (slot === undefined) return `Slot ${name} is gone.`;
+    const slot = await findSlot(session, names.slot);
+    if (slot === undefined) return `Slot ${names.slot} is gone.`;
     checkSlot(slot, options);
+    if (options.plugin === "pgoutput") {
+      await requirePublication(session, names.publication, [], options);
+    }
     if (slot.confirmed_lsn <= startIn(resume, server)) return undefined;
-    return `Slot ${name} stands at ${formatLsn(slot.confirmed_lsn)}, ahead of the position.`;
+    return `Slot ${names.slot} stands at ${formatLsn(slot.confirmed_lsn)}, ahead of the position.`;
   } catch (error) {
     if (!(error instanceof HistoryLostError)) throw error;
     return describe(error);

@@ -125,7 +125,8 @@ interface Running {
   told_lsn: bigint;
   /** The end of the server's log as last seen. */
   log_end: bigint;
-  failure: unknown;
+  /** Aborted with the error that ends the run, which one of its timers met. */
+  readonly lost: AbortController;
 }
 
 /** PostgreSQL through one replication slot. An object serves one run: after an error make another. */
@@ -180,8 +181,8 @@ export class PostgresSource implements Source {
   }
 
   async standing(resume: ResumePoint | undefined): Promise<LogStanding> {
-    const { slot } = objectNames(this.#options, this.#context.name);
-    return await this.#ask((session) => readStanding(session, this.#options, slot, resume));
+    const { name } = this.#context;
+    return await this.#ask((session) => readStanding(session, this.#options, name, resume));
   }
 
   /** The slot tells whether a capture of the job runs; the server cannot keep one away. */
@@ -297,7 +298,7 @@ export class PostgresSource implements Source {
           : new Wal2jsonReader(context),
         timers: [],
         ...{ done_lsn: start, told_lsn: start, log_end: end_lsn },
-        failure: undefined,
+        lost: new AbortController(),
       };
       this.#startTimers(this.#running);
       log.info("stream_started", { lsn: formatLsn(start), plugin: options.plugin });
@@ -426,14 +427,16 @@ export class PostgresSource implements Source {
   async *batches({ to_end, signal, held = "" }: BatchesOptions): AsyncIterable<SourceBatch> {
     const running = this.#running;
     if (running === undefined) throw new ConfigError("The source is not open");
-    const { stream, incremental, resume } = running;
+    const { stream, incremental, resume, lost } = running;
+    const over = AbortSignal.any([signal, lost.signal]);
     const { signal_table } = this.#options;
     if (resume !== undefined) {
       refuseOtherTimeline(held, running.generation, resume, running.server);
     }
     if (running.snapshot !== undefined) {
-      yield* running.snapshot.batches(signal);
+      yield* running.snapshot.batches(over);
       if (signal.aborted) return;
+      lost.signal.throwIfAborted();
     }
     if (this.#options.snapshot === "only") return;
     if (this.#options.plugin === "pgoutput") await running.joining.look();
@@ -448,7 +451,7 @@ export class PostgresSource implements Source {
         const all = await this.#collect(running, signal);
         const changes = takeSignals(all, signal_table, incremental, this.#context.log);
         if (signal.aborted) return;
-        if (running.failure !== undefined) throw running.failure;
+        lost.signal.throwIfAborted();
         const ended = to_end && atEnd(running) && !incremental.active;
         const moved = running.done_lsn > running.told_lsn;
         const idle_ms = this.#context.now() - told_ms;
@@ -461,7 +464,7 @@ export class PostgresSource implements Source {
         }
         if (ended) return;
         const went = incremental.due(changes.length > 0) &&
-          (yield* this.#chunk(running, held, signal));
+          (yield* this.#chunk(running, held, over));
         if (changes.length > 0 || went) continue;
         if (to_end && this.#context.now() - pinged_ms >= PING_INTERVAL_MS) {
           pinged_ms = this.#context.now();
@@ -577,7 +580,7 @@ export class PostgresSource implements Source {
     const silence_ms = silenceMs(this.#options);
     const fail = (error: unknown) => {
       if (this.#running !== running) return; // it was closed in between
-      running.failure ??= error;
+      running.lost.abort(error);
       running.stream.wake();
       void running.session.close().catch(() => {}); // a question under way would wait on
     };

@@ -8,7 +8,7 @@ import { SILENT } from "../../silent.ts";
 import type { WorkerProcess } from "../../worker_process.ts";
 import { fileEvidence, topicEvidence } from "./evidence.ts";
 import { judge, type Verdict } from "./judgement.ts";
-import { Proxy } from "./proxy.ts";
+import { Proxy } from "../../proxy.ts";
 import type { Servers } from "./servers.ts";
 import { Writer } from "./writer.ts";
 

@@ -3,7 +3,7 @@ import { connect as connectTo, createServer, type Server, type Socket } from "no
 import { once } from "node:events";
 
 /** Listens on a free port of this machine and passes on what comes to it. */
-export class Proxy {
+export class Proxy implements AsyncDisposable {
   readonly port: number;
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
@@ -70,5 +70,9 @@ export class Proxy {
     this.#server.close();
     for (const pair of [...this.#pairs, ...this.#muted]) pair.forEach((socket) => socket.destroy());
     await once(this.#server, "close");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 }
