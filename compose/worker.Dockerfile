@@ -7,12 +7,12 @@ COPY deno.json deno.lock ./
 COPY shared shared
 COPY workers workers
 COPY compose/worker.sh compose/http.sh /usr/local/bin/
-# The user deno owns nothing but the folder for files: a volume that is mounted there takes its owner over.
+# The user deno owns nothing but the folders for files: a volume that is mounted there takes its owner over.
 RUN deno cache --frozen workers/*.ts workers/commands/permissions.ts workers/launcher/brokers.ts \
  && chmod -R a+rX /app "$DENO_DIR" \
  && chmod 755 /usr/local/bin/worker.sh /usr/local/bin/http.sh \
- && mkdir /out \
- && chown deno:deno /out
+ && mkdir /out /scratch \
+ && chown deno:deno /out /scratch
 # Deno asks its maker for a newer version otherwise.
 ENV DENO_NO_UPDATE_CHECK=1
 USER deno

@@ -27,7 +27,7 @@ function everyJob<Kind extends string>(kind: Kind) {
     observe: observeOptions.prefault({}).describe("Log, metrics and health."),
     // Below the 10 s that container engines wait by default between SIGTERM and SIGKILL.
     shutdown_timeout_ms: z.int().min(100).default(8_000).describe(
-      "After SIGTERM or SIGINT, how long to wait for brokers and targets before giving up unacknowledged work.",
+      "After SIGTERM, SIGINT or SIGHUP, how long to wait for brokers and targets before giving up unacknowledged work.",
     ),
   };
 }

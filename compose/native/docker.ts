@@ -86,17 +86,18 @@ async function untilAnswered(probe: () => Promise<void>): Promise<void> {
 
 /** Ends the containers; with `wipe` their volumes go too. Returns how many were running. */
 export async function dockerDown(info: StackInfo, wipe: boolean): Promise<number> {
-  const running = (await dockerRunning(info)).length;
+  const running = (await dockerServers(info)).filter(({ running }) => running).length;
   await compose(info, "End of the containers", ["down", ...(wipe ? ["--volumes"] : [])]);
   return running;
 }
 
-/** The services that run. */
-export async function dockerRunning(
+/** The services that have a container, and whether it runs. */
+export async function dockerServers(
   info: StackInfo,
 ): Promise<(ServerInfo & { running: boolean })[]> {
-  const args = ["ps", "--services", "--status", "running"];
-  const names = (await compose(info, "Listing containers", args)).split("\n").filter(Boolean);
+  const services = async (...which: string[]) =>
+    (await compose(info, "Listing containers", ["ps", "--services", ...which])).split("\n");
+  const [names, running] = [await services("--all"), await services("--status", "running")];
   return (Object.keys(SERVICES) as ContainerPart[]).flatMap((part) =>
     Object.entries(SERVICES[part]).filter(([name]) => names.includes(name)).map(([name, port]) => ({
       name,
@@ -105,7 +106,7 @@ export async function dockerRunning(
       log: `docker compose logs ${name}`,
       pid: 0,
       start_ticks: 0,
-      running: true,
+      running: running.includes(name),
     }))
   );
 }

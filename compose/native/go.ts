@@ -1,7 +1,7 @@
 /** Programs written in Go: built from their module by the machine's Go, or by Debian's in the cache. */
 
 import { dirname, join } from "node:path";
-import { cacheFolder, exists } from "./paths.ts";
+import { cacheFolder, exists, workFolder } from "./paths.ts";
 import { type Note, unpackPackages } from "./packages.ts";
 import { run, runOrFail, which } from "./processes.ts";
 
@@ -35,8 +35,7 @@ export async function goProgram(program: GoProgram, note: Note): Promise<string>
   );
   const path = join(folder, name);
   if (await exists(path)) return path;
-  await Deno.mkdir(dirname(folder), { recursive: true });
-  const work = await Deno.makeTempDir({ dir: dirname(folder), prefix: ".new-" });
+  const work = await workFolder(dirname(folder));
   try {
     const { command, env } = await findGo(note);
     note(`building ${program.package}@${program.version}`);

@@ -2,7 +2,7 @@
 
 import { dirname, join } from "node:path";
 import type { Java } from "./java.ts";
-import { cacheFolder, exists } from "./paths.ts";
+import { cacheFolder, exists, workFolder } from "./paths.ts";
 import type { Note } from "./packages.ts";
 import { runOrFail } from "./processes.ts";
 
@@ -20,8 +20,7 @@ export interface JarSet {
 export async function downloadJars(set: JarSet, java: Java, note: Note): Promise<string> {
   const folder = join(cacheFolder(), "maven", set.name);
   if (await exists(folder)) return folder;
-  await Deno.mkdir(dirname(folder), { recursive: true });
-  const work = await Deno.makeTempDir({ dir: dirname(folder), prefix: ".new-" });
+  const work = await workFolder(dirname(folder));
   try {
     note(`downloading ${set.artifacts.join(", ")}`);
     await Deno.writeTextFile(join(work, "pom.xml"), projectOf(set));

@@ -6,7 +6,7 @@
 
 import { dirname, join, relative } from "node:path";
 import { ConfigError } from "../../shared/errors.ts";
-import { cacheFolder, exists } from "./paths.ts";
+import { cacheFolder, exists, workFolder } from "./paths.ts";
 import { demand, runOrFail } from "./processes.ts";
 
 /** A tree of unpacked packages with everything they depend on, libc included. */
@@ -66,8 +66,7 @@ async function download(
   folder: string,
   note: Note,
 ): Promise<void> {
-  await Deno.mkdir(dirname(folder), { recursive: true });
-  const work = await Deno.makeTempDir({ dir: dirname(folder), prefix: ".new-" });
+  const work = await workFolder(dirname(folder));
   try {
     const apt = new PrivateApt(join(work, "apt"));
     await apt.prepare(set.suite === "machine" ? entries : [unstableOf(entries)]);

@@ -21,6 +21,22 @@ export function stackFolder(name: string): string {
   return join(STACKS, name);
 }
 
+/**
+ * A new folder for work that becomes a part of `folder`: `.new-PID-…`. Removes those of processes that
+ * were killed.
+ */
+export async function workFolder(folder: string): Promise<string> {
+  await Deno.mkdir(folder, { recursive: true });
+  for await (const { name } of Deno.readDir(folder)) {
+    const pid = /^\.new-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || await exists(`/proc/${pid}`)) continue;
+    await Deno.remove(join(folder, name), { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // another process was first
+    });
+  }
+  return await Deno.makeTempDir({ dir: folder, prefix: `.new-${Deno.pid}-` });
+}
+
 /** True when something stands at this path. */
 export async function exists(path: string): Promise<boolean> {
   try {

@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { ConfigError } from "../../shared/errors.ts";
-import { dockerAnswers, dockerDown, dockerRunning, dockerUp } from "./docker.ts";
+import { dockerAnswers, dockerDown, dockerServers, dockerUp } from "./docker.ts";
 import {
   type BrokerPorts,
   KAFKA_PORTS,
@@ -216,7 +216,7 @@ async function stateFor(name: string, options: UpOptions): Promise<StackInfo> {
       cure: `choose another --name, or first: deno task stack down --wipe --name ${name}`,
     });
   }
-  if (offset !== known.port_offset) movePorts(known, offset);
+  if (offset !== known.port_offset) await movePorts(known, offset);
   if (options.docker === true && known.engine !== "docker") {
     throw new ConfigError(`Stack ${name} runs natively, not in containers.`, {
       cure: "choose another --name",
@@ -226,8 +226,11 @@ async function stateFor(name: string, options: UpOptions): Promise<StackInfo> {
 }
 
 /** Gives a stack other ports; only one that does not run can change them. */
-function movePorts(info: StackInfo, offset: number): void {
-  if (info.engine === "docker" || info.servers.some(isAlive)) {
+async function movePorts(info: StackInfo, offset: number): Promise<void> {
+  const isRunning = info.engine === "docker"
+    ? (await dockerServers(info)).some(({ running }) => running)
+    : info.servers.some(isAlive);
+  if (isRunning) {
     throw new ConfigError(
       `Stack ${info.name} runs with the port offset ${info.port_offset}, not ${offset}.`,
       { cure: "leave --port-offset out, choose another --name, or take the stack down first" },
@@ -333,10 +336,12 @@ class Start {
       if (failure === undefined) return;
       const servers = this.info.servers.filter((server) => server.part === part);
       const dead = servers.find((server) => !isAlive(server));
-      if (dead !== undefined) throw await serverError(dead, "ended while starting", failure);
+      const { name } = this.info;
+      if (dead !== undefined) throw await serverError(name, dead, "ended while starting", failure);
       if (performance.now() > deadline) {
         const silent = servers[0]!;
-        throw await serverError(silent, `gave no answer in ${READY_PATIENCE_MS} ms`, failure);
+        const what = `gave no answer in ${READY_PATIENCE_MS} ms`;
+        throw await serverError(name, silent, what, failure);
       }
       await new Promise((resolve) => setTimeout(resolve, PROBE_INTERVAL_MS));
     }
@@ -356,12 +361,18 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   return () => made ??= make();
 }
 
-async function serverError(server: ServerInfo, what: string, cause: unknown): Promise<Error> {
+async function serverError(
+  stack: string,
+  server: ServerInfo,
+  what: string,
+  cause: unknown,
+): Promise<Error> {
   const tail = await tailOf(server.log, LOG_LINES);
   return new ConfigError(
     `${server.name} ${what}. The last lines of ${server.log}:\n${tail}\n`,
     {
-      cure: "see what the log says; `deno task stack down --wipe` drops data that does not start",
+      cure: "see what the log says; data that does not start is dropped by" +
+        ` \`deno task stack down --wipe --name ${stack}\``,
       cause,
     },
   );
@@ -560,7 +571,7 @@ async function wipe(dir: string, keepLogs: boolean): Promise<void> {
 export async function status(name: string = DEFAULT_NAME): Promise<StackStatus | undefined> {
   const info = await readState(name);
   if (info === undefined) return undefined;
-  if (info.engine === "docker") return { info, servers: await dockerRunning(info) };
+  if (info.engine === "docker") return { info, servers: await dockerServers(info) };
   const servers = info.servers.map((server) => ({ ...server, running: isAlive(server) }));
   return { info, servers: servers.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
 }

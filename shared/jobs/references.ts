@@ -51,7 +51,7 @@ export function resolveReferences(value: unknown, outside: Outside): Resolved {
       environment.add(name);
       const hasSecretName = SECRET_NAME.test(name);
       const given = outside.env(name, hasSecretName || isSecretAt(at));
-      const found = given || fallback;
+      const found = given && withoutLineEnd(given) || fallback;
       if (found === undefined) throw new Error(notSet(name, given));
       if (hasSecretName) secrets.add(found);
       return found;
@@ -99,6 +99,11 @@ export function resolveReferences(value: unknown, outside: Outside): Resolved {
   };
 }
 
+/** Files end in a line end, and so do variables that are made of them. */
+function withoutLineEnd(text: string): string {
+  return text.replace(/\r?\n$/, "");
+}
+
 function notSet(name: string, found: string | undefined): string {
   return `the environment variable ${name} is ${found === undefined ? "not set" : "empty"}; ` +
     `set it (export ${name}=...) or give a default: \${env:${name}:-default}.`;
@@ -106,7 +111,7 @@ function notSet(name: string, found: string | undefined): string {
 
 function readFile(outside: Outside, path: string): string {
   try {
-    return outside.file(path).replace(/\r?\n$/, "");
+    return withoutLineEnd(outside.file(path));
   } catch (error) {
     throw new Error(`the file ${path} cannot be read: ${(error as Error).message}`);
   }

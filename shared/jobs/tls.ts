@@ -8,7 +8,7 @@ export const tlsOptions = z.union([
   z.boolean(),
   z.strictObject({
     ca: z.string().min(1).optional().describe(
-      "Certificates (PEM) of the authorities that may sign the server's: `${file:ca.pem}`; left out: the system's.",
+      "Certificates (PEM) of the authorities that may sign the server's: `${file:ca.pem}`; left out: those that Deno trusts, which are Mozilla's unless `DENO_TLS_CA_STORE` or `DENO_CERT` says otherwise.",
     ),
     cert: z.string().min(1).optional()
       .describe("The client's certificate (PEM), for servers that ask for one; needs `key`."),

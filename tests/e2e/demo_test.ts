@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { exists, stackFolder } from "../../compose/native/paths.ts";
+import { POSTGRES_PORT } from "../../compose/native/postgres.ts";
 import { isAlive } from "../../compose/native/processes.ts";
 import { status } from "../../compose/native/stack.ts";
 import type { DemoReport } from "../../workers/demo/report.ts";
@@ -32,6 +33,16 @@ const ops = (c: number, u: number, d: number) => ({ c, u, d });
 
 Deno.test("a demo brings changes of both databases into files that equal the tables", async () => {
   const name = "test-demo";
+  {
+    using _taken = Deno.listen({ hostname: "127.0.0.1", port: POSTGRES_PORT + PORT_OFFSET });
+    const { code, stderr } = await ended(start(name, ["--rows", "10000"]));
+    assert.equal(code, 2, stderr);
+    assert.equal(
+      await exists(stackFolder(name)),
+      true,
+      "what a failed demo leaves, the next clears",
+    );
+  }
   const { code, stdout, stderr } = await ended(start(name, ["--rows", "10000", "--json"]));
   assert.equal(code, 0, stderr);
   const report = JSON.parse(stdout) as DemoReport;

@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import { ConfigError } from "../../shared/errors.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { quoted } from "../cli/shell.ts";
 import { manifestsOf, secretKeys } from "../manifests/manifests.ts";
 import { VERSION } from "../runtime/version.ts";
 
@@ -55,7 +56,7 @@ async function main(): Promise<number> {
       const sources = keys.map(({ key, file }) =>
         file === undefined ? key : `${key}=${isAbsolute(file) ? file : join(dirname(path), file)}`
       );
-      const flags = sources.map((source) => `--from-file=${source}`).join(" ");
+      const flags = sources.map((source) => quoted(`--from-file=${source}`)).join(" ");
       console.log(`# kubectl create secret generic ${name}-secrets ${flags}`);
     }
     for (const manifest of manifests) console.log(`---\n${stringify(manifest).trimEnd()}`);

@@ -1,6 +1,7 @@
 /** `deno task permissions JOB`: the command line of a worker, for containers and service managers. */
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
+import { quoted } from "../cli/shell.ts";
 import { readJob } from "../runtime/environment.ts";
 import { askBrokers, grantsOf } from "../launcher/grants.ts";
 import { cacheModules, processes, workerArguments } from "../launcher/processes.ts";
@@ -39,11 +40,6 @@ async function main(): Promise<number> {
     console.error(`Its environment needs no more than: ${permissions.env.join(" ")}`);
   }
   return EXIT_DONE;
-}
-
-/** A word as a POSIX shell reads it back. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./[\]-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 if (import.meta.main) await run(main);

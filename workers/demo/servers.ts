@@ -44,11 +44,10 @@ export interface Servers {
 /** Brings the stack up: its own one without data of earlier runs, another one as it stands. */
 export async function bringUp(options: ServerOptions): Promise<Servers> {
   const { name, parts, progress, say } = options;
-  const marker = join(stackFolder(name), MARKER);
   const known = await status(name);
   const found_running = known?.servers.some((server) => server.running) ?? false;
   if (found_running) say(`Stack ${name} runs already: the demo uses it and leaves it up.`);
-  const is_own = known === undefined || await exists(marker);
+  const is_own = known === undefined || await exists(join(stackFolder(name), MARKER));
   if (known !== undefined && is_own && !found_running) await down({ name, wipe: true });
 
   const fresh = !found_running && is_own;
@@ -56,13 +55,13 @@ export async function bringUp(options: ServerOptions): Promise<Servers> {
   if (port_offset && port_offset !== options.port_offset) {
     say(`The usual ports are taken: the demo's are ${port_offset} higher.`);
   }
+  if (fresh) await markOwn(name); // before it can fail: the next demo clears away what there is
   const info = await up({
     name,
     only: parts,
     progress,
     ...port_offset === undefined ? {} : { port_offset },
   });
-  if (fresh) await Deno.writeTextFile(marker, "This stack was made by `deno task demo`.\n");
   return {
     info,
     found_running,
@@ -70,6 +69,12 @@ export async function bringUp(options: ServerOptions): Promise<Servers> {
       if (!found_running) await down({ name, wipe: wipe && is_own });
     },
   };
+}
+
+async function markOwn(name: string): Promise<void> {
+  await Deno.mkdir(stackFolder(name), { recursive: true });
+  const text = "This stack was made by `deno task demo`.\n";
+  await Deno.writeTextFile(join(stackFolder(name), MARKER), text);
 }
 
 /** The lowest offset at which all ports are free. */

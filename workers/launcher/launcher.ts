@@ -3,7 +3,7 @@ import { ConfigError } from "../../shared/errors.ts";
 import { createLog, type Log } from "../../shared/observe/log.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { host } from "../cli/host.ts";
-import { EXIT_DONE, run } from "../cli/main.ts";
+import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { writeToStderr } from "../cli/stderr.ts";
 import { readJob } from "../runtime/environment.ts";
 import { askBrokers, grantsOf, type JobFile } from "./grants.ts";
@@ -13,7 +13,7 @@ import { logFormat, workerSpec } from "../runtime/command_line.ts";
 import type { Started, Workers } from "./workers.ts";
 
 /** A worker that is ready to be started. */
-interface Prepared {
+export interface Prepared {
   readonly path: string;
   readonly name: string;
   start(): Started;
@@ -132,20 +132,28 @@ function prepare(
   return { path, name, start: () => workers.start(file, permissions, passed) };
 }
 
-/** Starts all, waits for all, answers the exit code. */
-async function runTogether(prepared: readonly Prepared[], log: Log): Promise<number> {
+/** Starts all, waits for all, answers the exit code. One that cannot be started has failed. */
+export async function runTogether(prepared: readonly Prepared[], log: Log): Promise<number> {
   const running = new Set<Started>();
   let stopping = false;
   host().on_stop((signal) => {
     for (const worker of running) stopping ? worker.kill() : worker.stop(signal);
     stopping = true;
   });
-  const codes = await Promise.all(prepared.map(async ({ path, name, start }) => {
+  const ended = async ({ path, name, start }: Prepared): Promise<number> => {
     const worker = start();
     running.add(worker);
     log.info("worker_started", { of: name, file: path, worker_pid: worker.pid });
     const code = await worker.ended;
     running.delete(worker);
+    return code;
+  };
+  const codes = await Promise.all(prepared.map(async (one) => {
+    const { name } = one;
+    const code = await ended(one).catch((error) => {
+      log.error("worker_not_started", { of: name, error });
+      return EXIT_FAILED;
+    });
     const isFailure = code !== EXIT_DONE && !stopping;
     log[isFailure ? "error" : "info"]("worker_ended", { of: name, exit_code: code });
     if (isFailure) {

@@ -86,10 +86,13 @@ function workerFile(name: string): string {
   return fileURLToPath(new URL(`../${name}`, import.meta.url));
 }
 
-/** Names of the environment that Deno itself reads to find its module cache. */
-const DENO_NAMES = ["DENO_DIR", "HOME", "XDG_CACHE_HOME"];
+/** Names of the environment by which Deno itself finds its modules, and the authorities that it trusts. */
+const DENO_NAMES = [
+  ...["DENO_DIR", "HOME", "XDG_CACHE_HOME"],
+  ...["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR", "SSL_CERT_FILE"],
+];
 
-/** The environment of a worker: what its job names, and where Deno keeps modules. */
+/** The environment of a worker: what its job names, and what Deno itself reads. */
 export function workerEnvironment(permissions: Permissions): Record<string, string> {
   return {
     // Deno asks its maker for a newer version otherwise: a connection that no job names.

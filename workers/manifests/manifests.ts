@@ -1,4 +1,5 @@
 /** Kubernetes manifests of a job: what runs it, its file, the folder that it writes. */
+import { createHash } from "node:crypto";
 import { basename, extname, resolve } from "node:path";
 import type { Deployment } from "kubernetes-types/apps/v1";
 import type { Job } from "kubernetes-types/batch/v1";
@@ -77,10 +78,19 @@ export function manifestsOf(name: string, text: string, options: ManifestOptions
   return manifests;
 }
 
-/** Names of objects have no underscores; the file's name tells jobs of one name apart. */
+/** Labels have no more letters (Kubernetes documentation, "Labels and Selectors"). */
+const LONGEST_NAME = 63;
+
+/** Names of objects have no underscores; the file's name tells jobs of one name apart. Throws ConfigError. */
 function objectName(path: string): string {
-  const file = basename(path, extname(path)).toLowerCase();
-  return `list-sync-${file}`.replaceAll(/[^a-z0-9-]+/g, "-");
+  const file = basename(path, extname(path)).toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, "");
+  const name = `list-sync-${file}`;
+  if (file !== "" && name.length <= LONGEST_NAME) return name;
+  throw new ConfigError(
+    `${path}: objects are named after the job file; found ${JSON.stringify(basename(path))}.`,
+    { cure: `rename it: 1 to ${LONGEST_NAME - "list-sync-".length} of a to z, 0 to 9 and -` },
+  );
 }
 
 /** A key that the Secret must have. */
@@ -159,7 +169,7 @@ class JobManifests {
         apiVersion: "v1",
         kind: "ConfigMap",
         metadata: this.#metadata(),
-        data: { [basename(this.#path)]: this.#text },
+        data: { [this.#key]: this.#text },
       },
       ...this.#folders().map((_, at) => this.#claim(at)),
       this.#endsByItself() ? this.#job() : this.#deployment(),
@@ -178,6 +188,17 @@ class JobManifests {
     };
   }
 
+  /** A pod is not told of a new text in its ConfigMap; another template makes another pod. */
+  #podMetadata(): ObjectMeta {
+    const hash = createHash("sha256").update(this.#text).digest("hex");
+    return { labels: this.#labels(), annotations: { "checksum/config": hash } };
+  }
+
+  /** The job file's key in the ConfigMap, where its name might hold signs that keys do not. */
+  get #key(): string {
+    return `job${extname(this.#path)}`;
+  }
+
   #endsByItself(): boolean {
     const { job } = this.#loaded;
     return !("mode" in job) || job.mode === "batch";
@@ -193,7 +214,7 @@ class JobManifests {
         // Two at a time would shut each other out: a capture by its epoch, a consumer by its locks.
         strategy: { type: "Recreate" },
         selector: { matchLabels: { "app.kubernetes.io/instance": this.#name } },
-        template: { metadata: { labels: this.#labels() }, spec: this.#pod(this.#probes()) },
+        template: { metadata: this.#podMetadata(), spec: this.#pod(this.#probes()) },
       },
     };
   }
@@ -206,7 +227,7 @@ class JobManifests {
       spec: {
         backoffLimit: 3,
         template: {
-          metadata: { labels: this.#labels() },
+          metadata: this.#podMetadata(),
           spec: { ...this.#pod({}), restartPolicy: "Never" },
         },
       },
@@ -217,6 +238,8 @@ class JobManifests {
     const { shutdown_timeout_ms } = this.#loaded.job;
     return {
       automountServiceAccountToken: false,
+      // Else a Service called `mysql` sets MYSQL_PORT, to a URL.
+      enableServiceLinks: false,
       terminationGracePeriodSeconds: Math.ceil(shutdown_timeout_ms / 1000) + GRACE_SECONDS,
       securityContext: {
         runAsNonRoot: true,
@@ -305,7 +328,7 @@ class JobManifests {
   #mounts(): VolumeMount[] {
     return [
       // Not its folder: in a read-only volume no place can be made for the files beside it.
-      { name: "job", mountPath: this.#path, subPath: basename(this.#path), readOnly: true },
+      { name: "job", mountPath: this.#path, subPath: this.#key, readOnly: true },
       { name: "tmp", mountPath: "/tmp" },
       ...this.#files().map((path) => ({
         name: "secrets",

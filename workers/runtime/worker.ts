@@ -46,8 +46,8 @@ export interface WorkerContext<Kind extends JobKind> {
 
 /**
  * Runs a worker of one kind with the job named on the command line, and ends its process or thread. `work`
- * answers the exit code; when it returns 0 after a signal the code says which signal it was. Errors
- * it throws are logged; a ConfigError gives exit code 2, any other 1. When a drain takes longer than
+ * answers the exit code; when it returns 0 after a signal, or throws the signal's reason, the code says which
+ * signal it was. Other errors that it throws are logged; a ConfigError gives exit code 2, any other 1. When a drain takes longer than
  * `shutdown_timeout_ms`, and at a second signal, the worker ends at once with 1.
  */
 export function runWorker<Kind extends JobKind>(
@@ -83,7 +83,7 @@ export function runWorker<Kind extends JobKind>(
         const checked = checkAtStart(kind, job as JobOf<Kind>, { log, now: Date.now, mayConnect });
         await Promise.race([checked, aborted(signal)]); // who is only looked at need not be waited for
       }
-      const code = signal.aborted ? EXIT_DONE : await work({
+      const code = signal.aborted ? EXIT_DONE : await untilStopped(signal, work, {
         job: job as JobOf<Kind>,
         log,
         metrics,
@@ -110,6 +110,20 @@ export function runWorker<Kind extends JobKind>(
       await server?.close();
     }
   });
+}
+
+/** What `work` answers; 0 where it throws the reason of `signal`. */
+async function untilStopped<Context>(
+  signal: AbortSignal,
+  work: (context: Context) => Promise<number>,
+  context: Context,
+): Promise<number> {
+  try {
+    return await work(context);
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return EXIT_DONE;
+    throw error;
+  }
 }
 
 // Libraries that many workers do without: they are loaded where they are used.

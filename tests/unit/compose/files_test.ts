@@ -113,6 +113,21 @@ Deno.test("servers, captures and consumers have health checks", () => {
   }
 });
 
+Deno.test("databases are healthy once an account can log in to the database", () => {
+  for (const name of ["db-pgsql", "db-mysql"]) {
+    const [, check] = ALL_SERVICES.get(name)!.healthcheck!.test;
+    assert.match(check!, /cat \/run\/secrets\/\w+_admin\).*--host=127\.0\.0\.1.*shop/, name);
+  }
+});
+
+Deno.test("what testers put on disk is no memory of theirs", () => {
+  for (const name of ["pg-tester", "my-tester"]) {
+    const { scratch } = parse(read(`jobs/${name}.yaml`));
+    assert.ok(ALL_SERVICES.get(name)!.volumes!.includes("/scratch"), name);
+    assert.match(scratch, /^\/scratch\//, name);
+  }
+});
+
 Deno.test("each worker has a job file, mounted read-only, that is valid with its secrets and variables", () => {
   for (const name of WORKERS) {
     const { command, entrypoint, volumes, secrets = [] } = ALL_SERVICES.get(name)!;
@@ -251,7 +266,7 @@ Deno.test("no password stands in an environment, and every file that a service n
       for (const path of [...local, ...(build ? [build.dockerfile] : [])]) {
         assert.ok(read(path).length > 0, `${service} needs compose/${path}`);
       }
-      const named = mounted.filter((path) => !path.startsWith("./"));
+      const named = mounted.filter((path) => !/^\.?\//.test(path));
       for (const volume of named) assert.ok(volume in content.volumes!, `${service}: ${volume}`);
       for (const secret of secrets) assert.ok(secret in content.secrets!, `${service}: ${secret}`);
     }

@@ -155,11 +155,11 @@ Deno.test("where several forms are allowed, the problems of the one that was mea
   ]);
 });
 
-Deno.test("references are replaced, several in a text, with defaults, files without their last newline", () => {
+Deno.test("references are replaced, several in a text, with defaults, files and variables without their last newline", () => {
   const text = GOOD_YAML.replace("host: db", "host: ${env:PART}-${env:ZONE:-eu}.${file:tld}")
     .replace("database: shop", "database: ${env:EMPTY:-shop}\n  password: ${file:/run/pw}");
   const loaded = load("jobs/a.yaml", text, {
-    env: { PART: "db", EMPTY: "" },
+    env: { PART: "db\n", EMPTY: "" },
     files: { "jobs/tld": "org\r\n", "/run/pw": "two\nlines\n" },
   });
   assert.equal(loaded.job.source.host, "db-eu.org");

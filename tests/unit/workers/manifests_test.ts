@@ -21,6 +21,17 @@ ${KAFKA}
 ${OBSERVE}
 shutdown_timeout_ms: 20000
 `;
+const CAPTURE_TOML = `job = "capture-pg"
+name = "shop_pg"
+kafka.brokers = ["broker1:9092"]
+observe = { metrics_host = "0.0.0.0", metrics_port = 9464 }
+[source]
+host = "db"
+database = "shop"
+user = "u"
+password = "p"
+tables = ["public.list"]
+`;
 const CONSUMER = `job: consume-csv
 name: out
 topics: [t]
@@ -44,7 +55,7 @@ Deno.test("a capture is a Deployment of one worker, with its job file as a Confi
   const manifests = manifestsOf("shop_pg.yaml", CAPTURE, OPTIONS);
   assert.deepEqual(manifests.map(({ kind }) => kind), ["ConfigMap", "Deployment"]);
   for (const { metadata } of manifests) assert.equal(metadata!.name, "list-sync-shop-pg");
-  assert.equal((manifests[0] as ConfigMap).data!["shop_pg.yaml"], CAPTURE);
+  assert.equal((manifests[0] as ConfigMap).data!["job.yaml"], CAPTURE);
   const { spec } = deploymentOf(CAPTURE);
   assert.equal(spec!.replicas, 1);
   assert.equal(spec!.strategy!.type, "Recreate");
@@ -57,9 +68,42 @@ Deno.test("a capture is a Deployment of one worker, with its job file as a Confi
   }
 });
 
+Deno.test("a changed job file is another template, so that its pod is made anew", () => {
+  const template = (text: string) => JSON.stringify(deploymentOf(text).spec!.template);
+  assert.equal(template(CAPTURE), template(CAPTURE));
+  assert.notEqual(template(CAPTURE), template(CAPTURE.replace("public.list", "public.other")));
+});
+
+Deno.test("names of objects, labels and keys are such as Kubernetes takes, or the file's name is refused", () => {
+  for (
+    const file of ["my job.yaml", "orders_.yaml", "_Orders.v2_.toml", `${"x".repeat(53)}.yaml`]
+  ) {
+    const text = file.endsWith(".toml") ? CAPTURE_TOML : CAPTURE;
+    const manifests = manifestsOf(file, text, OPTIONS);
+    for (const { metadata } of manifests) {
+      assert.match(metadata!.name!, /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, file);
+      assert.equal(metadata!.labels!["app.kubernetes.io/instance"], metadata!.name);
+    }
+    const [config, deployment] = manifests as [ConfigMap, Deployment];
+    const [key] = Object.keys(config.data!);
+    assert.match(key!, /^[\w.-]+$/);
+    const [worker] = deployment.spec!.template.spec!.containers;
+    assert.deepEqual(worker!.args, [`/jobs/${file}`]);
+    const { mountPath, subPath } = worker!.volumeMounts!.find(({ name }) => name === "job")!;
+    assert.deepEqual([mountPath, subPath], [`/jobs/${file}`, key]);
+  }
+  for (const file of ["заказы.yaml", "_.yaml", `${"x".repeat(54)}.yaml`]) {
+    assert.throws(
+      () => manifestsOf(file, CAPTURE, OPTIONS),
+      (error) => error instanceof ConfigError && /^rename it: 1 to 53 of a to z/.test(error.cure!),
+    );
+  }
+});
+
 Deno.test("the pod has no rights: no root, no capability, no file system of its own, no token", () => {
   const pod = deploymentOf(CAPTURE).spec!.template.spec!;
   assert.equal(pod.automountServiceAccountToken, false);
+  assert.equal(pod.enableServiceLinks, false, "variables of services may be called as the job's");
   assert.equal(pod.securityContext!.runAsNonRoot, true);
   const [{ securityContext, resources }] = pod.containers as [typeof pod.containers[0]];
   assert.deepEqual(securityContext, {
@@ -112,7 +156,7 @@ Deno.test("files beside the job file are mounted beside it, one by one, none bel
   const mounts = mountsOf(withFiles("secrets/kafka", "ca.pem"));
   const below = mounts.filter(({ mountPath }) => /^\/jobs(\/|$)/.test(mountPath));
   assert.deepEqual(below, [
-    { name: "job", mountPath: "/jobs/shop_pg.yaml", subPath: "shop_pg.yaml", readOnly: true },
+    { name: "job", mountPath: "/jobs/shop_pg.yaml", subPath: "job.yaml", readOnly: true },
     {
       name: "secrets",
       mountPath: "/jobs/secrets/kafka",

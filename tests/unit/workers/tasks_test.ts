@@ -63,6 +63,13 @@ Deno.test("what is compiled is what the task list-sync runs, with its permission
   assert.equal(config.tasks.compile, `deno compile ${run.replace("workers/", `${parts}workers/`)}`);
 });
 
+Deno.test("no task asks at a terminal for a permission that it lacks", () => {
+  const asking = Object.entries(config.tasks).filter(([, line]) =>
+    /^deno (run|compile|test) /.test(line) && !/ (-A|--no-prompt) /.test(line)
+  );
+  assert.deepEqual(asking, []);
+});
+
 for (const name of TASKS) {
   Deno.test(`deno task ${name} --help shows usage and an example; a mistyped option is refused`, async () => {
     const help = await task(name, "--help");
