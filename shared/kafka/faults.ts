@@ -116,6 +116,12 @@ export function brokerFault(name: string, what: string): Error {
         "leave out the column that makes the record so large",
     });
   }
+  if (name === "INVALID_TIMESTAMP") {
+    return new ConfigError(message, {
+      cure: "set this host's clock and the brokers' right, or raise the topic's" +
+        " message.timestamp.before.max.ms and message.timestamp.after.max.ms",
+    });
+  }
   if (LOGIN.has(name)) return new ConfigError(message, { cure: LOGIN_CURE });
   const right = DENIED[name];
   if (right !== undefined) {

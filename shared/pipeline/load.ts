@@ -60,13 +60,13 @@ export class Load {
    * explain would be dropped as one.
    */
   add(change: Change, targets: readonly Target[], handover?: Handover): void {
-    const { position, transaction: { ts_us } } = change;
-    const timestamp_ms = Math.floor(ts_us / 1000);
+    const { position, ts_ms, transaction: { ts_us } } = change;
     let isNew = false;
     this.held_bytes += this.arena.length;
     for (const target of targets) {
       if (handover?.holds(target, change) === true) continue;
-      if (this.#put(position, timestamp_ms, target)) isNew = true;
+      // Not the commit's time: topics keep records so long after it, and brokers may refuse those to come.
+      if (this.#put(position, ts_ms, target)) isNew = true;
     }
     if (isNew) this.changes[change.op]++;
     else this.repetitions++;

@@ -17,7 +17,6 @@ export interface Note {
   readonly position: string;
   readonly key: string;
   readonly value: string;
-  readonly timestamp_ms: number;
 }
 
 /** Header by which readers of changes tell these records from them; its value is a `Stamp`. */
@@ -81,6 +80,8 @@ export class Notes {
   readonly #source: SourceIdentity;
   readonly #schema_changes: NoteWriter<SchemaChanges> | undefined;
   readonly #transactions: NoteWriter<Transactions> | undefined;
+  /** When the change that was taken last was captured. */
+  #ts_ms = 0;
   /** Position of the last note; empty: none yet. */
   last = "";
 
@@ -98,6 +99,7 @@ export class Notes {
 
   /** Adds what is told with `change` to the load; answers the change as it is to be written. */
   take(change: Change, load: Load): Change {
+    this.#ts_ms = change.ts_ms;
     const told = this.#schema_changes?.teller.of(change);
     if (told !== undefined) this.#add(told, this.#schema_changes!.target, load);
     if (this.#transactions === undefined) return change;
@@ -108,6 +110,7 @@ export class Notes {
 
   /** The same with a table that is gone. */
   dropped(table: DroppedTable, load: Load): void {
+    this.#ts_ms = table.ts_ms;
     const told = this.#schema_changes?.teller.dropped(table);
     if (told !== undefined) this.#add(told, this.#schema_changes!.target, load);
   }
@@ -119,10 +122,10 @@ export class Notes {
     }
   }
 
-  #add({ position, key, value, timestamp_ms }: Note, target: Target, load: Load): void {
+  #add({ position, key, value }: Note, target: Target, load: Load): void {
     const stamp: Stamp = { source: sourceId(this.#source), position };
     const headers = [[NOTE_HEADER, JSON.stringify(stamp)]] as const;
-    load.note(position, { key, value, timestamp_ms, headers }, target);
+    load.note(position, { key, value, timestamp_ms: this.#ts_ms, headers }, target);
     if (position > this.last) this.last = position;
   }
 }

@@ -151,7 +151,6 @@ export class SchemaChanges {
         ...{ source, ts_ms, databaseName: db, schemaName: schema, ddl },
         tableChanges: [tableChange],
       }),
-      timestamp_ms: commit_ms,
     };
   }
 }

@@ -71,6 +71,5 @@ function noteOf(
     position,
     key: JSON.stringify({ id }),
     value: JSON.stringify({ status, id, ts_ms, event_count, data_collections }),
-    timestamp_ms: ts_ms,
   };
 }

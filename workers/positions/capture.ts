@@ -1,11 +1,14 @@
 /** What is stored for a capture beside where its source's log stands now. */
+import type { SourceIdentity } from "../../shared/change.ts";
 import { type Format, sourceId } from "../../shared/formats/format.ts";
 import type { Admin } from "../../shared/kafka/port.ts";
+import { noteTopicNames } from "../../shared/pipeline/notes.ts";
 import {
   type PositionRecord,
   readPositionRecord,
   type StoredPosition,
 } from "../../shared/pipeline/positions.ts";
+import { SchemaReader } from "../../shared/pipeline/schemas.ts";
 import { ownStamp } from "../../shared/pipeline/tails.ts";
 import type { LogStanding, Source } from "../../shared/sources/source.ts";
 import { table } from "../cli/table.ts";
@@ -63,7 +66,7 @@ export async function captureStanding(
     const lag = { bytes: null, stored_seconds: null, newest_change_seconds: null };
     return { ...shared, lag, stored: null, partitions: [] };
   }
-  const newest_ms = await newestChange(admin, format, id, record);
+  const newest_ms = await newestChange(admin, format, identity, record);
   const seconds = (since_ms: number) => Math.max(0, Math.round((now_ms - since_ms) / 1000));
   const { topics: _, version: __, ...stored } = record.stored;
   return {
@@ -99,10 +102,12 @@ async function partitionsOf(
 async function newestChange(
   admin: Admin,
   format: Format,
-  source: string,
+  source: Pick<SourceIdentity, "connector" | "name">,
   { stored: { topics } }: PositionRecord,
 ): Promise<number | undefined> {
-  const partitions = Object.entries(topics).flatMap(([topic, { partitions }]) =>
+  const notes = noteTopicNames(source.name);
+  const tables = Object.entries(topics).filter(([topic]) => !notes.includes(topic));
+  const partitions = tables.flatMap(([topic, { partitions }]) =>
     partitions.map(({ position, end_offset }, partition) => ({
       ...{ topic, partition, position, end_offset },
     }))
@@ -117,10 +122,13 @@ async function newestChange(
   const { first } = (await admin.offsets(newest.topic))[newest.partition]!;
   const from = newest.end_offset - 1;
   if (from < first) return undefined;
+  const schemas = new SchemaReader(admin);
+  await schemas.refresh();
   let at_ms: number | undefined;
   for await (const { records } of admin.read(newest, from, newest.end_offset)) {
     for (const record of records) {
-      if (await ownStamp(record, format, source) !== undefined) at_ms = record.timestamp_ms;
+      if (await ownStamp(record, format, sourceId(source)) === undefined) continue;
+      at_ms = format.decode(record, schemas.lookup).transaction.ts_us / 1000;
     }
   }
   return at_ms;

@@ -40,6 +40,14 @@ Deno.test("a truncate that some partitions hold goes to the others alone", () =>
   });
 });
 
+Deno.test("a record's time is that of its capture: retention counts from there, whenever it was committed", () => {
+  const load = written();
+  const captured = change(5, "c", { after: [1] });
+  const committed = { ...captured.transaction, ts_us: 1_000_000 };
+  load.add({ ...captured, transaction: committed }, [holding(0)]);
+  assert.equal(load.batches()[0]!.records.at(0)!.timestamp_ms, captured.ts_ms);
+});
+
 Deno.test("positions that do not grow within a session are refused, not dropped", () => {
   const load = written();
   const target = holding(0);
