@@ -62,7 +62,10 @@ export class Cluster {
   /** Why a topic that is not in the map was last not told. */
   readonly #refusals = new Map<string, string>();
   readonly #stop = new AbortController();
+  /** Who answered last, and is asked first. */
   #answered: string | undefined;
+  /** Node ids of the coordinators as they were last told. */
+  readonly #coordinators = new Map<string, number>();
   #round_trip_ms = Infinity;
 
   private constructor(settings: Settings, log: Log) {
@@ -157,7 +160,10 @@ export class Cluster {
 
   /** What is known of a topic; asks the brokers the first time. Throws RetryableError for an unknown one. */
   async topic(name: string): Promise<TopicPlace> {
-    if (!this.#topics.has(name) || this.#doubted.has(name)) await this.refresh([name]);
+    const doubted = this.#doubted.has(name) ? this.#topics.get(name) : undefined;
+    if (doubted !== undefined || !this.#topics.has(name)) await this.refresh([name]);
+    // A broker that is cut off from the others tells for ever what it knew last.
+    if (doubted !== undefined && isSame(doubted, this.#topics.get(name))) await this.agree([name]);
     const place = this.#topics.get(name);
     if (place !== undefined) return place;
     throw brokerFault(this.#refusals.get(name) ?? "UNKNOWN_TOPIC_OR_PARTITION", `Topic ${name}`);
@@ -202,6 +208,10 @@ export class Cluster {
     const found = await this.call("main", undefined, findCoordinator, { key, key_type });
     check(found.error_code, `Finding the coordinator of ${kind} ${key}`);
     this.#nodes.set(found.node_id, address(found.host, found.port));
+    // Who asks again doubts the answer: where it is the same, another broker is asked next.
+    const id = `${kind} ${key}`;
+    if (this.#coordinators.get(id) === found.node_id) this.#askAnother();
+    this.#coordinators.set(id, found.node_id);
     return found.node_id;
   }
 
@@ -288,13 +298,11 @@ export class Cluster {
     request: Request<Question, Answer>,
     question: Question,
   ): Promise<Answer> {
+    const all = this.#allAddresses();
     // The one that answered last comes first: a frozen broker costs a timeout at every question.
-    const addresses = new Set([
-      ...this.#nodes.values(),
-      ...this.settings.brokers,
-    ].sort((a, b) => Number(b === this.#answered) - Number(a === this.#answered)));
+    const first = Math.max(0, all.indexOf(this.#answered ?? ""));
     const faults: Error[] = [];
-    for (const address of addresses) {
+    for (const address of [...all.slice(first), ...all.slice(0, first)]) {
       try {
         const answer = await this.#callAt(use, address, request, question);
         this.#answered = address;
@@ -310,6 +318,15 @@ export class Cluster {
       `Cannot reach any Kafka broker: ${faults.map(({ message }) => message).join("; ")}`,
       { cure: "check that the brokers run and that kafka.brokers names their ports" },
     );
+  }
+
+  #allAddresses(): string[] {
+    return [...new Set([...this.#nodes.values(), ...this.settings.brokers])];
+  }
+
+  #askAnother(): void {
+    const all = this.#allAddresses();
+    this.#answered = all[(all.indexOf(this.#answered ?? "") + 1) % all.length];
   }
 
   async #callAt<Question, Answer>(
@@ -366,6 +383,13 @@ function unreadable(error: unknown, address: string, { name, version }: Request<
     `The answer of ${address} to ${name}, version ${version}, cannot be read: ${error.message}`,
     { cure: "check that kafka.brokers names Kafka brokers of 3.2 or later", cause: error },
   );
+}
+
+/** Whether a topic has the same leaders as before; false where it is not known any more. */
+function isSame(before: TopicPlace, now: TopicPlace | undefined): boolean {
+  return now !== undefined && now.id === before.id &&
+    String(now.leaders) === String(before.leaders) &&
+    String(now.leader_epochs) === String(before.leader_epochs);
 }
 
 /** Resolves when more than half have, or all that will; throws as the first when none does. */

@@ -176,6 +176,8 @@ export class BuiltinConsumer implements Consumer {
         since_metadata_ms += interval_ms;
         if (since_metadata_ms >= METADATA_MS || this.#membership.lacksTopics) {
           since_metadata_ms = 0;
+          // A leader that has been cut off from the others answers that there is nothing new.
+          void this.#cluster.agree(this.#options.topics).catch(() => {}); // asked again before long
           if (await this.#membership.outdated()) {
             interrupt.abort("rebalance" satisfies Interruption);
           }
