@@ -73,6 +73,17 @@ async function certificateOf({ open, timeout_ms }: TlsPeer): Promise<X509Certifi
   }
 }
 
+/** Rejects when the socket ends, or says nothing for so long: for `open` of a peer, before the handshake. */
+export function rejectUnanswered(
+  socket: Socket,
+  timeout_ms: number,
+  reject: (error: Error) => void,
+): void {
+  socket.setTimeout(timeout_ms, () => socket.destroy(new Error("no answer")));
+  socket.once("error", reject);
+  socket.once("close", () => reject(new Error("the connection ended")));
+}
+
 /** Whether one of the authorities that the job names has signed the certificate. */
 function isSignedBy(certificate: X509Certificate, tls: TlsOptions): boolean {
   const text = typeof tls === "object" ? tls.ca ?? "" : "";

@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import mysql, { type Connection, type ConnectionOptions } from "mysql2";
 import { ConfigError, type RetryableError } from "../errors.ts";
 import { identityFault, type TlsOptions, tlsSettings } from "../jobs/tls.ts";
-import { certificateFault } from "./certificate.ts";
+import { certificateFault, rejectUnanswered } from "./certificate.ts";
 import { unreachable } from "./unreachable.ts";
 
 // The default makes room for 15,000 shapes of answers, half a megabyte: ours are few.
@@ -138,10 +138,12 @@ const SSL_REQUEST = Buffer.concat([
   Buffer.alloc(23),
 ]);
 
-function beforeHandshake({ host, port }: MysqlServer): Promise<Socket> {
+function beforeHandshake(
+  { host, port, connect_timeout_ms }: MysqlServer,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port });
     socket.once("data", () => socket.write(SSL_REQUEST, () => resolve(socket)));
-    socket.once("error", reject);
+    rejectUnanswered(socket, connect_timeout_ms, reject);
   });
 }

@@ -6,7 +6,7 @@ import pg from "pg";
 import { ConfigError, type RetryableError } from "../errors.ts";
 import { identityFault, type TlsOptions, tlsSettings } from "../jobs/tls.ts";
 import { sessionOptions } from "../wire/postgres_session.ts";
-import { certificateFault } from "./certificate.ts";
+import { certificateFault, rejectUnanswered } from "./certificate.ts";
 import { ReusedReads } from "./reused_reads.ts";
 import { unreachable } from "./unreachable.ts";
 
@@ -127,10 +127,12 @@ async function refusal(
 /** The request for encryption: its length, and a number that no version has (SSLRequest, Message Formats). */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
-function beforeHandshake({ host, port }: PostgresServer): Promise<Socket> {
+function beforeHandshake(
+  { host, port, connect_timeout_ms }: PostgresServer,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port }, () => socket.write(SSL_REQUEST));
     socket.once("data", () => resolve(socket));
-    socket.once("error", reject);
+    rejectUnanswered(socket, connect_timeout_ms, reject);
   });
 }

@@ -7,6 +7,7 @@ import type { DatabaseOptions } from "./options.ts";
 /** Connects. Dates, decimals and large integers come back as text. Throws as `openMysql`. */
 export async function connectMysql(options: DatabaseOptions): Promise<Connection> {
   const connection = (await openMysql(options, "database", {})).promise();
+  connection.on("error", () => {}); // the next query tells
   await connection.query("SET time_zone = '+00:00'");
   for (const name of ["query", "execute"] as const) {
     const method = connection[name].bind(connection) as (...args: unknown[]) => Promise<never>;
