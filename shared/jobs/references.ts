@@ -74,6 +74,9 @@ export function resolveReferences(value: unknown, outside: Outside): Resolved {
       if (!inside.includes("${")) return inside;
       referenced.set(pathKey(path), /^\$\{[^}]*\}$/.test(inside));
       try {
+        if (inside.replaceAll(REFERENCE, "").includes("${")) {
+          throw new Error("a reference begins with ${ and does not end: write ${env:NAME}.");
+        }
         return inside.replace(REFERENCE, (_, reference: string) => lookUp(reference, path));
       } catch (error) {
         faults.push({ path, message: (error as Error).message });

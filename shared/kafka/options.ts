@@ -2,12 +2,15 @@
 import { z } from "zod";
 import { tlsOptions } from "../jobs/tls.ts";
 
+const LAST_PORT = 65_535;
+
 /** Schema of one broker's address. */
 const broker = z.string()
   .regex(
     /^(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):([1-9]\d{0,4})$/,
     "host:port, for example broker1:9092",
-  );
+  )
+  .refine((address) => Number(/\d+$/.exec(address)) <= LAST_PORT, `a port up to ${LAST_PORT}`);
 
 const saslOptions = z.strictObject({
   mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"])

@@ -201,12 +201,13 @@ Deno.test("text in the file itself is not turned into a number", () => {
 
 Deno.test("references that lead nowhere say which, all at once", () => {
   const text = GOOD_YAML +
-    "  password: ${env:PG_PASSWORD}\n  plugin: ${file:gone}\n  tls: ${evn:X}\n";
+    "  password: ${env:PG_PASSWORD}\n  plugin: ${file:gone}\n  tls: ${evn:X}\n  port: x${env:Y\n";
   assert.deepEqual(refused("a.yaml", text), [
     "a.yaml:6:13 source.password: the environment variable PG_PASSWORD is not set; " +
     "set it (export PG_PASSWORD=...) or give a default: ${env:PG_PASSWORD:-default}.",
     "a.yaml:7:11 source.plugin: the file gone cannot be read: no such file: gone",
     "a.yaml:8:8 source.tls: unknown reference ${evn:X}. Allowed: ${env:NAME}, ${env:NAME:-default}, ${file:path}.",
+    "a.yaml:9:9 source.port: a reference begins with ${ and does not end: write ${env:NAME}.",
   ]);
 });
 

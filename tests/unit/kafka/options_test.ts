@@ -32,6 +32,7 @@ Deno.test("times follow from request_timeout_ms, unless a job sets them", () => 
 
 const wrong: readonly (readonly [what: string, value: Record<string, unknown>])[] = [
   ["a broker without a port", { brokers: ["broker1"] }],
+  ["a port that there is not", { brokers: ["broker1:70000"] }],
   ["no broker", { brokers: [] }],
   ["an unknown client", { brokers: ["b:1"], client: "librdkafka" }],
   ["a certificate without its key", { brokers: ["b:1"], tls: { cert_file: "c.pem" } }],
