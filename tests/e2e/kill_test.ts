@@ -41,6 +41,7 @@ async function killed(db: TestDatabase, rows: number): Promise<void> {
   const result = await scenario.verify();
   assert.equal(result.verified, true, JSON.stringify(result));
   assert.equal(result.repetitions, 0);
+  assert.equal(result.rows_compared, scenario.made.c - scenario.made.d);
 }
 
 const title = (name: string) =>

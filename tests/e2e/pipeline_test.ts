@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { databases, type TestDatabase } from "../databases.ts";
 import { Scenario, type ScenarioOptions } from "../scenario.ts";
 
-const ROWS = 100_000;
+const ROWS = 30_000;
 
 /** Stream: everything runs at once. */
 async function stream(scenario: Scenario, consumers: number): Promise<void> {
@@ -41,8 +41,8 @@ async function check(scenario: Scenario): Promise<void> {
 
 type Way = ScenarioOptions & { readonly consumers: number };
 
+/** One consumer of a stream in JSON is what kill_test.ts kills. */
 const WAYS: readonly Way[] = [
-  { format: "json", mode: "stream", consumers: 1 },
   { format: "protobuf", mode: "stream", consumers: 3, replica_identity: "full" },
   { format: "json", mode: "batch", consumers: 3 },
   { format: "protobuf", mode: "batch", consumers: 1 },

@@ -36,7 +36,7 @@ const STACK_VARIABLE = "LIST_SYNC_STACK";
 const STOP_PATIENCE_MS = 10_000;
 
 /** Inputs of each fuzz test, where the environment says nothing else; the gate has time for fewer. */
-const FUZZ_RUNS = "20000";
+const FUZZ_RUNS = "5000";
 
 /** A run of the tests that a signal can end early. */
 class Run {
