@@ -1,5 +1,6 @@
-/** A session with MySQL that is given up while it waits for an answer. */
+/** Sessions with MySQL that end: given up while they wait for an answer, or lost while nothing is asked. */
 import assert from "node:assert/strict";
+import { connectMysql } from "../../shared/database/mysql.ts";
 import { MysqlSession } from "../../shared/sources/mysql/connection.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
 import { databases } from "../databases.ts";
@@ -22,5 +23,18 @@ Deno.test("a question under way ends with an error when its session is closed", 
   } finally {
     clearTimeout(deadline);
     clearTimeout(closing);
+  }
+});
+
+Deno.test("a connection that is lost while nothing is asked is told by the next query, and ends nobody", async () => {
+  const { database } = databases().find(({ name }) => name === "MySQL")!;
+  const [lost, other] = [await connectMysql(database), await connectMysql(database)];
+  try {
+    await other.query(`KILL ${lost.threadId}`);
+    await new Promise((resolve) => setTimeout(resolve, 500)); // its end comes to this side
+    await assert.rejects(lost.query("SELECT 1"), /closed|lost/i);
+  } finally {
+    lost.destroy();
+    other.destroy();
   }
 });
