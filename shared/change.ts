@@ -130,8 +130,16 @@ export function plainChange(change: Change): Change {
   const { op, source, table, before, after, position, coordinates } = change;
   const { transaction, total_order, data_collection_order, ts_ms, snapshot } = change;
   return {
-    ...{ op, source, table, before, after, position, coordinates },
-    ...{ transaction, total_order, ts_ms },
+    op,
+    source,
+    table,
+    before,
+    after,
+    position,
+    coordinates,
+    transaction,
+    total_order,
+    ts_ms,
     ...data_collection_order === undefined ? {} : { data_collection_order },
     ...snapshot === undefined ? {} : { snapshot },
   };

@@ -39,8 +39,11 @@ export class OwnPostgres implements AsyncDisposable {
   async start(): Promise<void> {
     const log = join(this.#dir, "postgres.log");
     this.#process = await startPostgres(this.#software, {
-      ...{ folder: join(this.#dir, "postgres"), log, port: this.info.port },
-      ...{ accounts: this.info.users, note: () => {} },
+      folder: join(this.#dir, "postgres"),
+      log,
+      port: this.info.port,
+      accounts: this.info.users,
+      note: () => {},
     });
     const answers = () => probePostgresServer(this.info).then(() => true, () => false);
     await until(`the server of ${log} answers`, answers);

@@ -356,8 +356,18 @@ function learn(bytes: Uint8Array, change: Change, schemas: SchemaLookup): Known 
   if (!head || !snapshot || !place || !input.skip(schema)) return undefined;
   const transaction_id = Mark.of(quoted(transaction.id).slice(1, -1));
   return {
-    ...{ schemas, source, table, snapshot_mark, head, snapshot, place, schema },
-    ...{ transaction, transaction_id, head_to_end: 0, op_to_end: 0 },
+    schemas,
+    source,
+    table,
+    snapshot_mark,
+    head,
+    snapshot,
+    place,
+    schema,
+    transaction,
+    transaction_id,
+    head_to_end: 0,
+    op_to_end: 0,
   };
 }
 

@@ -257,8 +257,16 @@ function decode(record: InRecord, schemas: SchemaLookup): Change {
   const { id, ts_us, position, coordinates } = message;
   if (id !== transaction.id || ts_us !== transaction.ts_us) transaction = { id, ts_us };
   const change: { -readonly [Field in keyof Change]: Change[Field] } = {
-    ...{ op: op as Op, source, table, before, after, position, coordinates, transaction },
-    ...{ total_order, ts_ms },
+    op: op as Op,
+    source,
+    table,
+    before,
+    after,
+    position,
+    coordinates,
+    transaction,
+    total_order,
+    ts_ms,
   };
   if (collection_order !== 0) change.data_collection_order = collection_order;
   if (snapshot !== "") change.snapshot = snapshot as SnapshotMark;

@@ -57,7 +57,10 @@ function request<Asked, Answer>(
   flexible = true,
 ): Request<Asked, Answer> {
   return {
-    ...{ name, key, version, flexible },
+    name,
+    key,
+    version,
+    flexible,
     encode: (values) => encodeMessage(asked, values),
     decode: (body) => decodeMessage(answer, body),
   };
@@ -316,12 +319,19 @@ export const fetch: Request<
   { readonly wanted: readonly Wanted[]; readonly limits: FetchLimits },
   { readonly error_code: number; readonly partitions: readonly Fetched[] }
 > = {
-  ...{ name: "Fetch", key: 1, version: 11, flexible: false },
+  name: "Fetch",
+  key: 1,
+  version: 11,
+  flexible: false,
   encode: ({ wanted, limits }) =>
     encodeMessage(fetchQuestion, {
-      ...{ replica_id: CLIENT, max_wait_ms: limits.wait_ms },
-      ...{ min_bytes: 1, max_bytes: limits.max_bytes, isolation_level: READ_UNCOMMITTED },
-      ...{ session_id: 0, session_epoch: -1 }, // none
+      replica_id: CLIENT,
+      max_wait_ms: limits.wait_ms,
+      min_bytes: 1,
+      max_bytes: limits.max_bytes,
+      isolation_level: READ_UNCOMMITTED,
+      session_id: 0, // no session
+      session_epoch: -1,
       topics: [...Map.groupBy(wanted, ({ topic }) => topic)].map(([topic, all]) => ({
         topic,
         partitions: all.map(({ partition, leader_epoch, offset, max_bytes }) => ({
@@ -332,13 +342,16 @@ export const fetch: Request<
           partition_max_bytes: max_bytes,
         })),
       })),
-      ...{ forgotten_topics: [], rack_id: "" },
+      forgotten_topics: [],
+      rack_id: "",
     }),
   decode(body) {
     const { error_code, topics } = decodeMessage(fetchAnswer, body);
     const partitions = topics.flatMap(({ topic, partitions }) =>
       partitions.map(({ partition, error_code, high_watermark, records }) => ({
-        ...{ topic, partition, error_code },
+        topic,
+        partition,
+        error_code,
         end_offset: high_watermark,
         bytes: records ?? NO_BYTES,
       }))

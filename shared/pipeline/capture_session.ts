@@ -257,7 +257,9 @@ export class CaptureSession {
       tells_too_large: this.#job.on_oversize === "dead_letter",
     });
     this.#oversize = new Oversize(this.#job, {
-      ...{ ...this.#deps, admin, producer },
+      ...this.#deps,
+      admin,
+      producer,
       stamp: (record) => noteStamp(record) ?? this.#format.stamp(record),
     });
   }
@@ -371,8 +373,16 @@ export class CaptureSession {
       const { partitions } = this.#stored!.topics[topic]!;
       const position = formatPosition({ generation, major: 0n, minor: 0n, row });
       const change: Change = {
-        ...{ op: "t", source: this.#identity, table, before: null, after: null, position },
-        ...{ coordinates: {}, transaction, total_order: 0, ts_ms: now() },
+        op: "t",
+        source: this.#identity,
+        table,
+        before: null,
+        after: null,
+        position,
+        coordinates: {},
+        transaction,
+        total_order: 0,
+        ts_ms: now(),
       };
       const older = targets.filter(({ partition, last }) =>
         partitions[partition]!.end_offset > 0 && last < position

@@ -123,7 +123,11 @@ export class ConsumeSession {
       await this.#schemas.refresh();
       const { log, metrics } = this.#deps;
       this.#poison = new Poison(this.#job, {
-        ...{ kafka, admin: this.#admin, log, metrics, totals: this.#totals },
+        kafka,
+        admin: this.#admin,
+        log,
+        metrics,
+        totals: this.#totals,
       });
       if (!await this.#begin()) return "stopped";
       let ended: "done" | "stopped" | "topics_changed";
@@ -257,7 +261,12 @@ export class ConsumeSession {
     if (this.#lanes.has(partitionId(at))) await this.#revoked([at]);
     const topic_id = this.#found.found.get(at.topic)?.id ?? "";
     const lane = new Lane({ ...at, topic_id }, {
-      ...{ sink, format, schemas: this.#schemas, poison: this.#poison, log, now },
+      sink,
+      format,
+      schemas: this.#schemas,
+      poison: this.#poison,
+      log,
+      now,
     });
     this.#lanes.set(partitionId(at), lane);
     this.#totals.partitions.add(partitionId(at));

@@ -136,11 +136,21 @@ export class SchemaChanges {
       .map((part) => `"${part.replaceAll('"', '""')}"`).join(".");
     const commit_ms = Math.floor(ts_us / 1000);
     const source: Told = {
-      ...{ ...this.#source, ts_us, ts_ms: commit_ms, snapshot, db, schema, table, position },
+      ...this.#source,
+      ts_us,
+      ts_ms: commit_ms,
+      snapshot,
+      db,
+      schema,
+      table,
+      position,
       schema_id: after?.id ?? null,
     };
     const tableChange = {
-      ...{ type, id, table: described(after), previous: described(before) },
+      type,
+      id,
+      table: described(after),
+      previous: described(before),
       previous_schema_id: before?.id ?? null,
       alterations: before && after ? alterations(before, after) : [],
     };
@@ -148,7 +158,11 @@ export class SchemaChanges {
       position,
       key: JSON.stringify({ databaseName: db, schemaName: schema, tableName: table }),
       value: JSON.stringify({
-        ...{ source, ts_ms, databaseName: db, schemaName: schema, ddl },
+        source,
+        ts_ms,
+        databaseName: db,
+        schemaName: schema,
+        ddl,
         tableChanges: [tableChange],
       }),
     };
@@ -186,7 +200,9 @@ function described(table: TableSchema | undefined) {
   return {
     primaryKeyColumnNames: keyOf(table),
     columns: table.columns.map(({ name, type }, at) => ({
-      ...{ name, typeName: type, position: at + 1 },
+      name,
+      typeName: type,
+      position: at + 1,
     })),
   };
 }

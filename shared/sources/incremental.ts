@@ -214,7 +214,9 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     const { rows: estimate = 0 } = request.range === undefined ? database.tables[0]! : {};
     let rows = request.rows;
     const state = (finished: boolean): SnapshotState => ({
-      ...{ rows, rows_estimated: Math.max(rows, estimate), finished },
+      rows,
+      rows_estimated: Math.max(rows, estimate),
+      finished,
     });
     for (let more = true; more;) {
       const changes: Change[] = [];
@@ -242,9 +244,17 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     return (after: NonNullable<Change["after"]>) => {
       const row = this.#row++;
       changes.push({
-        ...{ op: "r", source, table: schema, before: null, after },
-        ...{ position: prefix + hex8(row), coordinates: coordinates(row), transaction },
-        ...{ total_order: 0, ts_ms, snapshot: "incremental" },
+        op: "r",
+        source,
+        table: schema,
+        before: null,
+        after,
+        position: prefix + hex8(row),
+        coordinates: coordinates(row),
+        transaction,
+        total_order: 0,
+        ts_ms,
+        snapshot: "incremental",
       });
     };
   }

@@ -23,8 +23,13 @@ const CUT = new Error("the test cut the capture off");
 
 /** The parts of a job that hardly a test changes; without notes, for their topics take time to make. */
 export const USUAL_JOB: Omit<CaptureJob, "name" | "kafka" | "source"> = {
-  ...{ format: "json", mode: "stream", on_history_lost: "fail", columns: [] },
-  ...{ include_schema_changes: false, provide_transaction_metadata: false, on_oversize: "fail" },
+  format: "json",
+  mode: "stream",
+  on_history_lost: "fail",
+  columns: [],
+  include_schema_changes: false,
+  provide_transaction_metadata: false,
+  on_oversize: "fail",
 };
 
 /** A capture under way. */

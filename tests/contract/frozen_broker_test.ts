@@ -29,11 +29,16 @@ Deno.test("clients that come while a thawed broker still takes itself for a lead
     const topic = `frozen-${name}`;
     const config = { "min.insync.replicas": "2" };
     await admin.create_topics([{
-      ...{ name: topic, partitions: PARTITIONS.length, replication_factor: 3, config },
+      name: topic,
+      partitions: PARTITIONS.length,
+      replication_factor: 3,
+      config,
     }]);
     const send = async (count: number) => {
       const records = Array.from({ length: count }, (_, at) => ({
-        ...{ key: null, value: `${at}`, timestamp_ms: Date.now() },
+        key: null,
+        value: `${at}`,
+        timestamp_ms: Date.now(),
       }));
       await producer.send(PARTITIONS.map((partition) => ({ topic, partition, records })));
     };

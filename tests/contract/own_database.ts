@@ -33,8 +33,13 @@ export async function onPostgres(test: (database: OwnDatabase) => Promise<void>)
   await admin.query(`CREATE DATABASE ${NAME}`);
   const own = await connect(NAME);
   const options = {
-    ...{ host, port, database: NAME, ...users.admin, tables: ["public.*"] },
-    ...{ snapshot_chunk_rows: 1, snapshot_workers: 3 },
+    host,
+    port,
+    database: NAME,
+    ...users.admin,
+    tables: ["public.*"],
+    snapshot_chunk_rows: 1,
+    snapshot_workers: 3,
   };
   try {
     await test({
@@ -56,8 +61,12 @@ export async function onMysql(test: (database: OwnDatabase) => Promise<void>): P
   await own.query(`CREATE DATABASE ${NAME} CHARACTER SET utf8mb4`);
   await own.query(`USE ${NAME}`);
   const options = {
-    ...{ host, port, ...users.admin, tables: [`${NAME}.*`] },
-    ...{ snapshot_chunk_rows: 1, snapshot_workers: 3 },
+    host,
+    port,
+    ...users.admin,
+    tables: [`${NAME}.*`],
+    snapshot_chunk_rows: 1,
+    snapshot_workers: 3,
   };
   try {
     await test({

@@ -166,8 +166,13 @@ export class SnapshotLab implements AsyncDisposable {
     const { host, port, database, users } = this.#server;
     const account = users[this.way.account ?? "admin"];
     const common = {
-      ...{ host, port, ...account, heartbeat_interval_ms: 500 },
-      ...{ snapshot_chunk_rows: 37, batch_changes: 50, ...changes },
+      host,
+      port,
+      ...account,
+      heartbeat_interval_ms: 500,
+      snapshot_chunk_rows: 37,
+      batch_changes: 50,
+      ...changes,
     };
     if (this.way.kind !== "PostgreSQL") {
       return { ...common, tables: [`${database}.${this.name}_*`] };
@@ -201,7 +206,9 @@ export class SnapshotLab implements AsyncDisposable {
     const run = new CaptureRun(
       {
         ...USUAL_JOB,
-        ...{ name: this.name, source: { snapshot }, ...changes },
+        name: this.name,
+        source: { snapshot },
+        ...changes,
         kafka: { topic: "{name}.{table}", ...kafka },
       },
       parts,

@@ -330,8 +330,13 @@ Deno.test("The list differs while changes wait as dead letters, and is the table
   await using copy = await copyWithPoison(scenario, topic);
   assert(copy.poison > 100, `${copy.poison} poison records`);
   const job = {
-    ...{ job: "consume-csv", name: scenario.name, group_id: topic, topics: [topic] },
-    ...{ mode: "batch", on_error: "dead_letter", sink: { output } },
+    job: "consume-csv",
+    name: scenario.name,
+    group_id: topic,
+    topics: [topic],
+    mode: "batch",
+    on_error: "dead_letter",
+    sink: { output },
     kafka: { brokers: testStack().kafka.brokers, session_timeout_ms: 6_000 },
   };
   const verify = async (exit_code: number): Promise<VerifyResult> => {

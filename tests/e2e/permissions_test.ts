@@ -81,10 +81,7 @@ function jobs(folder: string) {
     user: STACK.pg.users.writer.user,
     password: password("PERM_PG_WRITER_PASSWORD"),
   };
-  const seed = {
-    ...{ job: "seed", name: `${RUN}_seed` },
-    ...{ rows: SEEDED_ROWS, table, database, observe },
-  };
+  const seed = { job: "seed", name: `${RUN}_seed`, rows: SEEDED_ROWS, table, database, observe };
   const capturePg = {
     job: "capture-pg",
     name: RUN,
@@ -138,8 +135,14 @@ function jobs(folder: string) {
     observe,
   };
   const verify = {
-    ...{ job: "verify", name: `${RUN}_verify` },
-    ...{ table, topic, database, files: { output }, scratch, observe },
+    job: "verify",
+    name: `${RUN}_verify`,
+    table,
+    topic,
+    database,
+    files: { output },
+    scratch,
+    observe,
   };
   const listed = (job: { job: string; name: string }, allowed: Partial<Allowed>) => {
     const path = `${folder}/${job.name}.yaml`;
@@ -155,7 +158,9 @@ function jobs(folder: string) {
     listed(capturePg, { net: [PG, ...brokers], env: ["PERM_PG_PASSWORD"], read: [WASM] }),
     listed(captureMysql, { net: [MYSQL, ...brokers], env: ["PERM_MYSQL_PASSWORD"], read: [WASM] }),
     listed(captureMariadb, {
-      ...{ net: [MARIADB, ...brokers], env: ["PERM_MARIADB_PASSWORD"], read: [WASM] },
+      net: [MARIADB, ...brokers],
+      env: ["PERM_MARIADB_PASSWORD"],
+      read: [WASM],
     }),
     listed(consume, { net: brokers, read: [WASM, output], write: [output] }),
     listed(verify, { net: [PG], env: writer, read: [output, scratch], write: [scratch] }),

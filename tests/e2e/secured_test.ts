@@ -630,7 +630,8 @@ Deno.test("brokers: a missing ACL is refused with the command that gives it", as
       what: "no right to the topic of changes that are too large",
       job: {
         ...captureJob("pg", { publication: `list_sync_${RUN}_pg` }),
-        ...{ on_oversize: "dead_letter", dead_letter_topic: `${elsewhere}.oversize` },
+        on_oversize: "dead_letter",
+        dead_letter_topic: `${elsewhere}.oversize`,
       },
       says: new RegExp(`topic ${elsewhere}\\.oversize: capture has no right to it`),
       cure: new RegExp(`User:capture --operation Create .*--topic ${elsewhere}\\.oversize`),
@@ -721,7 +722,10 @@ Deno.test("dead letters are set aside, read and replayed with just the rights th
   await using poison = await poisonedTopic(topic);
   const consumer = (group_id: string, more: object = {}): Job => ({
     ...consumeJob("pg", { client: "builtin" }),
-    ...{ name: topic, group_id, topics: [topic], on_error: "dead_letter" },
+    name: topic,
+    group_id,
+    topics: [topic],
+    on_error: "dead_letter",
     sink: { output: `${FOLDER}/${group_id}` },
     ...more,
   });
@@ -781,7 +785,8 @@ Deno.test("a table is read again under a running capture once its user may write
         signal_table: `${schema}.${table}`,
         ...of === "pg" ? { publication } : {},
       }),
-      ...{ name: `${RUN}_again_${of}`, mode: "stream" },
+      name: `${RUN}_again_${of}`,
+      mode: "stream",
     };
     await using running = new WorkerProcess(FOLDER, job.job, job, ["--json"]);
     await running.event("capture_started");

@@ -132,9 +132,16 @@ async function onPostgres(): Promise<Found> {
   const source = (plugin: string) => (snapshot: "never" | "only") =>
     new PostgresSource(
       postgresOptions.parse({
-        ...{ host, port, database: DATABASE, ...users.admin, tables: ["public.*"], plugin },
-        ...{ snapshot, snapshot_chunk_rows: 1 },
-        ...{ slot: `${DATABASE}_${plugin}`, publication: `${DATABASE}_${plugin}` },
+        host,
+        port,
+        database: DATABASE,
+        ...users.admin,
+        tables: ["public.*"],
+        plugin,
+        snapshot,
+        snapshot_chunk_rows: 1,
+        slot: `${DATABASE}_${plugin}`,
+        publication: `${DATABASE}_${plugin}`,
       }),
       { name: DATABASE, version: "0", log: SILENT, now: Date.now },
     );

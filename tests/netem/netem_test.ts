@@ -16,7 +16,9 @@ const HARSH: Scenario = {
   links: {
     between_brokers: { round_trip_ms: 20 },
     consumer_to_brokers: {
-      ...{ round_trip_ms: 800, jitter_ms: 80, rate_mbit: 20 },
+      round_trip_ms: 800,
+      jitter_ms: 80,
+      rate_mbit: 20,
       cuts: [{ after_ms: 1_000, for_ms: 6_000 }],
     },
     capture_to_brokers: { cuts: [{ after_ms: 2_000, for_ms: 5_000 }] },

@@ -191,8 +191,12 @@ function compareFormats(change: Change, told: string): void {
   for (const format of [json, protobuf]) {
     const { key, value } = encoded(format, change);
     const record = {
-      ...{ offset: 0, size: 0, timestamp_ms: 0, headers: [] },
-      ...{ key: new TextEncoder().encode(key), value },
+      offset: 0,
+      size: 0,
+      timestamp_ms: 0,
+      headers: [],
+      key: new TextEncoder().encode(key),
+      value,
     };
     const decoded = plainChange(format.decode(record, () => change.table));
     assert.deepStrictEqual(decoded, plainChange(change), `${told}: through ${format.name}`);

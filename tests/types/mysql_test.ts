@@ -87,8 +87,12 @@ function client(): DatabaseOptions {
 function newSource(snapshot: "never" | "only"): MysqlSource {
   const { host, port, users } = testStack().mysql;
   const options = mysqlOptions.parse({
-    ...{ host, port, ...users.admin, tables: [`${NAME}.*`] },
-    ...{ snapshot, snapshot_chunk_rows: 3 },
+    host,
+    port,
+    ...users.admin,
+    tables: [`${NAME}.*`],
+    snapshot,
+    snapshot_chunk_rows: 3,
   });
   return new MysqlSource(options, { name: NAME, version: "0", log: SILENT, now: Date.now });
 }

@@ -14,7 +14,10 @@ function of(
   more: More = {},
 ): TypeCase {
   return {
-    ...{ type, values, any, text: same },
+    type,
+    values,
+    any,
+    text: same,
     select: (column) => `CAST(${column} AS CHAR CHARACTER SET utf8mb4)`,
     ...more,
   };

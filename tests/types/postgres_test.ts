@@ -94,8 +94,14 @@ class Server {
   source(name: string, changed: Partial<PostgresOptions>): PostgresSource {
     const { host, port, users } = this.#info;
     const options = {
-      ...{ host, port, database: NAME, ...users.admin, snapshot_chunk_rows: 3 },
-      ...{ slot: `${NAME}_${name}`, publication: `${NAME}_${name}`, ...changed },
+      host,
+      port,
+      database: NAME,
+      ...users.admin,
+      snapshot_chunk_rows: 3,
+      slot: `${NAME}_${name}`,
+      publication: `${NAME}_${name}`,
+      ...changed,
     };
     const context = { name: NAME, version: "0", log: SILENT, now: Date.now };
     return new PostgresSource(postgresOptions.parse(options), context);
@@ -160,7 +166,8 @@ async function capturedBy(
   const all = Object.values(SCHEMAS).map((schema) => `${schema}.*`);
   const stream = (plugin: "pgoutput" | "wal2json") =>
     server.source(plugin, {
-      ...{ plugin, snapshot: "never" },
+      plugin,
+      snapshot: "never",
       tables: plugin === "pgoutput" ? all : [`${SCHEMAS.both}.*`],
     });
   const begins = [];

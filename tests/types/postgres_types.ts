@@ -51,7 +51,10 @@ function of(
   const sql = (value: string) => `CAST(${quoted(value)} AS ${type.replace(/ COLLATE .*/, "")})`;
   const { special } = more;
   return {
-    ...{ type, select: output, text: same, values: values.map(sql) },
+    type,
+    select: output,
+    text: same,
+    values: values.map(sql),
     any: any && ((random) => sql(any(random))),
     ...more,
     ...special === undefined ? {} : { special: special.map(sql) },

@@ -41,7 +41,8 @@ Deno.test("a cause that says nothing new is not told again", () => {
   const refused = new Error("connect ECONNREFUSED db:5432");
   const cause = new Error("Connection to db:5432 failed", { cause: refused });
   const error = new RetryableError("Cannot reach db:5432: connect ECONNREFUSED db:5432", {
-    ...{ cure: "start it", cause },
+    cure: "start it",
+    cause,
   });
   assert.equal(
     describe(error),

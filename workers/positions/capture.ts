@@ -109,7 +109,10 @@ async function newestChange(
   const tables = Object.entries(topics).filter(([topic]) => !notes.includes(topic));
   const partitions = tables.flatMap(([topic, { partitions }]) =>
     partitions.map(({ position, end_offset }, partition) => ({
-      ...{ topic, partition, position, end_offset },
+      topic,
+      partition,
+      position,
+      end_offset,
     }))
   );
   const newest = partitions.reduce<typeof partitions[number] | undefined>(

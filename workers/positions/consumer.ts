@@ -45,7 +45,11 @@ export async function consumerStanding(
       const journal_offset = journal?.next_offset ?? null;
       const committed_offset = committed[partition] ?? null;
       partitions.push({
-        ...{ topic, partition, committed_offset, journal_offset, end_offset: end },
+        topic,
+        partition,
+        committed_offset,
+        journal_offset,
+        end_offset: end,
         lag_records: Math.max(0, end - (journal_offset ?? committed_offset ?? first)),
         positions: journal?.positions ?? {},
       });

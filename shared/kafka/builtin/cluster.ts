@@ -243,12 +243,17 @@ export class Cluster {
     const ask = async (leader: number, group: readonly TopicPartition[]) => {
       const epochs = await Promise.all(group.map((at) => this.leaderEpoch(at)));
       const entries = group.map(({ topic, partition }, index) => ({
-        ...{ topic, partition_index: partition, current_leader_epoch: epochs[index]!, timestamp },
+        topic,
+        partition_index: partition,
+        current_leader_epoch: epochs[index]!,
+        timestamp,
       }));
       const topics = [...Map.groupBy(entries, ({ topic }) => topic)]
         .map(([name, partitions]) => ({ name, partitions }));
       const answer = await this.call("main", leader, listOffsets, {
-        ...{ replica_id: CLIENT, isolation_level: READ_UNCOMMITTED, topics },
+        replica_id: CLIENT,
+        isolation_level: READ_UNCOMMITTED,
+        topics,
       });
       for (const { name, partitions } of answer.topics) {
         for (const { partition_index, error_code, offset } of partitions) {

@@ -436,7 +436,10 @@ async function abortEmpty(
     partitions: all.map(({ partition }) => partition),
   }));
   const added = await cluster.call("main", node, addPartitionsToTxn, {
-    ...{ transactional_id, producer_id, producer_epoch, topics },
+    transactional_id,
+    producer_id,
+    producer_epoch,
+    topics,
   });
   for (const { name, partitions } of added.results) {
     for (const { partition_index, error_code } of partitions) {
@@ -446,7 +449,10 @@ async function abortEmpty(
     }
   }
   const ended = await cluster.call("main", node, endTxn, {
-    ...{ transactional_id, producer_id, producer_epoch, committed: false },
+    transactional_id,
+    producer_id,
+    producer_epoch,
+    committed: false,
   });
   check(ended.error_code, `Ending the fence of producer ${transactional_id}`);
 }

@@ -157,7 +157,8 @@ export class Requests {
     which: "first" | "end",
   ): Promise<PartitionOffset[]> {
     const { topics } = await this.#send(leader, listOffsets, {
-      ...{ replica_id: CLIENT, isolation_level: READ_UNCOMMITTED },
+      replica_id: CLIENT,
+      isolation_level: READ_UNCOMMITTED,
       topics: [{
         name: topic,
         partitions: partitions.map((partition_index) => ({
@@ -168,7 +169,9 @@ export class Requests {
       }],
     });
     return topics[0]!.partitions.map(({ partition_index, error_code, offset }) => ({
-      ...{ partition: partition_index, error_code, offset },
+      partition: partition_index,
+      error_code,
+      offset,
     }));
   }
 
@@ -185,7 +188,9 @@ export class Requests {
     const { key, version, name, flexible } = request;
     return await broker.connectionPool.send({
       request: {
-        ...{ apiKey: key, apiVersion: version, apiName: name },
+        apiKey: key,
+        apiVersion: version,
+        apiName: name,
         encode: async () => {
           const encoder = new Encoder();
           const tagged = Buffer.alloc(flexible ? 1 : 0); // fields of the head: none

@@ -62,8 +62,10 @@ export function keyColumn(
     case "longtext":
       // In the column's own bytes, so that nothing is converted.
       return {
-        ...{ name, selected: `HEX(${name})` },
-        ...{ literal: (hex) => `_${charset} X'${hex}'`, given: text },
+        name,
+        selected: `HEX(${name})`,
+        literal: (hex) => `_${charset} X'${hex}'`,
+        given: text,
       };
     case "binary":
     case "varbinary":

@@ -158,7 +158,10 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
     const schema = schemaOfCatalogue(db, table, catalogue, tinyint1_as_boolean);
     const cut = schema.key.length === 0 ? undefined : await this.#cut(db, table);
     return {
-      ...{ schema, quoted, key_id: cut?.id, cut_by: cut?.columns ?? [] },
+      schema,
+      quoted,
+      key_id: cut?.id,
+      cut_by: cut?.columns ?? [],
       ...reading(listed, catalogue, schema.columns),
     };
   }

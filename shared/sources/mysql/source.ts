@@ -153,16 +153,32 @@ export class MysqlSource implements Source {
       const begin = resumePoint(start, facts);
       const { batch_changes, batch_bytes } = this.#options;
       const snapshot = database && new Snapshot(database, {
-        ...{ source: this.#identity, generation, progress: progress!, stream: begin },
-        ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
+        source: this.#identity,
+        generation,
+        progress: progress!,
+        stream: begin,
+        batch_changes,
+        batch_bytes,
+        log: this.#context.log,
+        now: this.#context.now,
       });
       const incremental = new Incremental(resume, {
-        ...{ source: this.#identity, open: (table) => this.#openChunk(table) },
-        ...{ batch_changes, batch_bytes, log: this.#context.log, now: this.#context.now },
+        source: this.#identity,
+        open: (table) => this.#openChunk(table),
+        batch_changes,
+        batch_bytes,
+        log: this.#context.log,
+        now: this.#context.now,
       });
       const reader = undefined;
       this.#opened = {
-        ...{ session, facts, end, start, snapshot, incremental, reader },
+        session,
+        facts,
+        end,
+        start,
+        snapshot,
+        incremental,
+        reader,
         generation: moved ? generation + 1 : generation,
       };
       return progress === undefined ? begin : withProgress(begin, progress);
@@ -307,7 +323,8 @@ export class MysqlSource implements Source {
     const prefix = firstBehind(held, places);
     if (prefix === undefined) return false;
     return yield* incremental.chunk({
-      ...{ prefix, resume },
+      prefix,
+      resume,
       coordinates: (row) => ({ gtid: null, file, pos: offset, row }),
     }, signal);
   }

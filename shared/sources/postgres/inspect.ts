@@ -458,7 +458,9 @@ function lostPublication(
   const found = `is gone, and what slot ${slot} kept cannot be read without it`;
   if (resyncs) {
     return {
-      ...{ level: "warning", subject, found: `${found}: the capture begins anew with a snapshot` },
+      level: "warning",
+      subject,
+      found: `${found}: the capture begins anew with a snapshot`,
       cure: "drop it by `deno task remove JOB` only",
     };
   }

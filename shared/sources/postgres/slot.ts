@@ -234,7 +234,9 @@ export async function findPublication(
     unpublished: ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].filter((_, at) => row[at + 1] !== "t"),
     generated: row[5] !== "n",
     tables: tables.map(([schema, table, filter, columns]) => ({
-      ...{ schema: schema!, table: table!, narrowed: narrowing(filter ?? null, columns ?? null) },
+      schema: schema!,
+      table: table!,
+      narrowed: narrowing(filter ?? null, columns ?? null),
     })),
   };
 }

@@ -64,8 +64,13 @@ export async function listForSnapshot(
     if (table === undefined || filenode == null) return []; // dropped in between
     const name = `${table.schema}.${table.table}`;
     return [{
-      ...{ oid: table.oid, schema: table.schema, table: table.table },
-      ...{ name, filenode, rows: Number(rows), keyless: capturedKey(table).length === 0 },
+      oid: table.oid,
+      schema: table.schema,
+      table: table.table,
+      name,
+      filenode,
+      rows: Number(rows),
+      keyless: capturedKey(table).length === 0,
     }];
   });
 }
@@ -82,7 +87,8 @@ export async function capturedTable(
     schema: now.schema,
     table: now.table,
     columns: columns.map(({ name, type, type_oid }) => ({
-      ...{ name, type },
+      name,
+      type,
       conversion: types.get(type_oid),
     })),
     key: capturedKey(now).map(indexOf),

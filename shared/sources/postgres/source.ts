@@ -258,18 +258,8 @@ export class PostgresSource implements Source {
       const { start, exported } = await this.#prepare(client, session, plan);
       const source = { connector: this.connector, name, version } as const;
       const streamed = new StreamedTransactions(await currentSnapshot(session));
-      const context: PluginContext = {
-        session,
-        types: new TypeCatalog(session),
-        tables: new TableFactory(options.database),
-        assembler: new Assembler(source, generation, now),
-        log,
-        wanted: tableMatcher(options),
-        committed: (end_lsn) => {
-          if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
-          streamed.add(context.assembler.xid);
-        },
-      };
+      const assembler = new Assembler(source, generation, now);
+      const context = this.#pluginContext(session, assembler, streamed);
       const end_lsn = await logEnd(session);
       const begin = resumePoint(server, start);
       const { batch_changes, batch_bytes } = options;
@@ -290,14 +280,23 @@ export class PostgresSource implements Source {
       const parts = { session, options, name, streamed, requests: incremental, log };
       const joining: JoiningTables = new JoiningTables(resume, parts);
       this.#running = {
-        ...{ session, stream, server, resume, generation, snapshot, end_lsn },
-        ...{ incremental, joining },
-        assembler: context.assembler,
+        session,
+        stream,
+        server,
+        resume,
+        generation,
+        snapshot,
+        end_lsn,
+        incremental,
+        joining,
+        assembler,
         reader: options.plugin === "pgoutput"
           ? new PgoutputReader(context)
           : new Wal2jsonReader(context),
         timers: [],
-        ...{ done_lsn: start, told_lsn: start, log_end: end_lsn },
+        done_lsn: start,
+        told_lsn: start,
+        log_end: end_lsn,
         lost: new AbortController(),
       };
       this.#startTimers(this.#running);
@@ -308,6 +307,27 @@ export class PostgresSource implements Source {
       await client.end();
       throw explainRefused(error, options);
     }
+  }
+
+  /** What stream, snapshot and chunks share. */
+  #pluginContext(
+    session: Session,
+    assembler: Assembler,
+    streamed: StreamedTransactions,
+  ): PluginContext {
+    const options = this.#options;
+    return {
+      session,
+      types: new TypeCatalog(session),
+      tables: new TableFactory(options.database),
+      assembler,
+      log: this.#context.log,
+      wanted: tableMatcher(options),
+      committed: (end_lsn) => {
+        if (this.#running !== undefined) this.#running.done_lsn = end_lsn;
+        streamed.add(assembler.xid);
+      },
+    };
   }
 
   /** What the snapshot reads: all but the signal table. */

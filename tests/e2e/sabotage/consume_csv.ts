@@ -83,8 +83,10 @@ const kafka = {
   ...fetchOptions.parse({ session_timeout_ms: job.kafka.session_timeout_ms }),
 };
 const defaults = {
-  ...{ flush_bytes: 32 << 20, topic_refresh_ms: 10_000 },
-  ...{ on_error: "fail", dead_letter_limit: 1 },
+  flush_bytes: 32 << 20,
+  topic_refresh_ms: 10_000,
+  on_error: "fail",
+  dead_letter_limit: 1,
 };
 await runConsume({ ...defaults, ...job, kafka }, {
   kafka: await openKafka(kafka, log),

@@ -104,8 +104,11 @@ async function rate() {
   using listener = listen();
   const { port } = listener.addr;
   const backend = new TcBackend({
-    ...{ at: "broker", interface: "lo", prefix: [] },
-    ...{ brokers: [ADDRESS], databases: [] },
+    at: "broker",
+    interface: "lo",
+    prefix: [],
+    brokers: [ADDRESS],
+    databases: [],
   });
   const before_mbit = await throughput(port);
   await backend.apply(SLOW, new Set());

@@ -21,8 +21,13 @@ export class NetemServers implements AsyncDisposable {
     const port_offset = freePortOffset(NETEM_STACK_PORTS);
     const { kafka, pg, mysql, dir } = await up({ name, port_offset, docker: false, netem: true });
     return new NetemServers({
-      ...{ name, port_offset, netem: true },
-      ...{ kafka: kafka!, pg: pg!, mysql: mysql!, dir },
+      name,
+      port_offset,
+      netem: true,
+      kafka: kafka!,
+      pg: pg!,
+      mysql: mysql!,
+      dir,
     });
   }
 

@@ -52,7 +52,12 @@ const changes = fc.tuple(
 ).map(([first, others]) => [
   first,
   ...others.map(([{ transaction, total_order, coordinates, ts_ms }, op]): Change => ({
-    ...{ ...first, op: op as Change["op"], transaction, total_order, coordinates, ts_ms },
+    ...first,
+    op: op as Change["op"],
+    transaction,
+    total_order,
+    coordinates,
+    ts_ms,
     before: op === "c" ? null : first.before,
     after: op === "d" ? null : first.after,
   })),

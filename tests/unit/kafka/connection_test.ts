@@ -16,7 +16,10 @@ const SETTINGS: ConnectionSettings = {
 
 /** A request whose body is a text, answered by a text. */
 const echoRequest: Request<string, string> = {
-  ...{ name: "Echo", key: 7, version: 3, flexible: true },
+  name: "Echo",
+  key: 7,
+  version: 3,
+  flexible: true,
   encode: (text) => [Buffer.from(text)],
   decode: (body) => body.toString(),
 };

@@ -14,7 +14,11 @@ Deno.test("Memory given back is gone, and memory that others share stays", () =>
 Deno.test("An answer's memory is gone when all partitions that it brought something of are done", () => {
   const answer = new Uint8Array(100);
   const brought = (partition: number, from: number, to: number) => ({
-    ...{ topic: "t", partition, error_code: 0, end_offset: 9, bytes: answer.subarray(from, to) },
+    topic: "t",
+    partition,
+    error_code: 0,
+    end_offset: 9,
+    bytes: answer.subarray(from, to),
   });
   const memory = new AnswerMemory([brought(0, 10, 40), brought(1, 40, 40), brought(2, 40, 90)]);
   memory.done();

@@ -20,9 +20,7 @@ const RESPONSE_BYTES = 16 << 20;
 
 /** A record batch of one large record. */
 const stored = (() => {
-  const writer = new RecordBatchWriter({
-    ...{ crc32c, compression_id: 0, compress: (bytes) => bytes },
-  });
+  const writer = new RecordBatchWriter({ crc32c, compression_id: 0, compress: (bytes) => bytes });
   const record = { key: null, value: new Uint8Array(VALUE_BYTES), timestamp_ms: 0 };
   const batch = writer.write(PackedRecords.of([record]), 0, FETCH_BYTES);
   writer.stamp(batch, { producer_id: 0n, producer_epoch: 0, base_sequence: 0 });
@@ -42,7 +40,8 @@ class Lab {
   constructor(partitions: number, end: number, work: () => Promise<unknown>) {
     this.#end = end;
     this.partitions = Array.from({ length: partitions }, (_, partition) => ({
-      ...{ topic: TOPIC, partition },
+      topic: TOPIC,
+      partition,
     }));
     this.handed = this.partitions.map(() => []);
     const batch = async ({ partition, records }: InBatch) => {
@@ -69,7 +68,9 @@ class Lab {
 
   #cluster(): Cluster {
     return {
-      ...{ signal: new AbortController().signal, round_trip_ms: 1, forget() {} },
+      signal: new AbortController().signal,
+      round_trip_ms: 1,
+      forget() {},
       settings: { fetch_wait_ms: 1 },
       leader: async ({ partition }: Wanted) => partition % BROKERS,
       leaderEpoch: async () => 0,

@@ -54,7 +54,8 @@ function closing(versions: Buffer, handshake: Buffer): Peer {
 
 async function failure(peer: Peer, more: Record<string, unknown> = {}): Promise<Error> {
   const options = kafkaOptions.parse({
-    ...{ brokers: [await peer.address()], request_timeout_ms: 1_000 },
+    brokers: [await peer.address()],
+    request_timeout_ms: 1_000,
     ...more,
   });
   const kafka = await openKafka(options, SILENT);

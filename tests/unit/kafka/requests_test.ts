@@ -188,8 +188,10 @@ const PAIRS: readonly Pair[] = [
     "initProducerId",
     requests.initProducerId,
     {
-      ...{ transactional_id: "id", transaction_timeout_ms: 60_000 },
-      ...{ producer_id: -1n, producer_epoch: -1 },
+      transactional_id: "id",
+      transaction_timeout_ms: 60_000,
+      producer_id: -1n,
+      producer_epoch: -1,
     },
     library.initProducerIdV4,
     "id",
@@ -201,21 +203,24 @@ const PAIRS: readonly Pair[] = [
     "addPartitionsToTxn",
     requests.addPartitionsToTxn,
     {
-      ...{ transactional_id: "id", producer_id: 5n, producer_epoch: 3 },
+      transactional_id: "id",
+      producer_id: 5n,
+      producer_epoch: 3,
       topics: [{ name: "t", partitions: [0, 2] }],
     },
     library.addPartitionsToTxnV3,
     [{
-      ...{ transactionalId: "id", producerId: 5n, producerEpoch: 3, verifyOnly: false },
+      transactionalId: "id",
+      producerId: 5n,
+      producerEpoch: 3,
+      verifyOnly: false,
       topics: [{ name: "t", partitions: [0, 2] }],
     }],
   ),
   pair(
     "endTxn",
     requests.endTxn,
-    {
-      ...{ transactional_id: "id", producer_id: 5n, producer_epoch: 3, committed: false },
-    },
+    { transactional_id: "id", producer_id: 5n, producer_epoch: 3, committed: false },
     library.endTxnV3,
     "id",
     5n,
@@ -233,8 +238,12 @@ const PAIRS: readonly Pair[] = [
     "joinGroup",
     requests.joinGroup,
     {
-      ...{ group_id: "g", session_timeout_ms: 45_000, rebalance_timeout_ms: 60_000 },
-      ...{ member_id: "", group_instance_id: null, protocol_type: "consumer" },
+      group_id: "g",
+      session_timeout_ms: 45_000,
+      rebalance_timeout_ms: 60_000,
+      member_id: "",
+      group_instance_id: null,
+      protocol_type: "consumer",
       protocols: [{ name: "roundrobin", metadata: Buffer.from([1, 2, 3]) }],
     },
     library.joinGroupV7,
@@ -252,8 +261,12 @@ const PAIRS: readonly Pair[] = [
     "syncGroup",
     requests.syncGroup,
     {
-      ...{ group_id: "g", generation_id: 4, member_id: "m", group_instance_id: null },
-      ...{ protocol_type: "consumer", protocol_name: "roundrobin" },
+      group_id: "g",
+      generation_id: 4,
+      member_id: "m",
+      group_instance_id: null,
+      protocol_type: "consumer",
+      protocol_name: "roundrobin",
       assignments: [{ member_id: "m", assignment: Buffer.from([9]) }],
     },
     library.syncGroupV5,
@@ -268,9 +281,7 @@ const PAIRS: readonly Pair[] = [
   pair(
     "heartbeat",
     requests.heartbeat,
-    {
-      ...{ group_id: "g", generation_id: 4, member_id: "m", group_instance_id: null },
-    },
+    { group_id: "g", generation_id: 4, member_id: "m", group_instance_id: null },
     library.heartbeatV4,
     "g",
     4,
@@ -292,11 +303,16 @@ const PAIRS: readonly Pair[] = [
     "offsetCommit",
     requests.offsetCommit,
     {
-      ...{ group_id: "g", generation_id: 4, member_id: "m", group_instance_id: null },
+      group_id: "g",
+      generation_id: 4,
+      member_id: "m",
+      group_instance_id: null,
       topics: [{
         name: "t",
         partitions: [{
-          ...{ partition_index: 2, committed_offset: 2 ** 40, committed_leader_epoch: -1 },
+          partition_index: 2,
+          committed_offset: 2 ** 40,
+          committed_leader_epoch: -1,
           committed_metadata: null,
         }],
       }],
@@ -309,7 +325,9 @@ const PAIRS: readonly Pair[] = [
     [{
       name: "t",
       partitions: [{
-        ...{ partitionIndex: 2, committedOffset: 2n ** 40n, committedLeaderEpoch: -1 },
+        partitionIndex: 2,
+        committedOffset: 2n ** 40n,
+        committedLeaderEpoch: -1,
         committedMetadata: null,
       }],
     }],
@@ -323,7 +341,9 @@ const PAIRS: readonly Pair[] = [
     },
     library.offsetFetchV8,
     [{
-      ...{ groupId: "g", memberId: null, memberEpoch: -1 },
+      groupId: "g",
+      memberId: null,
+      memberEpoch: -1,
       topics: [{ name: "t", partitionIndexes: [0, 1] }],
     }],
     true,
@@ -362,7 +382,9 @@ const PAIRS: readonly Pair[] = [
 for (const { name, ours, theirs } of PAIRS) {
   Deno.test(`the request ${name} is the library's`, () => {
     const hex = ({ key, version, bytes }: Pair["ours"] | Pair["theirs"]) => ({
-      ...{ key, version, body: bytes.toString("hex") },
+      key,
+      version,
+      body: bytes.toString("hex"),
     });
     assert.deepEqual(hex(ours), hex(theirs));
   });
@@ -428,10 +450,18 @@ Deno.test("an answer is read with nulls, ids, negative numbers and tagged fields
     cluster_id: null,
     controller_id: -1,
     topics: [{
-      ...{ error_code: 0, name: "t", topic_id: ID, is_internal: false },
+      error_code: 0,
+      name: "t",
+      topic_id: ID,
+      is_internal: false,
       partitions: [{
-        ...{ error_code: 9, partition_index: 2, leader_id: -1, leader_epoch: 7 },
-        ...{ replica_nodes: [1, 2], isr_nodes: [], offline_replicas: [2] },
+        error_code: 9,
+        partition_index: 2,
+        leader_id: -1,
+        leader_epoch: 7,
+        replica_nodes: [1, 2],
+        isr_nodes: [],
+        offline_replicas: [2],
       }],
       topic_authorized_operations: -(2 ** 31),
     }],

@@ -68,7 +68,9 @@ function kafkaOf(
           for (const { partition, next_offset } of offsets) group[partition] = next_offset;
         },
         seek: ({ partition }, offset) => void seen.sought.push([partition, offset]),
-        ...{ pause() {}, resume() {}, close: async () => {} },
+        pause() {},
+        resume() {},
+        close: async () => {},
       };
     },
   };
@@ -89,8 +91,11 @@ async function batchOf(
     name: "csv",
     mode: "batch",
     topics: [TOPIC],
-    ...{ flush_interval_ms: 10, flush_bytes: 1 << 20, topic_refresh_ms: 10_000 },
-    ...{ on_error: "fail", dead_letter_limit: 1 },
+    flush_interval_ms: 10,
+    flush_bytes: 1 << 20,
+    topic_refresh_ms: 10_000,
+    on_error: "fail",
+    dead_letter_limit: 1,
     kafka: { fetch_bytes: 1 << 20, request_timeout_ms: 30_000, auto_offset_reset },
   }, {
     ...context(),

@@ -114,7 +114,11 @@ function garbage(offset: number, text = "\u0000not ours"): InRecord {
 function replayed(letter: DeadLetter, offset: number): InRecord {
   const { key, value, headers = [], timestamp_ms } = replayRecord(letter, 9);
   return {
-    ...{ offset, size: 1, timestamp_ms, key: key as Uint8Array, value: value as Uint8Array },
+    offset,
+    size: 1,
+    timestamp_ms,
+    key: key as Uint8Array,
+    value: value as Uint8Array,
     headers: headers.map(([name, value]) => [name, bytes(value)] as const),
   };
 }
@@ -160,9 +164,7 @@ Deno.test("what a sink does that looks at no rows is counted as for any other", 
     const { key, value } = good(n % 7 === 6 ? n - 1 : n, "news", op);
     return { key, value: n % 7 === 0 ? null : value, timestamp_ms: 5 };
   });
-  const writer = new RecordBatchWriter({
-    ...{ compression_id: 0, compress: (bytes) => bytes, crc32c },
-  });
+  const writer = new RecordBatchWriter({ compression_id: 0, compress: (bytes) => bytes, crc32c });
   const batch = writer.write(PackedRecords.of(records), 0, Infinity);
   writer.stamp(batch, { producer_id: 0n, producer_epoch: 0, base_sequence: 0 });
   const read = readRecordBatches(batch.bytes, 0, (_, bytes) => bytes).records;
@@ -232,7 +234,10 @@ for (const [what, record, reason] of poisons) {
     assert.equal(letter!.reason, reason);
     assert.deepEqual(letter!.origin, { ...partition, offset: 1 });
     assert.deepEqual(letter!.record, {
-      ...{ key: record.key, value: record.value, headers: record.headers, timestamp_ms: 5 },
+      key: record.key,
+      value: record.value,
+      headers: record.headers,
+      timestamp_ms: 5,
     });
   });
 }
@@ -250,9 +255,16 @@ Deno.test("on_error skip: the record is handled before the flush, and nothing is
 Deno.test("A letter that is not acknowledged keeps the sink from its flush", async () => {
   const sink = new TellingSink();
   const lane = new Lane(partition, {
-    ...{ sink, format, schemas: known, log: context().log, now: () => 0 },
+    sink,
+    format,
+    schemas: known,
+    log: context().log,
+    now: () => 0,
     poison: {
-      ...{ on_error: "dead_letter", limit: 10, job: "csv", group_id: "orders" },
+      on_error: "dead_letter",
+      limit: 10,
+      job: "csv",
+      group_id: "orders",
       handle: () => Promise.reject(new RetryableError("no broker answers")),
     },
   });

@@ -19,10 +19,20 @@ function change(
   schema: string | null = null,
 ): Change {
   return {
-    ...{ op, before: null, after, position: "", coordinates: {}, total_order: 1, ts_ms: 0 },
+    op,
+    before: null,
+    after,
+    position: "",
+    coordinates: {},
+    total_order: 1,
+    ts_ms: 0,
     source: { connector: "mysql", name: "orders", version: "0" },
     table: {
-      ...{ id: "", db: "shop", schema, table, key: [0] },
+      id: "",
+      db: "shop",
+      schema,
+      table,
+      key: [0],
       columns: [column("data"), column("id"), column("type")],
     },
     transaction: { id: "1", ts_us: 0 },
@@ -94,8 +104,11 @@ async function refusedChunk(
 ): Promise<{ told: unknown[]; resumes: unknown[]; waiting: unknown }> {
   const told: unknown[] = [];
   const requests = new Incremental(undefined, {
-    ...{ source: { connector: "mysql", name: "orders", version: "0" }, now: () => 0 },
-    ...{ batch_changes: 1, batch_bytes: 1, open: () => Promise.reject(error) },
+    source: { connector: "mysql", name: "orders", version: "0" },
+    now: () => 0,
+    batch_changes: 1,
+    batch_bytes: 1,
+    open: () => Promise.reject(error),
     log: { ...SILENT, error: (event, fields) => void told.push([event, fields?.["table"]]) },
   });
   for (const table of ["shop.a", "shop.b"]) requests.add(table);

@@ -35,12 +35,17 @@ Deno.test("records written piece by piece read back as they were, until the aren
         records.map((_, index) => {
           const { offset, key, value, timestamp_ms, headers } = packed.at(index)!;
           return {
-            ...{ offset, timestamp_ms, key: text.decode(key!), value: text.decode(value!) },
+            offset,
+            timestamp_ms,
+            key: text.decode(key!),
+            value: text.decode(value!),
             headers: headers.map(([name, of]) => [name, text.decode(of)]),
           };
         }),
         records.map((sent, offset) => ({
-          ...{ offset, timestamp_ms: sent.timestamp_ms, key: sent.key },
+          offset,
+          timestamp_ms: sent.timestamp_ms,
+          key: sent.key,
           value: text.decode(utf8.encode(sent.value)),
           headers: sent.headers,
         })),

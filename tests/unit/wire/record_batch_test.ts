@@ -141,7 +141,9 @@ Deno.test("a batch holds what fits compressed, up to four times the limit, whate
     fc.property(fc.array(value, { minLength: 60, maxLength: 200 }), (values) => {
       const records = PackedRecords.of(
         values.toSorted().map(([kind, length]) => ({
-          ...{ key: null, value: kinds[kind as keyof typeof kinds](length), timestamp_ms: 5 },
+          key: null,
+          value: kinds[kind as keyof typeof kinds](length),
+          timestamp_ms: 5,
         })),
       );
       const write = writer("lz4");

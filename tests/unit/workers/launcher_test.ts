@@ -296,7 +296,9 @@ for (const client of ["builtin", "kafkajs"]) {
       const at = await broker.address();
       const path = `${folder}/asking.yaml`;
       const job = {
-        ...{ job: "capture-mysql", name: "asking", kafka: { brokers: [at], client } },
+        job: "capture-mysql",
+        name: "asking",
+        kafka: { brokers: [at], client },
         source: {
           host: "127.0.0.1",
           port,
@@ -351,7 +353,9 @@ Deno.test("a worker that is told to stop before it is there stops, in a thread a
 Deno.test("two captures of one name are refused before either starts", async () => {
   await withSilentServer(async (folder, port) => {
     const job = JSON.stringify({
-      ...{ job: "capture-mysql", name: "orders", kafka: { brokers: [`127.0.0.1:${port}`] } },
+      job: "capture-mysql",
+      name: "orders",
+      kafka: { brokers: [`127.0.0.1:${port}`] },
       source: { host: "127.0.0.1", port, user: "u", password: "p", tables: ["shop.list"] },
     });
     for (const name of ["a", "b"]) Deno.writeTextFileSync(`${folder}/${name}.yaml`, job);
@@ -367,7 +371,9 @@ Deno.test("a worker that still waits for the first answer of its servers is stop
   await withSilentServer(async (folder, port, accepted) => {
     const path = `${folder}/waiting.yaml`;
     const job = {
-      ...{ job: "capture-mysql", name: "waiting", kafka: { brokers: [`127.0.0.1:${port}`] } },
+      job: "capture-mysql",
+      name: "waiting",
+      kafka: { brokers: [`127.0.0.1:${port}`] },
       source: { host: "127.0.0.1", port, user: "u", password: "p", tables: ["shop.list"] },
     };
     Deno.writeTextFileSync(path, JSON.stringify(job));

@@ -252,8 +252,10 @@ Deno.test("a variable that stands where a secret does comes from the Secret, wha
   sasl: { mechanism: plain, username: "\${env:KAFKA_USER}", password: "p-\${env:PHRASE}" }
   tls: { cert: "\${env:TLS_CERT}", key: "\${env:TLS_KEY}" }`;
   const env: Record<string, string> = {
-    ...{ KAFKA_USER: "u", PHRASE: "hush" },
-    ...{ TLS_CERT: "public", TLS_KEY: "private" },
+    KAFKA_USER: "u",
+    PHRASE: "hush",
+    TLS_CERT: "public",
+    TLS_KEY: "private",
   };
   const made = (env: (name: string) => string | undefined) =>
     manifestsOf("shop_pg.yaml", CONSUMER.replace(KAFKA, kafka), { ...OPTIONS, env });

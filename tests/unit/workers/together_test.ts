@@ -12,7 +12,8 @@ function patient(name: string, stops: string[]): Prepared {
     ended.resolve(143);
   };
   return {
-    ...{ path: `${name}.yaml`, name },
+    path: `${name}.yaml`,
+    name,
     start: () => ({ pid: 1, ended: ended.promise, stop, kill: () => stop("SIGKILL") }),
   };
 }
@@ -23,7 +24,8 @@ Deno.test("where a worker cannot be started the others are stopped and waited fo
   try {
     const stops: string[] = [];
     const broken: Prepared = {
-      ...{ path: "broken.yaml", name: "broken" },
+      path: "broken.yaml",
+      name: "broken",
       start() {
         throw new Error("Resource temporarily unavailable (os error 11)");
       },

@@ -4,7 +4,11 @@ import { explain } from "../../../../shared/sources/postgres/connection.ts";
 import { postgresOptions } from "../../../../shared/sources/postgres/options.ts";
 
 const OPTIONS = postgresOptions.parse({
-  ...{ host: "db", port: 5432, database: "shop", user: "u", tables: ["public.a"] },
+  host: "db",
+  port: 5432,
+  database: "shop",
+  user: "u",
+  tables: ["public.a"],
 });
 
 for (

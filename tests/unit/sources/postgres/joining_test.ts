@@ -26,11 +26,16 @@ class Lab {
     this.joining = new JoiningTables(undefined, {
       session: { query: (text: string) => this.#answer(text) } as unknown as Session,
       options: postgresOptions.parse({
-        ...{ host: "h", database: "d", user: "u", password: "p", tables: ["public.*"] },
+        host: "h",
+        database: "d",
+        user: "u",
+        password: "p",
+        tables: ["public.*"],
       }),
       name: "orders",
       streamed: new StreamedTransactions(readSnapshot("10:10:")),
-      ...{ requests: this.requests, log },
+      requests: this.requests,
+      log,
     });
   }
 

@@ -30,7 +30,9 @@ class Server {
     const source = { connector: "postgresql", name: "x", version: "0" } as const;
     this.#assembler = new Assembler(source, 1, () => 1);
     const context = {
-      ...{ session, assembler: this.#assembler, log: SILENT },
+      session,
+      assembler: this.#assembler,
+      log: SILENT,
       types: new TypeCatalog(session as never),
       tables: new TableFactory("shop"),
       wanted: () => true,
@@ -67,8 +69,12 @@ class Server {
     const cells = (row: Cells) =>
       Object.entries(row).map(([name, value]) => ({ name, type: "bigint", typeoid: 20, value }));
     const record = {
-      ...{ action, xid: 1, timestamp: "2026-01-01 00:00:00+00", lsn: "0/1" },
-      ...{ schema: "public", table: "t" },
+      action,
+      xid: 1,
+      timestamp: "2026-01-01 00:00:00+00",
+      lsn: "0/1",
+      schema: "public",
+      table: "t",
       ...after && {
         columns: cells(after).map((cell) => ({
           ...cell,
