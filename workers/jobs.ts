@@ -5,10 +5,14 @@ import type { Path } from "../shared/jobs/document.ts";
 import { address, type Grant, type Needs, NO_NEEDS } from "../shared/jobs/permissions.ts";
 import { fetchOptions, kafkaOptions, produceOptions } from "../shared/kafka/options.ts";
 import { observeOptions } from "../shared/observe/options.ts";
-import { captureOptions, captureProblem, captureTopicOptions } from "../shared/pipeline/capture.ts";
-import { consumeOptions, consumeProblem } from "../shared/pipeline/consume.ts";
+import {
+  captureOptions,
+  captureProblem,
+  captureTopicOptions,
+} from "../shared/pipeline/capture_options.ts";
+import { consumeOptions, consumeProblem } from "../shared/pipeline/consume_options.ts";
 import { seedOptions } from "../shared/seed/options.ts";
-import { type CsvOptions, csvOptions } from "../shared/sinks/csv.ts";
+import { type CsvOptions, csvOptions } from "../shared/sinks/csv/options.ts";
 import { noneOptions } from "../shared/sinks/none.ts";
 import { mysqlOptions } from "../shared/sources/mysql/options.ts";
 import { postgresOptions } from "../shared/sources/postgres/options.ts";

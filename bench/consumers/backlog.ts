@@ -1,6 +1,6 @@
 /** A topic full of changes that many consumers read, and the table that it came from. */
 import type { CaptureSummary } from "../../shared/pipeline/capture.ts";
-import { csvOptions } from "../../shared/sinks/csv.ts";
+import { csvOptions } from "../../shared/sinks/csv/options.ts";
 import { csvFiles } from "../../shared/sinks/csv/files.ts";
 import { databases } from "../../tests/databases.ts";
 import { Scenario } from "../../tests/scenario.ts";

@@ -22,13 +22,14 @@ import type { Transform } from "../transforms/transform.ts";
 import { formatPosition } from "../position.ts";
 import { partitionFor } from "../wire/murmur2.ts";
 import { RecordArena } from "../wire/packed_records.ts";
+import type { OversizeJob } from "./capture_options.ts";
 import { ageSeconds, countChanges, type OpCounts } from "./counts.ts";
 import { Handover } from "./handover.ts";
 import { Linger } from "./linger.ts";
 import { Load, type Target } from "./load.ts";
 import { Notes, noteStamp, noteTopicNames, noteTopics } from "./notes.ts";
-import { Oversize, type OversizeJob } from "./oversize.ts";
 import { Outbox } from "./outbox.ts";
+import { Oversize } from "./oversize.ts";
 import {
   lastGeneration,
   minInsync,

@@ -10,7 +10,8 @@ import { createHealth } from "../observe/health.ts";
 import { createLog, type Log } from "../observe/log.ts";
 import { NO_METRICS } from "../observe/metrics.ts";
 import type { Durable, Sink, SinkBatch, Standing } from "../sinks/sink.ts";
-import { consumeOptions, type ConsumeSummary, runConsume } from "./consume.ts";
+import { type ConsumeSummary, runConsume } from "./consume.ts";
+import { consumeOptions } from "./consume_options.ts";
 
 const schema = z.strictObject({
   kafka: z.strictObject({ ...kafkaOptions.shape, ...fetchOptions.shape }),

@@ -1,41 +1,12 @@
 /** What becomes of changes that are larger than their topic takes: the job's `on_oversize`. */
-import { z } from "zod";
 import { describe } from "../errors.ts";
 import type { Stamp } from "../formats/format.ts";
 import type { Acknowledged, Admin, InRecord, OutRecord, Producer } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { type OversizeJob, oversizeTopic } from "./capture_options.ts";
 import type { LoadBatch } from "./load.ts";
 import { topicLike } from "./poison.ts";
-import { topicName } from "./routing.ts";
-
-/** What a capture job says about such changes. */
-export const oversizeOptions = {
-  // What is left out of the topic is missing for every reader, and nobody may have asked for that.
-  on_oversize: z.enum(["fail", "dead_letter"]).default("fail")
-    .describe(
-      "What to do with a change that is larger than its topic takes (`max.message.bytes`, as" +
-        " compressed): `fail` stops the job with the cure, `dead_letter` puts a reference to it on" +
-        " another topic and goes on without it.",
-    ),
-  dead_letter_topic: topicName.optional()
-    .describe(
-      "Topic for `on_oversize: dead_letter`, made when the first change needs it; left out," +
-        " `{name}.oversize.dead-letters`.",
-    ),
-};
-
-/** The part of a job that says it. */
-export interface OversizeJob {
-  readonly name: string;
-  readonly on_oversize: "fail" | "dead_letter";
-  readonly dead_letter_topic?: string | undefined;
-}
-
-/** The topic of the references. */
-export function oversizeTopic({ name, dead_letter_topic }: OversizeJob): string {
-  return dead_letter_topic ?? `${name}.oversize.dead-letters`;
-}
 
 /** Keys are for people and queries: one of a table without a key is the whole row. */
 const KEY_BYTES = 64 << 10;

@@ -1,43 +1,11 @@
 /** What becomes of records that cannot be applied: the job's `on_error`. */
-import { z } from "zod";
 import { RetryableError } from "../errors.ts";
 import type { Admin, KafkaClient, NewTopic, Producer } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { deadLetterTopic, type PoisonJob } from "./consume_options.ts";
 import { type DeadLetter, letterRecord } from "./dead_letter.ts";
 import { minInsync } from "./positions.ts";
-import { topicName } from "./routing.ts";
-
-/** What a consume job says about such records. */
-export const poisonOptions = {
-  // What is passed over is missing in the target, and nobody may have asked for that.
-  on_error: z.enum(["fail", "skip", "dead_letter"]).default("fail")
-    .describe(
-      "What to do with a record that cannot be applied (no change in this format, an unknown" +
-        " definition, a row that the target refuses): `fail` stops the job with the place and the" +
-        " cure, `skip` logs, counts and goes on, `dead_letter` puts it on another topic first. A" +
-        " change in another format than `format` always stops the job.",
-    ),
-  dead_letter_topic: topicName.optional()
-    .describe(
-      "Topic for `on_error: dead_letter`, made when the first record needs it; left out," +
-        " `{group_id}.dead-letters`.",
-    ),
-  // A journal holds some 40 bytes for each, and so many are no accident.
-  dead_letter_limit: z.int().min(1).max(100_000).default(1_000)
-    .describe(
-      "So many dead letters of one partition may wait to be replayed; one more stops the job.",
-    ),
-};
-
-/** The part of a job that says it. */
-export interface PoisonJob {
-  readonly name: string;
-  readonly group_id?: string | undefined;
-  readonly on_error: "fail" | "skip" | "dead_letter";
-  readonly dead_letter_topic?: string | undefined;
-  readonly dead_letter_limit: number;
-}
 
 /**
  * Largest letter: a record may come from a topic that allows more than most, and with better
@@ -45,33 +13,9 @@ export interface PoisonJob {
  */
 const LARGEST_LETTER_BYTES = 64 << 20;
 
-/** Name of a job's dead letter topic. */
-export function deadLetterTopic(
-  { name, group_id, dead_letter_topic }: Pick<PoisonJob, "name" | "group_id" | "dead_letter_topic">,
-): string {
-  return dead_letter_topic ?? `${group_id ?? name}.dead-letters`;
-}
-
 /** How the transactional ids begin under which a group's consumers send dead letters. */
 export function deadLetterIds(group_id: string): string {
   return `list-sync-dead-letters-${group_id}`;
-}
-
-/** Says what is wrong with the job's choice; undefined: nothing. */
-export function poisonProblem(
-  job: PoisonJob & { readonly topics?: readonly string[] | undefined },
-): { field: "topics" | "dead_letter_topic"; message: string } | undefined {
-  if (job.on_error !== "dead_letter") return undefined;
-  const topic = deadLetterTopic(job);
-  if (!poisonOptions.dead_letter_topic.safeParse(topic).success) {
-    const found = JSON.stringify(topic);
-    return {
-      field: "dead_letter_topic",
-      message: `${found} is made of \`group_id\` and is no name for a topic: give one`,
-    };
-  }
-  if (!job.topics?.includes(topic)) return undefined;
-  return { field: "topics", message: `${topic} is this job's own dead letter topic` };
 }
 
 /** What handling needs. */

@@ -1,7 +1,7 @@
 /** What a verify job says. */
 import { z } from "zod";
 import { databaseOptions } from "../database/options.ts";
-import { csvOptions } from "../sinks/csv.ts";
+import { csvOptions } from "../sinks/csv/options.ts";
 
 const {
   output,

@@ -1,7 +1,7 @@
 /** Crashes of the CSV sink: at every file operation, with everything a power cut may leave. */
 import assert from "node:assert/strict";
 import type { Change } from "../../shared/change.ts";
-import type { CsvOptions } from "../../shared/sinks/csv.ts";
+import type { CsvOptions } from "../../shared/sinks/csv/options.ts";
 import { type Disk, disk as real } from "../../shared/sinks/csv/disk.ts";
 import {
   at,

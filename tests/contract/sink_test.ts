@@ -1,7 +1,7 @@
 /** What every sink must do, and what the CSV sink does between processes. */
 import assert from "node:assert/strict";
 import { RecordError } from "../../shared/errors.ts";
-import { csvOptions } from "../../shared/sinks/csv.ts";
+import { csvOptions } from "../../shared/sinks/csv/options.ts";
 import { type SinkName, sinks } from "../../shared/sinks/mod.ts";
 import type { Sink } from "../../shared/sinks/sink.ts";
 import {

@@ -9,7 +9,7 @@ import type { Admin, OutRecord, Producer } from "../../shared/kafka/port.ts";
 import { createLog } from "../../shared/observe/log.ts";
 import { schemaBatch, schemasTopic } from "../../shared/pipeline/schemas.ts";
 import { Random } from "../../shared/seed/random.ts";
-import { type CsvOptions, csvOptions } from "../../shared/sinks/csv.ts";
+import { type CsvOptions, csvOptions } from "../../shared/sinks/csv/options.ts";
 import { csvFiles } from "../../shared/sinks/csv/files.ts";
 import { partitionFor } from "../../shared/wire/murmur2.ts";
 import { encoded } from "../encoded.ts";

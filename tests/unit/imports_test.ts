@@ -126,6 +126,25 @@ Deno.test("subjects of the middle layer know of each other only their ports", ()
   assertNone(crossing, "import the port instead");
 });
 
+/** What is loaded with a file: all that its imports of values lead to. */
+function loadedBy(path: string, known = new Set<string>()): Set<string> {
+  if (known.has(path)) return known;
+  known.add(path);
+  const { text: whole = "" } = FILES.find((file) => file.path === path) ?? {}; // or JSON
+  const text = whole.replace(/^(im|ex)port type \{[^}]*\} from .+;$/gm, "");
+  for (const { to, isDynamic } of importsOf({ path, text })) if (!isDynamic) loadedBy(to, known);
+  return known;
+}
+
+Deno.test("the launcher reads jobs without what runs them", () => {
+  assert.ok(loadedBy("workers/capture-pg.ts").has("shared/pipeline/capture.ts"));
+  const loaded = [...loadedBy("workers/launcher/launcher.ts")];
+  assert.ok(loaded.includes("shared/sinks/csv/options.ts"));
+  const running =
+    /^shared\/(pipeline\/(capture|consume)(_session)?|sinks\/csv|sources\/\w+\/source)\.ts$/;
+  assert.deepEqual(loaded.filter((path) => running.test(path)), [], "import its options instead");
+});
+
 Deno.test("two implementations of one port never import each other", () => {
   for (const port of PORTS) {
     const subject = posix.dirname(port);

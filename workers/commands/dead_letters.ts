@@ -5,7 +5,8 @@ import { formats } from "../../shared/formats/mod.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { KafkaClient } from "../../shared/kafka/port.ts";
 import { type Reason, REASONS } from "../../shared/pipeline/dead_letter.ts";
-import { deadLetterIds, deadLetterTopic } from "../../shared/pipeline/poison.ts";
+import { deadLetterTopic } from "../../shared/pipeline/consume_options.ts";
+import { deadLetterIds } from "../../shared/pipeline/poison.ts";
 import {
   type LetterFilter,
   readLetters,

@@ -1,4 +1,4 @@
-/** The command line of a worker, apart from it: the launcher takes the same and loads no more. */
+/** The command line of a worker, apart from it: the launcher takes the same and loads nothing that runs it. */
 import { ConfigError } from "../../shared/errors.ts";
 import type { CommandSpec, OptionValue } from "../cli/arguments.ts";
 import { type JobKind, jobKind } from "../jobs.ts";

@@ -7,9 +7,10 @@ import type { TopicPartition } from "../../kafka/port.ts";
 import { nameParts } from "../../table_name.ts";
 import type { ByteArena } from "../../wire/byte_arena.ts";
 import { csvLine, csvLiteral, csvQuoted, csvText, guardFormula } from "../../wire/csv.ts";
+import type { MetaName } from "./options.ts";
 
-/** Columns about the change, by name. */
-export const META = {
+/** What the columns about the change say. */
+const META: Readonly<Record<MetaName, (change: Change, at: TopicPartition) => string>> = {
   __op: (change: Change) => change.op,
   __position: (change: Change) => change.position,
   __source: (change: Change) => `${change.source.connector}/${change.source.name}`,
@@ -20,10 +21,7 @@ export const META = {
   __total_order: (change: Change) => String(change.total_order),
   __ts_us: (change: Change) => String(change.transaction.ts_us),
   __ts_ms: (change: Change) => String(change.ts_ms),
-} satisfies Record<string, (change: Change, at: TopicPartition) => string>;
-
-/** Name of a column about the change. */
-export type MetaName = keyof typeof META;
+};
 
 /** Those whose values are digits and letters: they are never quoted, so nobody looks. */
 const PLAIN: ReadonlySet<MetaName> = new Set<MetaName>([
@@ -127,7 +125,7 @@ export function lineWriter(
 function headWriter({ split_files, meta, escape_formulas }: RowOptions, at: TopicPartition) {
   const guard = escape_formulas ? guardFormula : (text: string) => text;
   const fields = meta.map((name) => {
-    const say: (change: Change, at: TopicPartition) => string = META[name];
+    const say = META[name];
     return PLAIN.has(name) ? say : (change: Change) => csvText(guard(say(change, at)));
   });
   return (change: Change, op: keyof typeof OP, out: ByteArena): void => {

@@ -3,7 +3,7 @@
  * here its parts are put together with one of them replaced.
  */
 import { capture } from "../../../shared/pipeline/capture.ts";
-import { captureTopicOptions } from "../../../shared/pipeline/capture.ts";
+import { captureTopicOptions } from "../../../shared/pipeline/capture_options.ts";
 import type { Admin, KafkaClient, OutBatch, Producer } from "../../../shared/kafka/port.ts";
 import { openKafka } from "../../../shared/kafka/mod.ts";
 import { kafkaOptions } from "../../../shared/kafka/options.ts";

@@ -11,7 +11,8 @@ import { createHealth } from "../../../shared/observe/health.ts";
 import { createLog } from "../../../shared/observe/log.ts";
 import { createMetrics } from "../../../shared/observe/prometheus.ts";
 import { runConsume } from "../../../shared/pipeline/consume.ts";
-import { csvOptions, CsvSink } from "../../../shared/sinks/csv.ts";
+import { CsvSink } from "../../../shared/sinks/csv.ts";
+import { csvOptions } from "../../../shared/sinks/csv/options.ts";
 import { type Disk, disk } from "../../../shared/sinks/csv/disk.ts";
 import type { Sink } from "../../../shared/sinks/sink.ts";
 

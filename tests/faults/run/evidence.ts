@@ -1,6 +1,6 @@
 /** What a topic and a consumer's files hold, as the judgement takes it. */
 import type { Row } from "../../../shared/change.ts";
-import { csvOptions } from "../../../shared/sinks/csv.ts";
+import { csvOptions } from "../../../shared/sinks/csv/options.ts";
 import { csvFiles } from "../../../shared/sinks/csv/files.ts";
 import { readCsv } from "../../../shared/wire/csv_reader.ts";
 import type { Scenario } from "../../scenario.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { csvOptions } from "../../../shared/sinks/csv.ts";
+import { csvOptions } from "../../../shared/sinks/csv/options.ts";
 import {
   fileName,
   nameReader,

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Change, plainChange } from "../../../shared/change.ts";
 import { format } from "../../../shared/formats/json.ts";
-import { lineWriter, META, type MetaName } from "../../../shared/sinks/csv/rows.ts";
+import { META, type MetaName } from "../../../shared/sinks/csv/options.ts";
+import { lineWriter } from "../../../shared/sinks/csv/rows.ts";
 import { ByteArena } from "../../../shared/wire/byte_arena.ts";
 import { encoded } from "../../encoded.ts";
 import { change as anyChange } from "../formats/arbitrary.ts";
@@ -47,7 +48,7 @@ function lines(
 
 const options = fc.record({
   split_files: fc.boolean(),
-  meta: fc.subarray(Object.keys(META) as MetaName[]),
+  meta: fc.subarray<MetaName>([...META]),
   escape_formulas: fc.boolean(),
 });
 
