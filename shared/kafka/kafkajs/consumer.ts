@@ -339,7 +339,7 @@ export class KafkajsConsumer implements Consumer {
     if (holding === undefined) return;
     // Not in the library's types, and the only trace of a jump that it makes when an offset is gone.
     const { fetchedOffset } = batch as unknown as { fetchedOffset: string };
-    if (Number(fetchedOffset) !== holding.expected && await this.#jumped(holding)) return;
+    if (Number(fetchedOffset) !== holding.expected) return await this.#goOnElsewhere(holding);
     const read: InBatch = {
       topic: batch.topic,
       partition: batch.partition,
@@ -390,21 +390,20 @@ export class KafkajsConsumer implements Consumer {
     return holding === undefined || holding.paused ? undefined : holding;
   }
 
-  /** Whether the expected offset is gone; then the owner has said where to go on, and it is sought. */
-  async #jumped(holding: Holding): Promise<boolean> {
+  /** Seeks the expected offset again, or where that is gone what the owner says. */
+  async #goOnElsewhere(holding: Holding): Promise<void> {
     const { at, expected } = holding;
-    if (expected === undefined) return true;
+    if (expected === undefined) return;
     const { first, end } = (await this.#admin.offsets(at.topic))[at.partition]!;
     if (expected >= first && expected <= end) {
       this.seek(at, expected); // fetched from elsewhere for another reason: an older seek
-      return true;
+      return;
     }
     try {
       this.seek(at, await this.#options.handlers.out_of_range(at, expected, first, end));
     } catch (error) {
       this.#fail(error);
     }
-    return true;
   }
 
   /** Gives up all that is held: the handlers at work end, then `revoked` resolves. */
