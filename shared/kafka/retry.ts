@@ -1,5 +1,5 @@
 /** Requests to brokers tried again after passing faults, each new reason told once. */
-import { type Backoff, backoff, wait } from "../backoff.ts";
+import { type Backoff, backoff, pause } from "../backoff.ts";
 import { classify, RetryableError } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
 
@@ -78,12 +78,6 @@ export class FaultLog {
 /** Milliseconds to wait before the repetition that follows `attempts` failed ones and the first. */
 export function backoffMs(attempts: number): number {
   return backoff(attempts, BACKOFF, Math.random());
-}
-
-/** Waits, or throws the signal's reason as soon as it is aborted. */
-export async function pause(wait_ms: number, signal: AbortSignal): Promise<void> {
-  await wait(wait_ms, signal);
-  signal.throwIfAborted();
 }
 
 /** The reason that a closed client gives to the work it leaves undone. */

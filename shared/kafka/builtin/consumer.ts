@@ -2,11 +2,11 @@
  * A consumer in a group. A rebalance waits for the handlers, so that no two members ever own one
  * partition while both are alive.
  */
-import { aborted } from "../../backoff.ts";
+import { aborted, wait } from "../../backoff.ts";
 import { classify, RetryableError } from "../../errors.ts";
 import { heartbeatMs, METADATA_MS } from "../assignment.ts";
 import { type Consumer, type ConsumerOptions, partitionId, type TopicPartition } from "../port.ts";
-import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
+import { backoffMs, closedError, FaultLog, retrying } from "../retry.ts";
 import { committedOffsets } from "./admin.ts";
 import type { Cluster } from "./cluster.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -79,13 +79,13 @@ export class BuiltinConsumer implements Consumer {
           break;
         }
         fault.met(error);
-        await pause(backoffMs(failures++), signal).catch(() => {});
+        await wait(backoffMs(failures++), signal);
       }
     }
     const left = new AbortController();
     const leaving = this.#membership.leave().catch(() => {}); // the session's end does it, too
     leaving.then(() => left.abort());
-    await pause(LEAVE_MS, left.signal).catch(() => {});
+    await wait(LEAVE_MS, left.signal);
   }
 
   /** From one assignment to its revocation; the heartbeat goes on to the very end of it. */
@@ -166,7 +166,7 @@ export class BuiltinConsumer implements Consumer {
     const fault = new FaultLog(this.#cluster.log, `heartbeat to group ${group_id}`);
     let since_metadata_ms = 0;
     while (!over.aborted) {
-      await pause(interval_ms, over).catch(() => {});
+      await wait(interval_ms, over);
       if (over.aborted) return;
       try {
         const pulse = await this.#membership.heartbeat();

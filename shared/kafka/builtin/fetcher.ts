@@ -2,6 +2,7 @@
  * Fetches the assigned partitions and hands their batches over: one at a time for each partition, and
  * a few at a time over all of them, so that memory does not grow with their number.
  */
+import { pause } from "../../backoff.ts";
 import { RetryableError } from "../../errors.ts";
 import { nextOffset } from "../../wire/record_batch.ts";
 import { bytesFor } from "../distance.ts";
@@ -9,7 +10,7 @@ import { errorName } from "../error_names.ts";
 import { brokerFault, isPassing } from "../faults.ts";
 import { AnswerMemory, type Fetched, giveBack, takeBatch } from "../fetch.ts";
 import { type ConsumerHandlers, partitionId, type TopicPartition } from "../port.ts";
-import { backoffMs, FaultLog, pause, retrying } from "../retry.ts";
+import { backoffMs, FaultLog, retrying } from "../retry.ts";
 import type { Cluster } from "./cluster.ts";
 import { fetchFrom } from "./reader.ts";
 

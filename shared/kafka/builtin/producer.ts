@@ -1,4 +1,5 @@
 /** An idempotent producer. */
+import { pause } from "../../backoff.ts";
 import { HistoryLostError, type RecordError, RetryableError } from "../../errors.ts";
 import { crc32c } from "../../wire/crc32c.ts";
 import { PackedRecords } from "../../wire/packed_records.ts";
@@ -22,7 +23,7 @@ import {
   initProducerId,
   produce,
 } from "../requests.ts";
-import { backoffMs, closedError, FaultLog, pause, retrying } from "../retry.ts";
+import { backoffMs, closedError, FaultLog, retrying } from "../retry.ts";
 import { check, type Cluster } from "./cluster.ts";
 
 /** The broker's answer waits for all in-sync replicas. */

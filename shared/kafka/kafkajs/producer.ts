@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Message, Producer as LibraryProducer } from "kafkajs";
+import { pause } from "../../backoff.ts";
 import { type RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { brokerFault, isPassing, isTooLarge } from "../faults.ts";
@@ -18,7 +19,7 @@ import {
   partitionId,
   type Producer,
 } from "../port.ts";
-import { backoffMs, closedError, FaultLog, pause } from "../retry.ts";
+import { backoffMs, closedError, FaultLog } from "../retry.ts";
 import { compressionTypes, library, libraryFault, refusalOf } from "./library.ts";
 
 /** kafkajs waits for all in-sync replicas. */

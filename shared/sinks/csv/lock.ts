@@ -1,4 +1,5 @@
 /** A lock that ends with its holder: flock(2) on a file that names the holder's process id. */
+import { pause } from "../../backoff.ts";
 import type { Health } from "../../observe/health.ts";
 import type { Log } from "../../observe/log.ts";
 import { writing } from "./disk.ts";
@@ -41,7 +42,7 @@ export async function takeLock(
         log.warn("partition_locked", { part, holder_pid, lock: path });
         health.unready(part, `process ${holder_pid ?? "unknown"} holds ${path}`);
       }
-      await delay(RETRY_MS, signal);
+      await pause(RETRY_MS, signal);
     }
   } catch (error) {
     file.close();
@@ -65,18 +66,4 @@ export async function takeLock(
 function holder(path: string): number | undefined {
   const pid = parseInt(Deno.readTextFileSync(path));
   return Number.isNaN(pid) ? undefined : pid;
-}
-
-function delay(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", stop, { once: true });
-  });
 }

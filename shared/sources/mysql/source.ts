@@ -1,4 +1,5 @@
 /** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
+import { wait } from "../../backoff.ts";
 import type { SourceIdentity } from "../../change.ts";
 import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
@@ -301,7 +302,7 @@ export class MysqlSource implements Source {
   ): AsyncGenerator<SourceBatch, void> {
     while (opened.incremental.active && !signal.aborted) {
       if (yield* this.#chunk(opened, held, signal)) continue;
-      await new Promise((resolve) => setTimeout(resolve, CHUNK_RETRY_MS));
+      await wait(CHUNK_RETRY_MS, signal);
     }
     opened.session.lost.throwIfAborted();
   }
