@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { type LinkName, LINKS } from "../compose/native/netem.ts";
 import { ConfigError } from "../shared/errors.ts";
-import { nearest } from "../shared/jobs/nearest.ts";
+import { nearestHint } from "../shared/jobs/nearest.ts";
 import { loadFile } from "../shared/jobs/reader.ts";
 
 /** No test waits longer for one answer, or for one cut. */
@@ -98,9 +98,8 @@ export function loadScenario(name: string): Scenario {
 function knownName(name: string): string {
   const known = scenarioNames();
   if (known.includes(name)) return name;
-  const near = nearest(name, known);
   throw new ConfigError(
-    `There is no scenario ${name}${near === undefined ? "" : `; nearest is ${near}`}.`,
+    `There is no scenario ${name}${nearestHint(name, known)}.`,
     { cure: `choose among ${known.join(", ")}, or name a file` },
   );
 }

@@ -1,6 +1,6 @@
 /** `list-sync COMMAND ...`: the commands of people in one program, with the jobs in threads of it. */
 import { ConfigError } from "../shared/errors.ts";
-import { nearest } from "../shared/jobs/nearest.ts";
+import { nearestHint } from "../shared/jobs/nearest.ts";
 import { type CommandSpec, parseCommand } from "./cli/arguments.ts";
 import { host, setHost } from "./cli/host.ts";
 import { EXIT_DONE, run } from "./cli/main.ts";
@@ -55,9 +55,8 @@ await run(async () => {
     return await command();
   }
   if (parseCommand(SPEC, host().args) === "help") return EXIT_DONE;
-  const near = nearest(name, Object.keys(COMMANDS));
   throw new ConfigError(
-    `list-sync: unknown command ${name}${near === undefined ? "" : `; nearest is ${near}`}.` +
+    `list-sync: unknown command ${name}${nearestHint(name, Object.keys(COMMANDS))}.` +
       ` Allowed: ${Object.keys(COMMANDS).join(", ")}.`,
   );
 });

@@ -18,6 +18,19 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/**
+ * What a message that refuses `name` says of the nearest candidate: `; nearest is "port"`, or nothing.
+ * `written` makes of it what one writes: `--port`.
+ */
+export function nearestHint(
+  name: string,
+  candidates: Iterable<string>,
+  written = (near: string) => near,
+): string {
+  const near = nearest(name, candidates);
+  return near === undefined ? "" : `; nearest is ${JSON.stringify(written(near))}`;
+}
+
 function plain(name: string): string {
   return name.toLowerCase().replaceAll("-", "_");
 }

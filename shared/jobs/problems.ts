@@ -9,7 +9,7 @@ import {
   placesOf,
   valueAt,
 } from "./document.ts";
-import { nearest } from "./nearest.ts";
+import { nearestHint } from "./nearest.ts";
 import { isSecretAt } from "./references.ts";
 import { expectation, type JsonSchema, jsonSchema, propertiesOf, schemaAt } from "./schema.ts";
 
@@ -62,10 +62,8 @@ function problemOf(issue: z.core.$ZodIssue, root: JsonSchema, faulty: Faulty): P
   }
   const shown = show(found, path, faulty.hidden);
   const choices = choicesOf(wanted);
-  const near = choices && typeof found === "string" && shown !== "***"
-    ? nearest(found, choices)
-    : undefined;
-  const hint = near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`;
+  const isChoosing = choices && typeof found === "string" && shown !== "***";
+  const hint = isChoosing ? nearestHint(found, choices) : "";
   const isUnquoted = wanted?.type === "string" && ["number", "boolean"].includes(typeof found);
   const isSpecial = !isUnquoted && (issue.code === "invalid_format" || wanted === undefined);
   const reason = isSpecial ? ` (${issue.message})` : "";
@@ -93,8 +91,7 @@ function unknownKey(
 ): Problem {
   const path = [...parent, name];
   const known = Object.keys(propertiesOf(schema));
-  const near = nearest(name, known);
-  const hint = near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`;
+  const hint = nearestHint(name, known);
   return {
     path,
     place: placesOf(document, path).key,

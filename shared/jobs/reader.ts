@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import type { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { type Document, type Path, pathKey, placesOf, SyntaxProblem, valueAt } from "./document.ts";
-import { nearest } from "./nearest.ts";
+import { nearestHint } from "./nearest.ts";
 import { type Problem, problemsOf, problemText } from "./problems.ts";
 import { isSecretAt, type Resolved, resolveReferences } from "./references.ts";
 import { readToml } from "./toml.ts";
@@ -139,7 +139,7 @@ function kindOf<Kinds extends JobKinds>(
   const known = Object.keys(kinds);
   const name = valueAt(document.value, ["job"]);
   if (typeof name === "string" && Object.hasOwn(kinds, name)) return name;
-  const near = typeof name === "string" ? nearest(name, known) : undefined;
+  const hint = typeof name === "string" ? nearestHint(name, known) : "";
   const { value } = document;
   if (typeof value !== "object" || Array.isArray(value)) {
     const found = Array.isArray(value) ? "a list" : "text";
@@ -147,7 +147,7 @@ function kindOf<Kinds extends JobKinds>(
   }
   const message = name === undefined
     ? `"job" is missing: it says what kind of job this is.`
-    : `found ${JSON.stringify(name)}${near ? `; nearest is ${JSON.stringify(near)}` : ""}.`;
+    : `found ${JSON.stringify(name)}${hint}.`;
   const place = placesOf(document, ["job"]).value;
   throw refusal(path, [{
     path: ["job"],

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type FormatName, formats } from "../formats/mod.ts";
 import { globSelection, isPattern } from "../jobs/glob.ts";
-import { nearest } from "../jobs/nearest.ts";
+import { nearestHint } from "../jobs/nearest.ts";
 import type { SnapshotOptions } from "../sources/snapshot_options.ts";
 import { columnsOptions } from "../transforms/columns.ts";
 import type { CaptureJob } from "./capture_session.ts";
@@ -88,11 +88,10 @@ export function captureProblem(
   const idle = job.columns.findIndex(({ table }) => !isPattern(table) && !isCaptured(table));
   if (idle < 0) return undefined;
   const { table } = job.columns[idle]!;
-  const near = nearest(table, tables.filter((name) => !isPattern(name)));
   return {
     field: ["columns", idle, "table"],
     message: `${JSON.stringify(table)} is not captured${
-      near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`
+      nearestHint(table, tables.filter((name) => !isPattern(name)))
     }. Allowed: what source.tables names and source.exclude_tables does not.`,
   };
 }

@@ -1,6 +1,6 @@
 /** Which topics a consumer reads. */
 import { ConfigError, HistoryLostError } from "../errors.ts";
-import { nearest } from "../jobs/nearest.ts";
+import { nearestHint } from "../jobs/nearest.ts";
 import type { Admin, TopicInfo } from "../kafka/port.ts";
 
 /** Names, or a pattern that whole names must match; one of the two. */
@@ -71,13 +71,10 @@ export async function refuseMissing(
   if (missing.length === 0 && found.size > 0) return;
   const all = (await admin.topics((name) => !name.startsWith("__"))).map((topic) => topic.name);
   const [name] = missing;
-  const near = name === undefined ? undefined : nearest(name, all);
   throw new ConfigError(
     name === undefined
       ? `No topic matches topic_pattern ${JSON.stringify(choice.topic_pattern)}`
-      : `There is no topic ${JSON.stringify(name)}${
-        near === undefined ? "" : `; nearest is ${near}`
-      }`,
+      : `There is no topic ${JSON.stringify(name)}${nearestHint(name, all)}`,
     {
       cure:
         `name topics that exist (${all.length === 0 ? "there are none" : listed(all)}), or use` +

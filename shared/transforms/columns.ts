@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Change, Row, TableSchema, Value } from "../change.ts";
 import { ConfigError } from "../errors.ts";
 import { globMatcher } from "../jobs/glob.ts";
-import { nearest } from "../jobs/nearest.ts";
+import { nearestHint } from "../jobs/nearest.ts";
 import { perTable } from "../per_table.ts";
 import { tableName } from "../table_name.ts";
 import { schemaFingerprint } from "../wire/schema_fingerprint.ts";
@@ -101,8 +101,7 @@ function planOf(table: TableSchema, name: string, rule: ColumnsOptions[number]):
   const unknown = named.find((column) => !table.columns.some(({ name }) => name === column));
   if (unknown !== undefined) {
     const names = table.columns.map((column) => column.name);
-    const near = nearest(unknown, names);
-    const hint = near === undefined ? "" : `; nearest is ${near}`;
+    const hint = nearestHint(unknown, names);
     refuse(unknown, `it has no column ${unknown}${hint}; its columns are ${names.join(", ")}`);
   }
   for (const [at, index] of key.entries()) {

@@ -1,6 +1,6 @@
 /** Which cell of a CSV line means what. */
 import { ConfigError } from "../errors.ts";
-import { nearest } from "../jobs/nearest.ts";
+import { nearestHint } from "../jobs/nearest.ts";
 import { type CsvReader, UNAVAILABLE } from "../wire/csv_reader.ts";
 import { OP, type RecordWriter } from "./record.ts";
 
@@ -83,11 +83,10 @@ function requireColumns({ path, names, insert, columns, key }: FileShape): void 
     (columns.some((name) => names.includes(name)) ? undefined : columns[0]) ??
     (insert === undefined && !names.includes("op") ? "op" : undefined);
   if (missing === undefined) return;
-  const near = nearest(missing, names);
   throw new ConfigError(
-    `${path} has no column ${JSON.stringify(missing)}${
-      near === undefined ? "" : `; nearest is ${near}`
-    }. It has: ${names.join(", ")}`,
+    `${path} has no column ${JSON.stringify(missing)}${nearestHint(missing, names)}. It has: ${
+      names.join(", ")
+    }`,
     { cure: "correct key, columns, and files, which repeat what the consumer's sink says" },
   );
 }

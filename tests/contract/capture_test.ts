@@ -452,7 +452,7 @@ Deno.test("a rule that stopped a capture before it sent anything can be correcte
   const columns = [{ table: `*.${lab.table}`, mask: ["w"] }];
   const first = await lab.started({ columns });
   await lab.insert(3);
-  await assert.rejects(first.done, /it has no column w; nearest is v/);
+  await assert.rejects(first.done, /it has no column w; nearest is "v"/);
   const second = await lab.started({ columns: [{ ...columns[0]!, mask: ["v"] }] });
   await lab.holds(1, 3);
   await second.stop();

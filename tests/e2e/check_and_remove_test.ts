@@ -144,7 +144,7 @@ for (const makeJob of [captureJob, mysqlJob]) {
     assert.equal(code, 1);
     const [fault, idle] = found.filter(({ subject }) => subject.startsWith("columns "));
     assert.equal(fault?.level, "error", JSON.stringify(found));
-    assert.match(fault!.found, /no column noted; nearest is note; its columns are id, note/);
+    assert.match(fault!.found, /no column noted; nearest is "note"; its columns are id, note/);
     assert.equal(idle?.level, "warning");
     assert.match(idle!.found, /no captured table/);
   });

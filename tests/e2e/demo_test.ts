@@ -83,6 +83,6 @@ Deno.test("Ctrl-C ends workers and servers, and the exit code says so", async ()
 Deno.test("a source that there is not is refused with the nearest, before anything starts", async () => {
   const { code, stderr } = await ended(start("test-demo-none", ["--sources", "pg,mysqk"]));
   assert.equal(code, 2);
-  assert.match(stderr, /"mysqk"; nearest is mysql/);
+  assert.match(stderr, /"mysqk"; nearest is "mysql"/);
   assert.equal(await exists(stackFolder("test-demo-none")), false);
 });

@@ -296,5 +296,5 @@ Deno.test("a shell reads what `stack env` prints; unknown words are refused with
   assert.equal(read.output.trim(), `${pg.port} ${pg.users.replicator.password}`);
   const wrong = await run("/bin/sh", ["-c", `${command} upp --name ${name}`]);
   assert.equal(wrong.code, 2);
-  assert.match(wrong.output, /unknown action "upp"; nearest is up/);
+  assert.match(wrong.output, /unknown action "upp"; nearest is "up"/);
 });

@@ -1,6 +1,6 @@
 /** Reads the arguments of a command; its specification is also its `--help`. */
 import { ConfigError } from "../../shared/errors.ts";
-import { nearest } from "../../shared/jobs/nearest.ts";
+import { nearestHint } from "../../shared/jobs/nearest.ts";
 
 /** One option of a command, given as `--name value`, `--name=value` or, when boolean, `--name`. */
 export interface OptionSpec {
@@ -135,9 +135,9 @@ function isNegation(spec: CommandSpec, name: string): boolean {
 
 function unknownOption(spec: CommandSpec, arg: string, name: string): ConfigError {
   const known = [...Object.keys(spec.options), "help"];
-  const near = nearest(name, known);
+  const hint = nearestHint(name, known, (near) => `--${near}`);
   return new ConfigError(
-    `${spec.name}: unknown option ${arg.split("=")[0]}${near ? `; nearest is --${near}` : ""}. ` +
+    `${spec.name}: unknown option ${arg.split("=")[0]}${hint}. ` +
       `Allowed: ${known.map((option) => `--${option}`).join(", ")}.`,
   );
 }

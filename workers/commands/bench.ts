@@ -5,7 +5,7 @@ import type { StackInfo } from "../../compose/native/stack.ts";
 import type { Results, RowResult } from "../../bench/results.ts";
 import { type RowName, rows } from "../../bench/rows/mod.ts";
 import { ConfigError } from "../../shared/errors.ts";
-import { nearest } from "../../shared/jobs/nearest.ts";
+import { nearestHint } from "../../shared/jobs/nearest.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { table } from "../cli/table.ts";
@@ -160,9 +160,8 @@ function chosen(only: string): RowName[] {
   return only.split(",").map((word) => {
     const name = NAMES.find((known) => known === word.trim());
     if (name !== undefined) return name;
-    const near = nearest(word.trim(), NAMES);
     throw new ConfigError(
-      `There is no row ${word.trim()}${near === undefined ? "" : `; nearest is ${near}`}`,
+      `There is no row ${word.trim()}${nearestHint(word.trim(), NAMES)}`,
       { cure: `choose among ${NAMES.join(", ")}` },
     );
   });

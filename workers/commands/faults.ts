@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { PARTS } from "../../compose/native/stack.ts";
 import { ConfigError, describe } from "../../shared/errors.ts";
-import { nearest } from "../../shared/jobs/nearest.ts";
+import { nearestHint } from "../../shared/jobs/nearest.ts";
 import { type HoleName, holes } from "../../tests/faults/holes.ts";
 import { type FaultName, faults } from "../../tests/faults/mod.ts";
 import type { RunResult } from "../../tests/faults/run/run.ts";
@@ -147,9 +147,8 @@ function chosen(only: string, all: readonly string[]): readonly string[] {
   const names = only.split(",").map((name) => name.trim());
   const unknown = names.find((name) => !all.includes(name));
   if (unknown === undefined) return names;
-  const near = nearest(unknown, all);
   throw new ConfigError(
-    `There is no fault ${unknown}${near === undefined ? "" : `; nearest is ${near}`}`,
+    `There is no fault ${unknown}${nearestHint(unknown, all)}`,
     { cure: `choose among ${all.join(", ")}` },
   );
 }

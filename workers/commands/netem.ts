@@ -9,7 +9,7 @@ import { planTc, removal, scriptOf, TcBackend, type TcHost } from "../../netem/t
 import { follow, timetable } from "../../netem/timetable.ts";
 import { ToxiproxyBackend } from "../../netem/toxiproxy.ts";
 import { ConfigError } from "../../shared/errors.ts";
-import { nearest } from "../../shared/jobs/nearest.ts";
+import { nearestHint } from "../../shared/jobs/nearest.ts";
 import { type Arguments, type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 
@@ -209,9 +209,8 @@ async function containerPrefix(name: string): Promise<string[]> {
 function oneOf<Name extends string>(what: string, found: string, allowed: readonly Name[]): Name {
   const name = allowed.find((one) => one === found);
   if (name !== undefined) return name;
-  const near = nearest(found, allowed);
   throw new ConfigError(
-    `netem: unknown ${what} ${JSON.stringify(found)}${near ? `; nearest is ${near}` : ""}. ` +
+    `netem: unknown ${what} ${JSON.stringify(found)}${nearestHint(found, allowed)}. ` +
       `Allowed: ${allowed.join(", ")}.`,
   );
 }

@@ -1,7 +1,7 @@
 /** `deno task snapshot JOB TABLE ...`: asks a running capture to read tables again while it goes on. */
 import { ConfigError } from "../../shared/errors.ts";
 import { globSelection, isPattern } from "../../shared/jobs/glob.ts";
-import { nearest } from "../../shared/jobs/nearest.ts";
+import { nearestHint } from "../../shared/jobs/nearest.ts";
 import type { KeyRange } from "../../shared/sources/incremental.ts";
 import { createSignalTable } from "../../shared/sources/snapshot_options.ts";
 import { type CommandSpec, type OptionValue, parseCommand } from "../cli/arguments.ts";
@@ -71,10 +71,9 @@ export function refuseOthers(
   const isCaptured = globSelection(source.tables, source.exclude_tables);
   const other = tables.find((table) => !isCaptured(table));
   if (other === undefined) return;
-  const near = nearest(other, source.tables.filter((name) => !isPattern(name)));
   throw new ConfigError(
     `snapshot: the job does not capture ${JSON.stringify(other)}${
-      near === undefined ? "" : `; nearest is ${JSON.stringify(near)}`
+      nearestHint(other, source.tables.filter((name) => !isPattern(name)))
     }. Allowed: what source.tables names (${
       source.tables.join(", ")
     }) and source.exclude_tables does not.`,

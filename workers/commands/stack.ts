@@ -13,7 +13,7 @@ import {
   up,
 } from "../../compose/native/stack.ts";
 import { ConfigError } from "../../shared/errors.ts";
-import { nearest } from "../../shared/jobs/nearest.ts";
+import { nearestHint } from "../../shared/jobs/nearest.ts";
 import { type Arguments, type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { StackDisplay } from "../cli/stack_progress.ts";
@@ -61,9 +61,8 @@ async function main(args: string[]): Promise<number> {
   const [name = "", ...rest] = parsed.positionals;
   const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
   if (action === undefined) {
-    const near = nearest(name, Object.keys(ACTIONS));
     throw new ConfigError(
-      `stack: unknown action ${JSON.stringify(name)}${near ? `; nearest is ${near}` : ""}. ` +
+      `stack: unknown action ${JSON.stringify(name)}${nearestHint(name, Object.keys(ACTIONS))}. ` +
         `Allowed: ${Object.keys(ACTIONS).join(", ")}.`,
     );
   }
@@ -100,9 +99,8 @@ function partsOf(text: string | undefined): Part[] | undefined {
   return text.split(",").map((word) => {
     const part = PARTS.find((known) => known === word.trim());
     if (part !== undefined) return part;
-    const near = nearest(word, PARTS);
     throw new ConfigError(
-      `stack: --only has ${JSON.stringify(word)}${near ? `; nearest is ${near}` : ""}. ` +
+      `stack: --only has ${JSON.stringify(word)}${nearestHint(word, PARTS)}. ` +
         `Allowed: ${PARTS.join(", ")}, with commas between.`,
     );
   });
@@ -155,9 +153,8 @@ async function tellLogs({ options, positionals }: Arguments): Promise<number> {
   const wanted = positionals[1];
   const names = servers.map((server) => server.name);
   if (wanted !== undefined && !names.includes(wanted)) {
-    const near = nearest(wanted, names);
     throw new ConfigError(
-      `stack: there is no server ${JSON.stringify(wanted)}${near ? `; nearest is ${near}` : ""}. ` +
+      `stack: there is no server ${JSON.stringify(wanted)}${nearestHint(wanted, names)}. ` +
         `Servers of ${info.name}: ${names.join(", ")}.`,
     );
   }

@@ -1,6 +1,6 @@
 /** What the demo runs: for each source its jobs, and the tables that it writes to. */
 import { ConfigError } from "../../shared/errors.ts";
-import { nearest } from "../../shared/jobs/nearest.ts";
+import { nearestHint } from "../../shared/jobs/nearest.ts";
 
 /** A table that the demo fills. */
 export interface DemoTable {
@@ -74,9 +74,8 @@ export function readSources(text: string): SourceName[] {
   const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
   for (const name of names) {
     if ((known as string[]).includes(name)) continue;
-    const near = nearest(name, known);
     throw new ConfigError(
-      `demo: --sources has ${JSON.stringify(name)}${near ? `; nearest is ${near}` : ""}.` +
+      `demo: --sources has ${JSON.stringify(name)}${nearestHint(name, known)}.` +
         ` Allowed: ${known.join(", ")}, with commas between.`,
     );
   }

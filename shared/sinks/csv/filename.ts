@@ -1,5 +1,5 @@
 /** The template of a CSV file's name: what it may say, and how names are made and read back. */
-import { nearest } from "../../jobs/nearest.ts";
+import { nearestHint } from "../../jobs/nearest.ts";
 
 /** What a file holds: rows that came, rows that went, or both with an `op` column. */
 export type Operation = "inserts" | "deletes" | "changes";
@@ -17,8 +17,8 @@ type Token = typeof TOKENS[number];
 export function templateProblem(template: string, split: boolean): string | undefined {
   for (const [, name] of template.matchAll(/\{([^{}]*)\}/g)) {
     if ((TOKENS as readonly string[]).includes(name!)) continue;
-    const near = nearest(name!, TOKENS);
-    return `{${name}} is no token${near === undefined ? "" : `; nearest is {${near}}`}. Allowed: ${
+    const hint = nearestHint(name!, TOKENS, (near) => `{${near}}`);
+    return `{${name}} is no token${hint}. Allowed: ${
       TOKENS.map((token) => `{${token}}`).join(" ")
     }`;
   }

@@ -2,7 +2,7 @@
 import type { Change, Column, Row, TableSchema, Value } from "../../change.ts";
 import { ConfigError, RecordError } from "../../errors.ts";
 import { base64, floatText, jsonWriter } from "../../wire/value_text.ts";
-import { nearest } from "../../jobs/nearest.ts";
+import { nearestHint } from "../../jobs/nearest.ts";
 import type { TopicPartition } from "../../kafka/port.ts";
 import { nameParts } from "../../table_name.ts";
 import type { ByteArena } from "../../wire/byte_arena.ts";
@@ -200,10 +200,9 @@ function columnIndexes(table: TableSchema, wanted: readonly string[] | undefined
   return wanted.map((name) => {
     const index = names.indexOf(name);
     if (index !== -1) return index;
-    const near = nearest(name, names);
     throw new ConfigError(
       `sink.columns names ${JSON.stringify(name)}, which table ${table.table} does not have` +
-        `${near === undefined ? "" : `; nearest is ${near}`}. It has: ${names.join(", ")}`,
+        `${nearestHint(name, names)}. It has: ${names.join(", ")}`,
       { cure: "name columns that the table has, or leave `columns` out to write all" },
     );
   });

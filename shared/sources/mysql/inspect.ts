@@ -1,7 +1,7 @@
 /** What `check` finds on a server: each finding with a statement that mends it. */
 import { ConfigError } from "../../errors.ts";
 import { isPattern } from "../../jobs/glob.ts";
-import { nearest } from "../../jobs/nearest.ts";
+import { nearestHint } from "../../jobs/nearest.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { TableSchema } from "../../change.ts";
 import type { Finding, Judge } from "../source.ts";
@@ -139,14 +139,13 @@ function patterns(
     const found = tables.filter(({ db, name }) => only.has(db, name));
     const subject = `tables ${pattern}`;
     if (found.length > 0) return ok(subject, `${found.length}: ${names(found)}`);
-    const near = nearest(pattern, visible.map(({ db, name }) => `${db}.${name}`));
     const [db = ""] = pattern.split(".");
     const scope = isPattern(db) ? "*.*" : `${quoted(db)}.*`;
     return {
       level: isPattern(pattern) ? "warning" : "error",
       subject,
       found: "no table that this user may read" +
-        (near === undefined ? "" : `; nearest is ${near}`) +
+        nearestHint(pattern, visible.map(({ db, name }) => `${db}.${name}`)) +
         "; the names of tables made later are matched then",
       cure: `correct source.tables; or, if the table is there: GRANT SELECT ON ${scope} TO '${
         options.user.replaceAll("'", "''")

@@ -32,7 +32,7 @@ import {
   wideningStatement,
 } from "./slot.ts";
 import { globMatcher } from "../../jobs/glob.ts";
-import { nearest } from "../../jobs/nearest.ts";
+import { nearestHint } from "../../jobs/nearest.ts";
 import { capturedTable } from "./snapshot.ts";
 import { TableFactory } from "./table.ts";
 import { tableMatcher } from "./tables.ts";
@@ -307,12 +307,11 @@ function inspectPatterns(listed: readonly ListedTable[], options: PostgresOption
     );
     const subject = `tables ${pattern}`;
     if (found.length > 0) return ok(subject, `${found.length} matched`);
-    const near = nearest(pattern, listed.map(nameOf));
     return {
       level: "error",
       subject,
       found: "no table of this name is there, or all are excluded" +
-        (near === undefined ? "" : `; nearest is ${near}`),
+        nearestHint(pattern, listed.map(nameOf)),
       cure:
         "correct source.tables; to see what there is: SELECT schemaname, tablename FROM pg_tables",
     };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nearest } from "../../../shared/jobs/nearest.ts";
+import { nearest, nearestHint } from "../../../shared/jobs/nearest.ts";
 
 const NAMES = ["port", "host", "password", "publication", "metrics_port", "log_level"];
 
@@ -20,4 +20,10 @@ Deno.test("proposes nothing when nothing is near", () => {
 
 Deno.test("proposes the nearest of several", () => {
   assert.equal(nearest("log_levle", ["log_lever", "log_level", "log"]), "log_level");
+});
+
+Deno.test("a message names the nearest as one writes it, or says nothing", () => {
+  assert.equal(nearestHint("prot", NAMES), '; nearest is "port"');
+  assert.equal(nearestHint("prot", NAMES, (name) => `--${name}`), '; nearest is "--port"');
+  assert.equal(nearestHint("zebra", NAMES), "");
 });

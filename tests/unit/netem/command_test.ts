@@ -15,7 +15,7 @@ Deno.test("netem apply, status and clear take a scenario; apply tells a mistyped
   for (const action of ["apply", "status", "clear"]) {
     assert.match(await netem(action, "brokers-20ms"), /There is no stack no-such-stack/);
   }
-  assert.match(await netem("apply", "broker-20ms"), /nearest is brokers-20ms/);
+  assert.match(await netem("apply", "broker-20ms"), /nearest is "brokers-20ms"/);
 });
 
 Deno.test("netem tells how many scenarios an action takes", async () => {

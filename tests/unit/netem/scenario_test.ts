@@ -88,7 +88,7 @@ Deno.test("conditions that contradict each other are refused at their place", as
 
 Deno.test("a scenario that is not there is told with the nearest name and all others", () => {
   assert.throws(() => loadScenario("lossi"), (error: ConfigError) => {
-    assert.equal(error.message, "There is no scenario lossi; nearest is lossy.");
+    assert.equal(error.message, 'There is no scenario lossi; nearest is "lossy".');
     assert.match(error.cure!, /^choose among brokers-10ms, .*partition, or name a file$/);
     return true;
   });

@@ -355,7 +355,10 @@ Deno.test("Columns that do not exist or would stand twice are refused with the c
     const one = [change(1, "c", { after: [1, "news", "a"] })];
     await assert.rejects(writeAll(`${output}/a`, one, { columns: ["domian"] }), (error: Error) => {
       assert(error instanceof ConfigError);
-      assert.match(error.message, /sink\.columns names "domian".*nearest is domain.*id, category/);
+      assert.match(
+        error.message,
+        /sink\.columns names "domian".*nearest is "domain".*id, category/,
+      );
       return true;
     });
     const clash = change(1, "c", { after: [1, "news", "a", "x"] }, listTable("__op"));

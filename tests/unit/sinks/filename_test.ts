@@ -45,7 +45,7 @@ Deno.test("Templates that could lose or mix files are refused with the cure", ()
       [
         "{tpic}/{operation}-{partition}-{sequence}.csv",
         true,
-        /\{tpic\} is no token; nearest is \{topic\}/,
+        /\{tpic\} is no token; nearest is "\{topic\}"/,
       ],
       ["../{operation}-{partition}-{sequence}.csv", true, /begins with a dot/],
       ["/{operation}-{partition}-{sequence}.csv", true, /inside the output folder/],

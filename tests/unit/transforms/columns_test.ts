@@ -67,7 +67,7 @@ Deno.test("a rule that cannot fit is refused with the column's name", () => {
     [{ table: "public.users", mask: ["age"] }, /column age has type integer/],
     [
       { table: "public.users", exclude: ["ago"] },
-      /no column ago; nearest is age; its columns are email, id, age/,
+      /no column ago; nearest is "age"; its columns are email, id, age/,
     ],
   ];
   for (const [rule, message] of refusals) assert.throws(() => rules(rule)(change), { message });
@@ -85,6 +85,6 @@ Deno.test("rules that cannot be applied, and rules that no table has, are told b
   ]);
   const faults = ruleFaults(parsed, [table]);
   assert.deepEqual(faults.map(({ rule }) => rule), ["public.users"]);
-  assert.match(faults[0]!.error.message, /no column emial; nearest is email/);
+  assert.match(faults[0]!.error.message, /no column emial; nearest is "email"/);
   assert.deepEqual(idleRules(parsed, [table]), ["public.usres"]);
 });

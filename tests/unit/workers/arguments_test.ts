@@ -46,7 +46,7 @@ Deno.test("defaults hold where nothing is given, and --no-NAME turns off", () =>
 Deno.test("an unknown option is refused with the nearest and all known ones", () => {
   assert.equal(
     refusal("a", "--row", "10"),
-    "seed: unknown option --row; nearest is --rows. Allowed: --rows, --log, --keep, --help.",
+    'seed: unknown option --row; nearest is "--rows". Allowed: --rows, --log, --keep, --help.',
   );
   assert.match(refusal("a", "--constructor"), /unknown option --constructor\. Allowed/);
 });

@@ -78,7 +78,7 @@ for (const name of TASKS) {
     assert.match(help.stdout, new RegExp(`^Example: deno task ${name}\\b`, "m"));
     const wrong = await task(name, "--hepl");
     assert.equal(wrong.code, 2, wrong.stdout);
-    assert.match(wrong.stderr, /unknown option --hepl; nearest is --help/);
+    assert.match(wrong.stderr, /unknown option --hepl; nearest is "--help"/);
   });
 }
 
