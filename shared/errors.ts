@@ -107,6 +107,13 @@ export function isExplained(error: unknown): boolean {
   return error instanceof ListSyncError;
 }
 
+/** A RecordError with the place in front of what it says; another error as it is. */
+export function placed<E>(place: string, error: E): E | RecordError {
+  if (!(error instanceof RecordError)) return error;
+  const { message, cure, cause } = error;
+  return new RecordError(`${place}: ${message}`, { cure, cause });
+}
+
 /** The error, its cause, the cause of that. */
 function chain(error: unknown): unknown[] {
   const all = [error];

@@ -1,6 +1,6 @@
 /** One partition on its way from Kafka to the sink: read, decoded, repetitions dropped, written. */
 import { type Change, OPS } from "../change.ts";
-import { describe, RecordError } from "../errors.ts";
+import { describe, placed, RecordError } from "../errors.ts";
 import type { Format, Glance } from "../formats/format.ts";
 import type { InBatch, InRecord, TopicPartition } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
@@ -456,14 +456,9 @@ export class Lane {
     this.#letter_bytes = 0;
   }
 
-  /** The error with the place in front. */
   #placed<E>(error: E): E | RecordError {
-    if (!(error instanceof RecordError)) return error;
     const { topic, partition } = this.at;
-    return new RecordError(`Topic ${topic}, partition ${partition}: ${error.message}`, {
-      cure: error.cure,
-      cause: error.cause,
-    });
+    return placed(`Topic ${topic}, partition ${partition}`, error);
   }
 }
 

@@ -1,6 +1,6 @@
 /** WRITE_ROWS, UPDATE_ROWS and DELETE_ROWS: the images of changed rows. */
 import type { Value } from "../change.ts";
-import { RecordError } from "../errors.ts";
+import { placed, RecordError } from "../errors.ts";
 import { type BinlogEvent, EventType, inflateRest } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 import type { ValueReader } from "./mysql_column.ts";
@@ -172,8 +172,8 @@ function readImage(
         value = parts?.columns.has(i)
           ? readJsonParts(body, parts.before[target])
           : readers[i]!(body);
-      } catch (cause) {
-        throw named(layout.names[i], cause);
+      } catch (error) {
+        throw placed(`Column ${JSON.stringify(layout.names[i])}`, error);
       }
     }
     if (target >= 0) row[target] = value;
@@ -196,12 +196,4 @@ function readJsonParts(body: BinlogReader, before: Value | undefined): Value {
     });
   }
   return applyJsonDiffs(before, new BinlogReader(body.bytes, from, from + length));
-}
-
-function named(column: string | undefined, cause: unknown): unknown {
-  if (!(cause instanceof RecordError)) return cause;
-  return new RecordError(`Column ${JSON.stringify(column)}: ${cause.message}`, {
-    cure: cause.cure,
-    cause: cause.cause,
-  });
 }

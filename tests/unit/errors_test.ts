@@ -3,6 +3,7 @@ import {
   classify,
   ConfigError,
   describe,
+  placed,
   RecordError,
   RetryableError,
 } from "../../shared/errors.ts";
@@ -49,4 +50,17 @@ Deno.test("a cause that says nothing new is not told again", () => {
     "Cannot reach db:5432: connect ECONNREFUSED db:5432. Cause: Connection to db:5432 failed." +
       " To mend: start it",
   );
+});
+
+Deno.test("a record's error is told with its place, cure and cause kept; another as it is", () => {
+  const cause = new Error("inflate: bad header");
+  const error = placed("Column 3", new RecordError("not a date", { cure: "mend it", cause }));
+  assert.ok(error instanceof RecordError);
+  assert.deepEqual([error.message, error.cure, error.cause], [
+    "Column 3: not a date",
+    "mend it",
+    cause,
+  ]);
+  const other = new ConfigError("no slot");
+  assert.equal(placed("Column 3", other), other);
 });

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
 import { crc32, createZstdDecompress } from "node:zlib";
 import type { Change, Row, SourceIdentity, TableSchema, Transaction, Value } from "../../change.ts";
-import { ConfigError, HistoryLostError, RecordError } from "../../errors.ts";
+import { ConfigError, HistoryLostError, placed, RecordError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { hex16, hex8 } from "../../position.ts";
 import {
@@ -548,12 +548,8 @@ export class ChangeReader {
       : (before, after, before_at, after_at) => take(op, before, after, before_at, after_at);
     try {
       readRows(event.body, { op, partial_json, compressed }, layout, visit);
-    } catch (cause) {
-      if (!(cause instanceof RecordError)) throw cause;
-      throw new RecordError(
-        `${this.#where()}, table ${schema.db}.${schema.table}: ${cause.message}`,
-        { cure: cause.cure, cause: cause.cause },
-      );
+    } catch (error) {
+      throw placed(`${this.#where()}, table ${schema.db}.${schema.table}`, error);
     }
   }
 

@@ -1,6 +1,6 @@
 /** A captured table's definition: its schema, and how its row images are read. */
 import type { Column, TableSchema } from "../../change.ts";
-import { ConfigError, RecordError } from "../../errors.ts";
+import { ConfigError, placed, RecordError } from "../../errors.ts";
 import type { RowLayout } from "../../wire/binlog_rows.ts";
 import { ColumnType, type MappedColumn, type TableMap } from "../../wire/binlog_table_map.ts";
 import {
@@ -160,12 +160,8 @@ function asMeant(shown: Shown, { type }: CatalogueColumn, tinyint1_as_boolean: b
 function describe(db: string, table: string, column: MappedColumn): Shown {
   try {
     return { type: typeOfColumn(column), reader: valueReader(column) };
-  } catch (cause) {
-    if (!(cause instanceof RecordError)) throw cause;
-    throw new RecordError(
-      `Column ${JSON.stringify(column.name)} of table ${db}.${table}: ${cause.message}`,
-      { cure: cause.cure },
-    );
+  } catch (error) {
+    throw placed(`Column ${JSON.stringify(column.name)} of table ${db}.${table}`, error);
   }
 }
 

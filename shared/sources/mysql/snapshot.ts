@@ -1,6 +1,6 @@
 /** The server's side of a snapshot: consistent snapshots of one moment, and the place of the log at it. */
 import type { Column, Coordinates } from "../../change.ts";
-import { ConfigError, RecordError, RetryableError } from "../../errors.ts";
+import { ConfigError, placed, RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { type CellReader, cellReader } from "../../wire/mysql_text.ts";
 import { UnreadableTableError } from "../incremental.ts";
@@ -377,12 +377,8 @@ function reading(
     const { type, charset } = now.get(column.name)!;
     try {
       return column.kind === "boolean" ? readBoolean : cellReader(type, charset);
-    } catch (cause) {
-      if (!(cause instanceof RecordError)) throw cause;
-      throw new RecordError(
-        `Column ${JSON.stringify(column.name)} of table ${name}: ${cause.message}`,
-        { cure: cause.cure },
-      );
+    } catch (error) {
+      throw placed(`Column ${JSON.stringify(column.name)} of table ${name}`, error);
     }
   });
   // As FLOAT the server rounds the text to six digits.
