@@ -100,6 +100,11 @@ export type ProduceOptions = z.infer<typeof produceOptions>;
 /** What consuming adds, as validated. */
 export type FetchOptions = z.infer<typeof fetchOptions>;
 
+/** The name that brokers know a client by: `User:` and this. */
+export function principalOf({ sasl }: Pick<KafkaOptions, "sasl">): string {
+  return sasl?.username ?? "ANONYMOUS";
+}
+
 /** What a client may be opened with: what is left out of producing and consuming has its default. */
 export type ClientOptions = KafkaOptions & Partial<ProduceOptions> & Partial<FetchOptions>;
 

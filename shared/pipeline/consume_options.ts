@@ -86,9 +86,14 @@ export interface PoisonJob {
   readonly dead_letter_limit: number;
 }
 
+/** The consumer group of a job. */
+export function groupOf({ name, group_id }: Pick<PoisonJob, "name" | "group_id">): string {
+  return group_id ?? name;
+}
+
 /** Name of a job's dead letter topic. */
 export function deadLetterTopic(
-  { name, group_id, dead_letter_topic }: Pick<PoisonJob, "name" | "group_id" | "dead_letter_topic">,
+  job: Pick<PoisonJob, "name" | "group_id" | "dead_letter_topic">,
 ): string {
-  return dead_letter_topic ?? `${group_id ?? name}.dead-letters`;
+  return job.dead_letter_topic ?? `${groupOf(job)}.dead-letters`;
 }

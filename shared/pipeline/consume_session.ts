@@ -15,7 +15,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Format } from "../formats/format.ts";
 import type { Sink, Standing } from "../sinks/sink.ts";
-import type { PoisonJob } from "./consume_options.ts";
+import { groupOf, type PoisonJob } from "./consume_options.ts";
 import { ageSeconds, countChanges, type OpCounts } from "./counts.ts";
 import { type Flushed, Lane } from "./lane.ts";
 import { wait } from "../backoff.ts";
@@ -111,7 +111,7 @@ export class ConsumeSession {
     this.#job = job;
     this.#deps = deps;
     this.#totals = totals;
-    this.#group_id = job.group_id ?? job.name;
+    this.#group_id = groupOf(job);
     this.#stop = AbortSignal.any([deps.signal, this.#failed.signal]);
   }
 

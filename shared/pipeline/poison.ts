@@ -3,7 +3,7 @@ import { RetryableError } from "../errors.ts";
 import type { Admin, KafkaClient, NewTopic, Producer } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { deadLetterTopic, type PoisonJob } from "./consume_options.ts";
+import { deadLetterTopic, groupOf, type PoisonJob } from "./consume_options.ts";
 import { type DeadLetter, letterRecord } from "./dead_letter.ts";
 import { minInsync } from "./positions.ts";
 
@@ -44,7 +44,7 @@ export class Poison {
     this.on_error = job.on_error;
     this.limit = job.dead_letter_limit;
     this.job = job.name;
-    this.group_id = job.group_id ?? job.name;
+    this.group_id = groupOf(job);
     this.#topic = deadLetterTopic(job);
     this.#deps = deps;
   }

@@ -3,9 +3,10 @@ import { Buffer } from "node:buffer";
 import { ConfigError } from "../../shared/errors.ts";
 import { formats } from "../../shared/formats/mod.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
+import { principalOf } from "../../shared/kafka/options.ts";
 import type { KafkaClient } from "../../shared/kafka/port.ts";
+import { deadLetterTopic, groupOf } from "../../shared/pipeline/consume_options.ts";
 import { type Reason, REASONS } from "../../shared/pipeline/dead_letter.ts";
-import { deadLetterTopic } from "../../shared/pipeline/consume_options.ts";
 import { deadLetterIds } from "../../shared/pipeline/poison.ts";
 import {
   type LetterFilter,
@@ -69,7 +70,7 @@ export async function main(): Promise<number> {
   const consumer = job as JobOf<"consume-csv">;
   const client = await openKafka(consumer.kafka, log);
   const admin = await client.admin();
-  const user = consumer.kafka.sasl?.username ?? "ANONYMOUS";
+  const user = principalOf(consumer.kafka);
   const demand = async (rights: readonly WantedRight[]) =>
     refuseErrors(await rightsFindings(admin, rights, user));
   try {
@@ -79,7 +80,7 @@ export async function main(): Promise<number> {
     const letters = () => readLetters(admin, topic, filter);
     const isJson = options.json === true;
     if (action !== "replay") return await print(letters(), action === "show", isJson);
-    const group_id = consumer.group_id ?? consumer.name;
+    const group_id = groupOf(consumer);
     await demand(replayRights(group_id, topic, await originsOf(letters())));
     const schemas = new SchemaReader(admin);
     await schemas.refresh();

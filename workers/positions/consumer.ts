@@ -1,5 +1,6 @@
 /** What the group and the journals of a consume-csv job say, beside what the topics hold. */
 import type { Admin } from "../../shared/kafka/port.ts";
+import { groupOf } from "../../shared/pipeline/consume_options.ts";
 import { topicMatcher } from "../../shared/pipeline/topics.ts";
 import { disk } from "../../shared/sinks/csv/disk.ts";
 import { journalPath, readJournal } from "../../shared/sinks/csv/journal.ts";
@@ -33,7 +34,7 @@ export async function consumerStanding(
   job: JobOf<"consume-csv">,
   admin: Admin,
 ): Promise<ConsumerStanding> {
-  const group_id = job.group_id ?? job.name;
+  const group_id = groupOf(job);
   const topics = await admin.topics(topicMatcher(job));
   const partitions: ReadPartition[] = [];
   for (const { name: topic } of topics.toSorted((a, b) => a.name < b.name ? -1 : 1)) {

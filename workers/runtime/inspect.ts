@@ -3,10 +3,10 @@ import type { TableSchema } from "../../shared/change.ts";
 import { classify, ConfigError, cureOf, reasonOf } from "../../shared/errors.ts";
 import { isPattern } from "../../shared/jobs/glob.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
-import { timeouts } from "../../shared/kafka/options.ts";
+import { principalOf, timeouts } from "../../shared/kafka/options.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { oversizeTopic } from "../../shared/pipeline/capture_options.ts";
-import { deadLetterTopic } from "../../shared/pipeline/consume_options.ts";
+import { deadLetterTopic, groupOf } from "../../shared/pipeline/consume_options.ts";
 import { noteTopics } from "../../shared/pipeline/notes.ts";
 import { type Preflight, preflight, templateMatcher } from "../../shared/pipeline/preflight.ts";
 import { transactionalId } from "../../shared/pipeline/positions.ts";
@@ -88,7 +88,7 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
       ? deadLetterTopic(consume)
       : undefined;
     const rights = consumeRights(
-      consume.group_id ?? consume.name,
+      groupOf(consume),
       consume.topics ?? [],
       dead_letter_topic,
     );
@@ -168,7 +168,7 @@ async function inspectBrokers(
   const admin = await (await openKafka(kafka, log)).admin();
   try {
     const { connect_timeout_ms } = timeouts(kafka);
-    const user = kafka.sasl?.username ?? "ANONYMOUS";
+    const user = principalOf(kafka);
     return await preflight({ admin, connect_timeout_ms, mayConnect, user, ...wanted });
   } finally {
     await admin.close();
