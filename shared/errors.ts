@@ -34,6 +34,10 @@ export class HistoryLostError extends ListSyncError {}
 /** A snapshot was broken off where it cannot go on: it must begin again, in a new generation. */
 export class SnapshotCutError extends ListSyncError {}
 
+/** The cure where only a new generation helps: its topics are truncated and its tables read again. */
+export const READ_ALL_AGAIN =
+  "run `deno task positions reset --yes JOB`, then start the job: it truncates its topics and reads all rows again";
+
 /** What to do about an error: `retry` with backoff, or `stop`. */
 export type Verdict = "retry" | "stop";
 

@@ -2,10 +2,10 @@
  * Incremental snapshots: tables are read again, chunk by chunk, while the stream goes on.
  *
  * After "DBLog: A Watermark Based Change-Data-Capture Framework" (Andreakis and Papapanagiotou, 2020),
- * with one difference. DBLog puts a chunk behind the changes that came while it was read and takes out
+ * with one difference. DBLog puts a chunk after the changes that came while it was read and takes out
  * the rows that they touched. Here the stream stands still at a boundary between transactions while a
- * chunk is read, and the chunk goes in front of all that comes behind that boundary. Nothing has to be
- * taken out: a row that is newer than the boundary is overtaken by its own changes, as behind an initial
+ * chunk is read, and the chunk goes in front of all that comes after that boundary. Nothing has to be
+ * taken out: a row that is newer than the boundary is overtaken by its own changes, as after an initial
  * snapshot (see snapshot.ts); a truncate, a changed key and an update that carries only some of its
  * values need no case of their own; and nothing is written into the source. What the chunk must see is
  * every transaction before the boundary, though a commit is in the log before others can see it.
@@ -43,7 +43,7 @@ export interface Request {
 
 /** A boundary between transactions, where a chunk is put. */
 export interface Boundary {
-  /** `generation-major-minor-`: sorts behind all that was handed on and before all that comes. */
+  /** `generation-major-minor-`: sorts after all that was handed on and before all that comes. */
   readonly prefix: string;
   /** Where the stream begins again. */
   readonly resume: ResumePoint;
@@ -100,7 +100,7 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     return this.#requests.find(({ table }) => !this.#held.has(table));
   }
 
-  /** Reads the table too, or a range of it, behind those that are waiting. */
+  /** Reads the table too, or a range of it, after those that are waiting. */
   add(table: string, range?: KeyRange): void {
     this.#context.log.info("incremental_snapshot_requested", { table, ...range });
     const bounds = range === undefined ? {} : { range };
@@ -344,7 +344,7 @@ export function executeSignal(
 }
 
 /**
- * The first of `candidates` under which a row sorts behind `held`, the highest position that a topic
+ * The first of `candidates` under which a row sorts after `held`, the highest position that a topic
  * had at the start; undefined: the stream must come further first. What stands between was sent by a
  * predecessor, and rows in front of it would be taken for repetitions.
  */

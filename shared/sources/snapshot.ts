@@ -8,7 +8,7 @@
  * - A row that is inserted, updated, deleted or moved to another key after S has its last change in
  *   the stream, which has the greater position. What an update leaves out because it did not change
  *   since S is as it was read.
- * - A truncate after S stands in the stream, and so does every row that came behind it.
+ * - A truncate after S stands in the stream, and so does every row that came after it.
  * - A table is described by the catalogue while its definition is locked, so that no value stands
  *   under another column's name; what the log tells of rows under older definitions comes later.
  * This needs a key by which readings of one row find each other. Tables without one are read first and
@@ -110,7 +110,7 @@ export interface SnapshotContext {
   readonly source: SourceIdentity;
   readonly generation: number;
   readonly progress: SnapshotProgress;
-  /** Where the stream begins behind the snapshot. */
+  /** Where the stream begins after the snapshot. */
   readonly stream: ResumePoint;
   readonly batch_changes: number;
   readonly batch_bytes: number;
@@ -124,7 +124,7 @@ const TELL_INTERVAL_MS = 10_000;
 
 const ATTEMPT_SHIFT = 40n;
 
-/** Reads the tables that are not behind yet. `batches` is called once. */
+/** Reads the tables that are not done yet. `batches` is called once. */
 export class Snapshot<Listed extends ListedTable, Table extends ReadableTable> {
   readonly #database: SnapshotDatabase<Listed, Table>;
   readonly #context: SnapshotContext;
@@ -232,7 +232,7 @@ export class Snapshot<Listed extends ListedTable, Table extends ReadableTable> {
 
   /**
    * The ranges of a table in order, each being read by the time it is answered: while one is handed
-   * on, the other readers fill up with those behind it.
+   * on, the other readers fill up with those after it.
    */
   async *#ranges(table: Table, from: Key | undefined) {
     const { readers } = this.#database;
@@ -341,7 +341,7 @@ export class Snapshot<Listed extends ListedTable, Table extends ReadableTable> {
   }
 }
 
-/** The tables that are not behind yet, in the order in which they are read. */
+/** The tables that are not done yet, in the order in which they are read. */
 function remaining<Listed extends ListedTable>(
   tables: readonly Listed[],
   { keyless, done }: SnapshotProgress,

@@ -13,7 +13,7 @@ export const snapshotOptions = {
     .describe("Connections that read rows at the same time."),
   // A tenth of a second of work: what is read again after a break, and seldom a question between.
   snapshot_chunk_rows: z.int().min(1).default(10_000)
-    .describe("Rows of a chunk: an interrupted snapshot goes on behind the last whole chunk."),
+    .describe("Rows of a chunk: an interrupted snapshot resumes after the last complete chunk."),
 };
 
 /** A table by whose rows a person tells the capture something. */

@@ -1,12 +1,12 @@
 /** How far a snapshot has come: stored with every position, so that a successor goes on from there. */
-import { ConfigError, SnapshotCutError } from "../errors.ts";
+import { ConfigError, READ_ALL_AGAIN, SnapshotCutError } from "../errors.ts";
 import type { SnapshotOptions } from "./snapshot_options.ts";
 import type { ResumePoint } from "./source.ts";
 
 /** Values of a table's key columns, each as a literal of the database's SQL. */
 export type Key = readonly string[];
 
-/** What is behind. Tables without a key come first, then those with one, each in order of their names. */
+/** What is done. Tables without a key come first, then those with one, each in order of their names. */
 export interface SnapshotProgress {
   /** Raised at every start and stored before a row is read: later readings outrank earlier ones. */
   readonly attempt: number;
@@ -14,7 +14,7 @@ export interface SnapshotProgress {
   readonly keyless: readonly string[];
   /** The last table with a key that was read whole; null: none yet. */
   readonly done: string | null;
-  /** The table behind it, as far as it was read. */
+  /** The table after it, as far as it was read. */
   readonly part: {
     readonly table: string;
     /** How its key is defined: under another one, order and `after` mean something else. */
@@ -43,7 +43,7 @@ function progressOf(resume: ResumePoint): SnapshotProgress | undefined {
       `The stored position holds ${
         JSON.stringify(snapshot)
       } where the progress of a snapshot belongs`,
-      { cure: "run `deno task remove JOB`, then start the job anew", cause },
+      { cure: READ_ALL_AGAIN, cause },
     );
   }
 }

@@ -42,7 +42,7 @@ export interface SnapshotState {
 
 /** Where a source's log stands, beside a stored position. */
 export interface LogStanding {
-  /** Bytes of the log behind the position; undefined: there is none, or what comes next is lost. */
+  /** Bytes of the log after the position; undefined: there is none, or what comes next is lost. */
   readonly lag_bytes: number | undefined;
   /** Why the log cannot be read on from the position; undefined: it can. */
   readonly lost: string | undefined;
@@ -130,7 +130,7 @@ export interface Source {
   batches(options: BatchesOptions): AsyncIterable<SourceBatch>;
   /** Everything up to `resume` is on all in-sync replicas: the server may forget it. */
   confirm(resume: ResumePoint): void;
-  /** Bytes of the log behind `resume`, as of a look some seconds ago; undefined before the first. */
+  /** Bytes of the log after `resume`, as of a look some seconds ago; undefined before the first. */
   behind(resume: ResumePoint): number | undefined;
   close(): Promise<void>;
   /**

@@ -122,7 +122,7 @@ function verify(bytes: Uint8Array, at: number, end: number, type: number): void 
   }
 }
 
-/** What FORMAT_DESCRIPTION tells about the events behind it. */
+/** What FORMAT_DESCRIPTION tells about the events after it. */
 export interface FormatDescription {
   readonly server_version: string;
   readonly checksums: boolean;
@@ -233,7 +233,7 @@ export function readGtid(event: BinlogEvent): GtidEvent {
   };
 }
 
-/** A MariaDB transaction's first event; it stands for the BEGIN that MySQL writes behind its own. */
+/** A MariaDB transaction's first event; it stands for the BEGIN that MySQL writes after its own. */
 export interface MariadbGtidEvent extends GtidEvent {
   /** One statement follows, and nothing that ends it. */
   readonly standalone: boolean;

@@ -12,7 +12,7 @@ export class BinlogReader {
   readonly bytes: Uint8Array;
   /** Index of the next byte. */
   at: number;
-  /** Index behind the last byte. */
+  /** Index after the last byte. */
   readonly end: number;
   readonly #start: number;
   #latin1: string | undefined;

@@ -1,6 +1,6 @@
 /** WRITE_ROWS, UPDATE_ROWS and DELETE_ROWS: the images of changed rows. */
 import type { Value } from "../change.ts";
-import { placed, RecordError } from "../errors.ts";
+import { placed, READ_ALL_AGAIN, RecordError } from "../errors.ts";
 import { type BinlogEvent, EventType, inflateRest } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 import type { ValueReader } from "./mysql_column.ts";
@@ -44,7 +44,7 @@ export interface RowsHead {
   readonly partial_json: boolean;
   /** The images are compressed (MariaDB). */
   readonly compressed: boolean;
-  /** The last rows event of its statement: table numbers are free again behind it. */
+  /** The last rows event of its statement: table numbers are free again after it. */
   readonly statement_end: boolean;
 }
 
@@ -192,7 +192,7 @@ function readJsonParts(body: BinlogReader, before: Value | undefined): Value {
     throw new RecordError("the log holds an update of parts of a document, but not the document", {
       cure:
         "SET GLOBAL binlog_row_value_options = '' or binlog_row_image = FULL, let sessions that" +
-        " set their own connect anew, and start a new generation with a snapshot",
+        ` set their own reconnect, and ${READ_ALL_AGAIN}`,
     });
   }
   return applyJsonDiffs(before, new BinlogReader(body.bytes, from, from + length));

@@ -1,4 +1,4 @@
-/** TABLE_MAP: the definition of a table as it was when the rows behind it were written. */
+/** TABLE_MAP: the definition of a table as it was when the rows after it were written. */
 import { RecordError } from "../errors.ts";
 import type { BinlogEvent } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
@@ -42,7 +42,7 @@ export interface MappedColumn {
    * NEWDECIMAL: precision. BIT: bits. Temporal types: fraction digits. ENUM, SET: bytes.
    */
   readonly size: number;
-  /** NEWDECIMAL: digits behind the point. */
+  /** NEWDECIMAL: digits after the point. */
   readonly scale: number;
   readonly nullable: boolean;
   readonly name: string | undefined;
@@ -72,7 +72,7 @@ export interface TableMap {
 
 const MAX_COLUMNS = 4096;
 
-/** The table's number in the rows events behind it. Moves `event.body` to the definition. */
+/** The table's number in the rows events after it. Moves `event.body` to the definition. */
 export function readTableId(event: BinlogEvent): number {
   const id = event.body.u48();
   event.body.take(2); // flags

@@ -134,7 +134,7 @@ export class ByteArena {
     return from;
   }
 
-  /** Writes how many bytes stand behind the gap into it, as a zigzag varint; moves them if it is wider or narrower. */
+  /** Writes how many bytes stand after the gap into it, as a zigzag varint; moves them if it is wider or narrower. */
   fill(from: number, width: number): void {
     this.#fill(from, width, 2);
   }

@@ -29,7 +29,7 @@ export class Mark {
 export class ByteScanner {
   bytes: Uint8Array = new Uint8Array();
   at = 0;
-  /** Behind the last byte that is read. */
+  /** After the last byte that is read. */
   end = 0;
   /** All of the memory that `bytes` is a view of: records of one batch share it. */
   #memory = new DataView(this.bytes.buffer);
@@ -46,7 +46,7 @@ export class ByteScanner {
     this.end = end;
   }
 
-  /** Moves behind `mark` if it stands here. */
+  /** Moves past `mark` if it stands here. */
   skip(mark: Mark): boolean {
     if (!this.isAt(mark)) return false;
     this.at += mark.bytes.length;
@@ -84,7 +84,7 @@ export class ByteScanner {
     return false;
   }
 
-  /** Moves behind decimal digits and answers their number; -1 for none, or more than a double holds. */
+  /** Moves past decimal digits and answers their number; -1 for none, or more than a double holds. */
   digits(): number {
     const start = this.at;
     let value = 0;

@@ -17,7 +17,7 @@ interface Checksum {
   update(crc: number, at: number, end: number): number;
 }
 
-/** Behind the tables. */
+/** After the tables. */
 const BYTES_AT = 8_192;
 /** So many go in at a time: the memory stays as small as it is. */
 const PIECE_BYTES = 65_536;

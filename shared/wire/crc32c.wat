@@ -19,7 +19,7 @@
       (i32.store (i32.shl (local.get $index) (i32.const 2)) (local.get $value))
       (local.set $index (i32.add (local.get $index) (i32.const 1)))
       (br_if $bytes (i32.lt_u (local.get $index) (i32.const 256))))
-    ;; Each of the others: the one before it with a byte of zeros behind.
+    ;; Each of the others: the one before it, followed by a byte of zeros.
     (loop $others
       (local.set $value
         (i32.load (i32.shl (i32.sub (local.get $index) (i32.const 256)) (i32.const 2))))

@@ -30,7 +30,7 @@ const FORMULA = /^['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const NUMBER = /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/;
 
 /**
- * `text` so that no spreadsheet takes it for a formula: behind a `'`, unless it is a number. Text that
+ * `text` so that no spreadsheet takes it for a formula: with a `'` before it, unless it is a number. Text that
  * begins with a `'` itself is given another, so that taking the first one away is the inverse.
  */
 export function guardFormula(text: string): string {

@@ -153,7 +153,7 @@ export class CsvReader {
     return at;
   }
 
-  /** The same for a field behind its first quote. */
+  /** The same for a field after its first quote. */
   #quoted(start: number): number {
     const { bytes } = this;
     const end = this.#end;
@@ -177,7 +177,7 @@ export class CsvReader {
     if (behind === end && !this.#is_ended) return end;
     if (behind < end && bytes[behind] !== COMMA && bytes[behind] !== LF) {
       const [found] = new TextDecoder().decode(bytes.subarray(behind, behind + 4));
-      throw this.#wrong(`${JSON.stringify(found)} behind the quote that ends a field`);
+      throw this.#wrong(`${JSON.stringify(found)} after the closing quote of a field`);
     }
     if (isPaired) this.#paired.push(this.fields);
     this.#addUnguarded(start, at - start);

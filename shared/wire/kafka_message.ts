@@ -273,7 +273,7 @@ export const plainList = <Item>(item: Field<Item>) => notNull(plainListOrNull(it
 type Shape = Readonly<Record<string, Field<any>>>;
 type Values<Of extends Shape> = { readonly [Name in keyof Of]: ValueOf<Of[Name]> };
 
-/** Fields one after another, and no tagged ones behind them. */
+/** Fields one after another, and no tagged ones after them. */
 export function plainStruct<Of extends Shape>(shape: Of): Field<Values<Of>> {
   const fields = Object.entries(shape);
   return {
@@ -285,7 +285,7 @@ export function plainStruct<Of extends Shape>(shape: Of): Field<Values<Of>> {
   };
 }
 
-/** Fields one after another, with tagged ones behind them. */
+/** Fields one after another, with tagged ones after them. */
 export function struct<Of extends Shape>(shape: Of): Field<Values<Of>> {
   const fields = plainStruct(shape);
   return {

@@ -35,7 +35,7 @@ interface Coder {
 
 const MALFORMED = -1;
 const NO_ROOM = -2;
-/** Copies run on to so many bytes behind what they are asked for. */
+/** Copies run on to so many bytes after what they are asked for. */
 const SLACK_BYTES = 16;
 const PAGE_BYTES = 65_536;
 /** More memory than that is given up after a frame: large ones are rare. */
@@ -117,7 +117,7 @@ export function lz4Compress(
   grow(memory, op + 4);
   const bytes = new Uint8Array(memory.buffer);
   bytes.set(HEADER, FRAME_AT);
-  bytes.fill(0, op, op + 4); // behind the last block
+  bytes.fill(0, op, op + 4); // after the last block
   const frame = take(op + 4 - FRAME_AT);
   frame.set(bytes.subarray(FRAME_AT, op + 4));
   if (memory.buffer.byteLength <= KEPT_BYTES) encoder = coder;
@@ -156,7 +156,7 @@ function decodeBlocks({ memory, decode }: Coder, frame: Uint8Array, begin: numbe
   }
 }
 
-/** Where the first block begins, and whether each has a checksum behind it. */
+/** Where the first block begins, and whether each has a checksum after it. */
 function readHeader(view: DataView): { at: number; has_checksums: boolean } {
   if (view.byteLength < 7 || view.getUint32(0, true) !== MAGIC) {
     throw new RangeError("Cannot decompress lz4: the bytes do not begin as a frame does");
@@ -177,7 +177,7 @@ function cutOff(frame: Uint8Array): RangeError {
   return new RangeError(`Cannot decompress lz4: the frame is cut off at byte ${frame.length}`);
 }
 
-/** Makes room for `bytes` and what copies write behind them. */
+/** Makes room for `bytes` and what copies write after them. */
 function grow(memory: WebAssembly.Memory, bytes: number): void {
   const lacking = bytes + SLACK_BYTES - memory.buffer.byteLength;
   if (lacking > 0) memory.grow(Math.ceil(lacking / PAGE_BYTES));

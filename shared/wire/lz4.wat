@@ -1,5 +1,5 @@
 ;; LZ4 blocks (https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md), decoded and encoded within
-;; one memory. Copies run on to the next 16 bytes: 16 bytes behind both regions belong to them.
+;; one memory. Copies run on to the next 16 bytes: 16 bytes after both regions belong to them.
 (module
   (memory (export "memory") 1)
 
@@ -92,7 +92,7 @@
           (i64.const 51)))
         (i32.const 1))))
 
-  ;; Writes what of a length stands behind its token; answers where that ends.
+  ;; Writes what of a length stands after its token; answers where that ends.
   (func $rest (param $op i32) (param $length i32) (result i32)
     (local.set $length (i32.sub (local.get $length) (i32.const 15)))
     (block $ended
@@ -105,7 +105,7 @@
     (i32.store8 (local.get $op) (local.get $length))
     (i32.add (local.get $op) (i32.const 1)))
 
-  ;; Writes a token with literals from $from to $to behind it; answers where they end.
+  ;; Writes a token with literals from $from to $to after it; answers where they end.
   (func $literals (param $op i32) (param $from i32) (param $to i32) (result i32)
     (local $length i32) (local $end i32)
     (local.set $length (i32.sub (local.get $to) (local.get $from)))

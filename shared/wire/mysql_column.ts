@@ -1,6 +1,6 @@
 /** A MySQL column: its type as text, and how one value is read from a row image. */
 import type { Kind, Value } from "../change.ts";
-import { RecordError } from "../errors.ts";
+import { READ_ALL_AGAIN, RecordError } from "../errors.ts";
 import { inflated, uuidText } from "./binlog_event.ts";
 import { BinlogReader } from "./binlog_reader.ts";
 import { ColumnType as T, type MappedColumn } from "./binlog_table_map.ts";
@@ -127,8 +127,7 @@ function collationOf(column: MappedColumn): number {
   throw new RecordError("The binlog does not tell its character set", { cure: FULL_METADATA });
 }
 
-const FULL_METADATA =
-  "SET GLOBAL binlog_row_metadata = FULL, and start a new generation with a snapshot";
+const FULL_METADATA = `SET GLOBAL binlog_row_metadata = FULL, and ${READ_ALL_AGAIN}`;
 
 /** How values of the column are read. Throws RecordError where the table map does not tell. */
 export function valueReader(column: MappedColumn): ValueReader {

@@ -127,7 +127,7 @@ function writeContainer(
       (large && (type === INT32 || type === UINT32));
     const value_at = inline ? inline_at : at + offset();
     if (inline) reader.take(entry_bytes - 1);
-    // A value stands behind its container's entries; without this a damaged offset could point at the container itself for ever.
+    // A value stands after its container's entries; without this a damaged offset could point at the container itself for ever.
     else if (value_at < inline_at || value_at > end) {
       throw new RecordError(`A JSON value's offset ${value_at - at} is out of place`);
     }
@@ -176,7 +176,7 @@ export function quoteJson(text: string): string {
   }"`;
 }
 
-/** Up to this many digits before the point, or zeros behind it, the server writes no exponent (`my_gcvt`). */
+/** Up to this many digits before the point, or zeros after it, the server writes no exponent (`my_gcvt`). */
 const FIXED_DIGITS = 15;
 
 /** A double as the server writes it in JSON: shortest digits that read back, `1.0` for a whole one. */
@@ -184,7 +184,7 @@ export function doubleText(value: number): string {
   if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
   const [mantissa, exponent] = Math.abs(value).toExponential().split("e") as [string, string];
   const digits = mantissa.replace(".", "");
-  const point = Number(exponent) + 1; // digits before the decimal point; negative: zeros behind it
+  const point = Number(exponent) + 1; // digits before the decimal point; negative: zeros after it
   const sign = value < 0 ? "-" : "";
   const long = point > FIXED_DIGITS && digits.length <= point; // all 17 digits with a fraction stay fixed
   if (long || point < -FIXED_DIGITS + 1) {

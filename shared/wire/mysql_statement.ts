@@ -6,7 +6,7 @@ export type Statement =
   | { readonly kind: "begin" }
   /** A transaction of a table without transactions ends, or one is taken back. */
   | { readonly kind: "end" }
-  /** The rows behind belong to an XA transaction, whose end is not known yet. */
+  /** The rows that follow belong to an XA transaction, whose end is not known yet. */
   | { readonly kind: "xa_start" }
   /** Part of a transaction without meaning for rows: savepoints, XA END. */
   | { readonly kind: "inside" }
@@ -43,7 +43,7 @@ const DML = new Set([
 /** Characters of a statement that are looked at: what tells its kind stands at its start. */
 const LOOKED_AT = 65_536;
 
-/** MariaDB's settings for one statement, which stands behind them. */
+/** MariaDB's settings for one statement, which stands after them. */
 const SET_STATEMENT =
   /^\s*SET\s+STATEMENT\s(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"])*?\sFOR\s/is;
 

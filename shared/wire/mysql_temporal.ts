@@ -24,13 +24,13 @@ export function dateText(bits: bigint): string {
   return `${pad4(Math.floor(months / 13))}-${pad2[months % 13]}-${pad2[date & 31]}`;
 }
 
-/** `YYYY-MM-DD hh:mm:ss` of the 39 bits of a packed DATETIME, with `fraction` behind. */
+/** `YYYY-MM-DD hh:mm:ss` of the 39 bits of a packed DATETIME, with `fraction` appended. */
 export function datetimeText(bits: bigint, fraction: string): string {
   const time = Number(bits & 0x1_ffffn);
   return `${dateText(bits >> 17n)} ${clock(time)}${fraction}`;
 }
 
-/** `[-]hh:mm:ss` of a packed TIME, with `fraction` behind. */
+/** `[-]hh:mm:ss` of a packed TIME, with `fraction` appended. */
 export function timeText(negative: boolean, bits: number, fraction: string): string {
   const hours = (bits >> 12) & 0x3ff;
   return `${negative ? "-" : ""}${hours < 100 ? pad2[hours] : hours}:${pad2[(bits >> 6) & 63]}:${

@@ -23,7 +23,7 @@ export class RecordArena {
     this.#value_at = values.gap(VALUE_WIDTH);
   }
 
-  /** Ends it behind its value. */
+  /** Ends it after its value. */
   end(headers: RecordToWrite["headers"] = []): void {
     this.values.fill(this.#value_at, VALUE_WIDTH);
     this.#headers(headers);

@@ -21,7 +21,7 @@ export function parseArray(
   const start = text.startsWith("[") ? BOUNDS.exec(text)?.[0].length ?? 0 : 0;
   const parser = new ArrayParser(text, start, delimiter, element);
   const array = parser.array(1);
-  if (parser.at !== text.length) throw parser.malformed("nothing behind the closing brace");
+  if (parser.at !== text.length) throw parser.malformed("nothing after the closing brace");
   return array;
 }
 

@@ -154,7 +154,7 @@ function timestamptzFromText(text: string): Value {
   return `${matched[0].replace(" ", "T")}Z`;
 }
 
-/** Where the space stands behind a year of four digits. */
+/** Where the space stands after a year of four digits. */
 const SPACE_AT = 10;
 const SPACE = 0x20;
 const LETTER_T = 0x54;

@@ -214,7 +214,7 @@ export class MalformedBatchError extends Error {}
 /** Records of a fetch, control records left out. */
 export interface ReadBatches {
   readonly records: RecordRead[];
-  /** Offset behind the last batch that was read; the asked offset when there was none. */
+  /** Offset after the last batch that was read; the asked offset when there was none. */
   readonly next_offset: number;
   /** Whole batches that the limit left unread. */
   readonly rest: Uint8Array;
@@ -222,7 +222,7 @@ export interface ReadBatches {
   readonly payloads: readonly Uint8Array[];
 }
 
-/** Offset behind the last whole batch in `bytes`, or `from` when there is none. Reads headers only. */
+/** Offset after the last whole batch in `bytes`, or `from` when there is none. Reads headers only. */
 export function nextOffset(bytes: Uint8Array, from: number): number {
   let next = from;
   for (const batch of wholeBatches(bytes)) next = batch.next_offset;
@@ -308,7 +308,7 @@ function* wholeBatches(bytes: Uint8Array): Generator<BatchHead> {
   }
 }
 
-/** The checksum is of all that stands behind it. */
+/** The checksum is of all that stands after it. */
 function refuseDamaged(bytes: Uint8Array, { start, end, base_offset, checksum }: BatchHead): void {
   const found = crc32c(bytes.subarray(start + ATTRIBUTES_AT, end));
   if (found === checksum) return;
@@ -417,7 +417,7 @@ class Cursor {
     return view(this.#bytes, start, length);
   }
 
-  /** What stands behind a record's deltas. */
+  /** What stands after a record's deltas. */
   record(offset: number, timestamp_ms: number): RecordView {
     const key_length = this.zigzag();
     const key_at = this.at;

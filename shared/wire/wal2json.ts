@@ -296,7 +296,7 @@ function typeName(scanner: Scanner, written: string, type_oid: number): string {
   return inner.at === written.length ? name : written;
 }
 
-/** A column behind its value: `,"optional":false,"position":1}`; old rows have only the brace. */
+/** What follows a column's value: `,"optional":false,"position":1}`; old rows have only the brace. */
 function columnTail(scanner: Scanner, head: ColumnHead, prefix: string): Frame {
   const start = scanner.at;
   let optional: boolean | undefined;

@@ -522,7 +522,7 @@ Deno.test("a position of another server, of the future or of purged transactions
     [{ ...now, server_uuid: OTHER_UUID, gtid_set: "" }, /is of server 0{8}-/],
     [{ ...now, server_uuid: OTHER_UUID, gtid_set: `${OTHER_UUID}:1-5` }, /never executed/],
     [{ ...now, gtid_set: `${uuid}:1-999999999` }, /never executed/],
-    [{ ...now, file: "binlog.999999" }, /is behind the end of the log/],
+    [{ ...now, file: "binlog.999999" }, /lies beyond the end of the log/],
     [{ ...now, offset: Number(now.offset) - 1 }, /No event begins at the stored position/],
   ];
   for (const [resume, message] of wrong) {
@@ -530,7 +530,7 @@ Deno.test("a position of another server, of the future or of purged transactions
     await assert.rejects(source.open({ resume, generation: 1 }), (error) => {
       assert.ok(error instanceof HistoryLostError, `${message}: ${error}`);
       assert.match(error.message, message);
-      assert.match(error.cure!, /deno task remove JOB/);
+      assert.match(error.cure!, /deno task positions reset --yes JOB/);
       return true;
     });
     await source.close();

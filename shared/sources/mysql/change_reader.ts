@@ -3,7 +3,13 @@ import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
 import { crc32, createZstdDecompress } from "node:zlib";
 import type { Change, Row, SourceIdentity, TableSchema, Transaction, Value } from "../../change.ts";
-import { ConfigError, HistoryLostError, placed, RecordError } from "../../errors.ts";
+import {
+  ConfigError,
+  HistoryLostError,
+  placed,
+  READ_ALL_AGAIN,
+  RecordError,
+} from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { hex16, hex8 } from "../../position.ts";
 import {
@@ -103,7 +109,11 @@ const NO_TABLE = 0xff_ffff;
 export function fileNumber(file: string): number {
   const digits = /\.(\d+)$/.exec(file)?.[1];
   if (digits === undefined) {
-    throw new RecordError(`The binlog file ${JSON.stringify(file)} has no number behind a point`);
+    throw new RecordError(
+      `The binlog file ${
+        JSON.stringify(file)
+      } does not end in a dot and a number, as binlog.000003 does`,
+    );
   }
   return Number(digits);
 }
@@ -269,7 +279,7 @@ export class ChangeReader {
       case EventType.PREVIOUS_GTIDS:
       case EventType.STOP:
       case EventType.BINLOG_CHECKPOINT:
-      case EventType.START_ENCRYPTION: // the server itself decrypts what stands behind it
+      case EventType.START_ENCRYPTION: // the server itself decrypts what stands after it
         if (this.#transaction === undefined) this.#moved();
         return;
       case EventType.GTID_LIST:
@@ -302,7 +312,7 @@ export class ChangeReader {
         throw new HistoryLostError(
           `${this.#where()}: the server says that changes are missing from its binlog:` +
             ` ${readIncident(event.body)}`,
-          { cure: "start a new generation with a snapshot" },
+          { cure: READ_ALL_AGAIN },
         );
     }
     if ((event.flags & IGNORABLE_FLAG) !== 0) return;
@@ -326,7 +336,7 @@ export class ChangeReader {
     throw new HistoryLostError(
       `${this.#where()}: the binlog ends in transaction ${shared.id} and goes on with another: it was` +
         " never committed, and what has come of it was sent",
-      { cure: "start a new generation with a snapshot" },
+      { cure: READ_ALL_AGAIN },
     );
   }
 
@@ -399,7 +409,7 @@ export class ChangeReader {
     }
   }
 
-  /** The rows behind may belong to another definition, though their TABLE_MAP has the same bytes. */
+  /** The rows that follow may belong to another definition, though their TABLE_MAP has the same bytes. */
   #forget(): void {
     this.#tables.clear();
     this.#definitions.clear();
@@ -435,8 +445,9 @@ export class ChangeReader {
     return new ConfigError(
       `${this.#where()}: the binlog holds a statement (${verb}) instead of the rows that it changed`,
       {
-        cure: "SET GLOBAL binlog_format = ROW, let sessions that set their own connect anew, and" +
-          " start a new generation with a snapshot. MariaDB logs every statement so that changes a" +
+        cure: "SET GLOBAL binlog_format = ROW, let sessions that set their own reconnect, and" +
+          ` ${READ_ALL_AGAIN}.` +
+          " MariaDB logs every statement so that changes a" +
           " table with a history by transactions (GENERATED ALWAYS AS ROW START of type BIGINT): give" +
           " that TIMESTAMP(6)",
       },
@@ -558,8 +569,8 @@ export class ChangeReader {
       `${this.#where()}: an XA transaction changes table ${schema.db}.${schema.table}; the binlog` +
         ` holds its rows before it is known whether it commits`,
       {
-        cure: "write captured tables in ordinary transactions; once this one is over, `deno task" +
-          " positions reset --yes JOB` lets the capture begin anew behind it, with a snapshot",
+        cure:
+          `write captured tables in ordinary transactions; once this one is over, ${READ_ALL_AGAIN}`,
       },
     );
   }
@@ -653,8 +664,7 @@ function complete({ columns }: TableSchema, before: RowImage, after: RowImage): 
     `a row got another key, and the log leaves out its values of ${missing.join(", ")}`,
     {
       cure:
-        "SET GLOBAL binlog_row_image = FULL, let sessions that set their own connect anew, and" +
-        " start a new generation with a snapshot",
+        `SET GLOBAL binlog_row_image = FULL, let sessions that set their own reconnect, and ${READ_ALL_AGAIN}`,
     },
   );
 }

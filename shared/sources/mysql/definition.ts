@@ -13,11 +13,11 @@ import {
 import { schemaFingerprint } from "../../wire/schema_fingerprint.ts";
 import { capturedColumns, type CatalogueColumn, type CatalogueTable } from "./catalogue.ts";
 
-/** A table as the rows behind one TABLE_MAP have it. */
+/** A table as the rows after one TABLE_MAP have it. */
 export interface Definition {
   readonly schema: TableSchema;
   readonly layout: RowLayout;
-  /** The table keeps its rows' history: behind an image's columns stands when the row ended. */
+  /** The table keeps its rows' history: after an image's columns comes the time when the row ended. */
   readonly versioned: boolean;
 }
 

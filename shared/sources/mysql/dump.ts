@@ -1,7 +1,7 @@
 /** The stream of raw binlog events over a replica's connection. */
 import { Buffer } from "node:buffer";
 import type { Connection } from "mysql2";
-import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
+import { ConfigError, HistoryLostError, READ_ALL_AGAIN, RetryableError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import { MISSED_HEARTBEATS } from "../silence.ts";
 import { connectCore } from "./connection.ts";
@@ -10,7 +10,7 @@ import type { CaptureIdentity } from "./identity.ts";
 import type { MysqlOptions } from "./options.ts";
 import { END, endNow, ERROR, OK, type Packet, PacketSocket, serverError } from "./packet_socket.ts";
 
-/** Where a dump begins: behind a set of transactions, or at an offset of a file. */
+/** Where a dump begins: after a set of transactions, or at an offset of a file. */
 export type DumpStart =
   | { readonly gtid_set: GtidSet }
   | { readonly file: string; readonly offset: number };
@@ -177,7 +177,7 @@ function dumpPacket(server_id: number, start: DumpStart, flags: number): Uint8Ar
   packet.writeUInt16LE(flags, 1);
   packet.writeUInt32LE(server_id, 3);
   packet.writeUInt32LE(0, 7); // no file name: the server finds the first file by the set
-  packet.writeBigUInt64LE(4n, 11); // behind the magic bytes at the start of every file
+  packet.writeBigUInt64LE(4n, 11); // after the magic bytes at the start of every file
   packet.writeUInt32LE(set.length, 19);
   packet.set(set, 23);
   return packet;
@@ -200,7 +200,7 @@ function explain(error: Error): Error {
   ) {
     return new HistoryLostError(
       `The server no longer has the binlog from where this capture goes on: ${message}`,
-      { cure: "start a new generation with a snapshot, and raise binlog_expire_logs_seconds" },
+      { cure: `raise binlog_expire_logs_seconds, and ${READ_ALL_AGAIN}` },
     );
   }
   return error;

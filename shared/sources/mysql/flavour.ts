@@ -49,7 +49,7 @@ export interface Flavour {
   readonly hasGtids: (variables: ReadonlyMap<string, string>) => boolean;
   readonly parseGtids: (text: string) => Gtids;
   readonly logEnd: (session: MysqlSession, version: string) => Promise<LogEnd | undefined>;
-  /** Whether a dump begins behind a set of GTIDs where there are any, instead of at a place. */
+  /** Whether a dump begins after a set of GTIDs where there are any, instead of at a place. */
   readonly starts_by_gtids: boolean;
   /** Throws HistoryLostError unless the server's GTIDs go on from the stored ones. */
   readonly checkGtids: (session: MysqlSession, end: LogEnd, resume: Resume) => Promise<void>;

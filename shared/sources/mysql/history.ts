@@ -1,5 +1,5 @@
-/** Whether a server still holds what comes behind a stored position. */
-import { ConfigError, HistoryLostError } from "../../errors.ts";
+/** Whether a server still holds what comes after a stored position. */
+import { ConfigError, HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import type { ResumePoint } from "../source.ts";
 import { fileNumber } from "./change_reader.ts";
 import type { MysqlSession } from "./connection.ts";
@@ -32,23 +32,20 @@ export function readResume(point: ResumePoint, flavour: Flavour): Resume {
     typeof server !== "string"
   ) {
     throw new ConfigError(
-      `The stored position ${JSON.stringify(point)} is none of a ${flavour.product} source`,
+      `The stored position ${JSON.stringify(point)} was not written by a ${flavour.product} source`,
       { cure: "give the job a name that no other capture has used" },
     );
   }
   return { gtid_set: flavour.parseGtids(gtid_set), file, offset, server };
 }
 
-/** Offset of the first event of every binlog file, behind its magic bytes. */
+/** Offset of the first event of every binlog file, after its magic bytes. */
 export const FIRST_EVENT = 4;
 /** The request for a dump by place has room for no more. */
 export const LAST_OFFSET = 0xffff_ffff;
 
-/** What begins anew where history is lost. */
-export const NEW_GENERATION = "run `deno task remove JOB`, then start the job anew";
-
 /**
- * Checks that the server has the history of the stored position and all behind it, and answers where a
+ * Checks that the server has the history of the stored position and all after it, and answers where a
  * dump by place begins: the stored place, or the start of a later file that goes on from it. By MySQL's
  * GTIDs another server than the stored one may have it; then the place is none of its own. Throws
  * HistoryLostError that says what is missing.
@@ -87,9 +84,9 @@ async function checkPlace(
   const place = `${resume.file}:${resume.offset}`;
   if (isBefore(end, resume)) {
     throw new HistoryLostError(
-      `The stored position ${place} is behind the end of the log at ${end.file}:${end.offset}: the` +
+      `The stored position ${place} lies beyond the end of the log at ${end.file}:${end.offset}: the` +
         ` binlog was reset`,
-      { cure: NEW_GENERATION },
+      { cure: READ_ALL_AGAIN },
     );
   }
   const files = await readLogFiles(session);
@@ -105,7 +102,7 @@ async function checkPlace(
     }
     throw new HistoryLostError(
       `The server no longer has ${resume.file}; its oldest binlog file is ${files[0]?.file}`,
-      { cure: `${NEW_GENERATION}, and raise binlog_expire_logs_seconds` },
+      { cure: `raise binlog_expire_logs_seconds, and ${READ_ALL_AGAIN}` },
     );
   }
   if (isBefore(resume, end)) {
@@ -129,15 +126,15 @@ async function checkBoundary(
     if ((cause as { code?: unknown }).code !== "ER_ERROR_WHEN_EXECUTING_COMMAND") throw cause;
     throw new HistoryLostError(
       `No event begins at the stored position ${place}: the binlog was reset`,
-      { cure: NEW_GENERATION, cause },
+      { cure: READ_ALL_AGAIN, cause },
     );
   }
   const gtid = /GTID_NEXT= '([^']+)'/.exec(event?.Info ?? "")?.[1];
   if (gtid === undefined || gtid === "ANONYMOUS") return;
   if (!resume.gtid_set.contains(flavour.parseGtids(gtid))) return;
   throw new HistoryLostError(
-    `Transaction ${gtid} stands behind the stored position ${place} though it was captured before:` +
+    `Transaction ${gtid} follows the stored position ${place}, yet it was captured before:` +
       ` the binlog was reset`,
-    { cure: NEW_GENERATION },
+    { cure: READ_ALL_AGAIN },
   );
 }

@@ -251,7 +251,7 @@ async function withoutKey(session: MysqlSession, tables: readonly Table[]): Prom
     level: "warning",
     subject: `table ${db}.${name}`,
     found:
-      "no primary key: the whole row is the key, rows that are alike share one, and updates move them",
+      "no primary key: the whole row is the key: identical rows share one key, and an update may move a row to another partition",
     cure: `ALTER TABLE ${quoted(db)}.${
       quoted(name)
     } ADD COLUMN id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY;`,

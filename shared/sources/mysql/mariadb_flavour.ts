@@ -1,9 +1,9 @@
 /** MariaDB's own ways. */
-import { HistoryLostError } from "../../errors.ts";
+import { HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import { GtidPosition } from "../../wire/mariadb_gtid.ts";
 import { CONSISTENT_SNAPSHOT, type MysqlSession } from "./connection.ts";
 import type { Ask, Flavour, Gtids } from "./flavour.ts";
-import { FIRST_EVENT, isBefore, LAST_OFFSET, NEW_GENERATION } from "./history.ts";
+import { FIRST_EVENT, isBefore, LAST_OFFSET } from "./history.ts";
 import type { LogEnd } from "./server.ts";
 import { MARIADB_SETTINGS } from "./settings.ts";
 
@@ -60,7 +60,7 @@ function named(gtids: Gtids): string {
 
 /**
  * A server has no UUID here. Its `server_id` stands for it, and more than that: the stored place must
- * have behind it, in this server's own files, just the transactions that were stored with it.
+ * have before it, in this server's own files, just the transactions that were stored with it.
  */
 export const MARIADB: Flavour = {
   connector: "mariadb",
@@ -84,16 +84,16 @@ export const MARIADB: Flavour = {
     if (found?.toString() === resume.gtid_set.toString()) return;
     if (found === undefined) {
       const isGone = await gtidsAt(session, file, FIRST_EVENT) === undefined;
-      if (isGone || offset > LAST_OFFSET) return; // then the file behind is asked
+      if (isGone || offset > LAST_OFFSET) return; // then the next file is asked
       throw new HistoryLostError(
         `No event begins at the stored position ${file}:${offset}: the binlog was reset`,
-        { cure: NEW_GENERATION },
+        { cure: READ_ALL_AGAIN },
       );
     }
     throw new HistoryLostError(
       `The server has ${named(found)} before ${file}:${offset}, where this capture has seen` +
         ` ${named(resume.gtid_set)}: what lies between is purged, or the binlog was reset`,
-      { cure: `${NEW_GENERATION}, and raise binlog_expire_logs_seconds` },
+      { cure: `raise binlog_expire_logs_seconds, and ${READ_ALL_AGAIN}` },
     );
   },
   dumpSettings: (_identity, heartbeat_ns) => [

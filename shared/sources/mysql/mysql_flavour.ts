@@ -1,8 +1,7 @@
 /** MySQL's own ways. */
-import { HistoryLostError } from "../../errors.ts";
+import { HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import { GtidSet } from "../../wire/gtid_set.ts";
 import type { Flavour } from "./flavour.ts";
-import { NEW_GENERATION } from "./history.ts";
 import { atLeast } from "./server.ts";
 import { MYSQL_SETTINGS } from "./settings.ts";
 
@@ -39,7 +38,7 @@ export const MYSQL: Flavour = {
       throw new HistoryLostError(
         `The server has never executed ${unknown}, which this capture has seen: its binlog was` +
           ` reset or its data restored`,
-        { cure: NEW_GENERATION },
+        { cure: READ_ALL_AGAIN },
       );
     }
     const purged = GtidSet.parse(await session.value("SELECT @@GLOBAL.gtid_purged") ?? "");
@@ -47,7 +46,7 @@ export const MYSQL: Flavour = {
     if (missing.empty) return;
     throw new HistoryLostError(
       `The server has purged ${missing} from its binlog, which this capture has not seen`,
-      { cure: `${NEW_GENERATION}, and raise binlog_expire_logs_seconds` },
+      { cure: `raise binlog_expire_logs_seconds, and ${READ_ALL_AGAIN}` },
     );
   },
   // Both spellings: the server renamed them in 8.0.26 and looks at the new ones first.

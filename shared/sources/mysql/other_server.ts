@@ -1,9 +1,9 @@
 /** Another MySQL server that goes on with the history of the one that was captured: told by GTIDs. */
-import { HistoryLostError } from "../../errors.ts";
+import { HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import { GtidSet } from "../../wire/gtid_set.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { Gtids } from "./flavour.ts";
-import { NEW_GENERATION, type Resume } from "./history.ts";
+import type { Resume } from "./history.ts";
 import type { LogEnd, ServerFacts } from "./server.ts";
 
 /** A replica that was just promoted may still be applying what it has received: asked a second each. */
@@ -23,7 +23,7 @@ export async function checkOtherServer(
         byId ? `that of server_id ${server}` : server
       }, and the stored position is of` +
         ` server ${resume.server}: positions count the binlog files of one server`,
-      { cure: `connect to the server that was captured before, or ${NEW_GENERATION}` },
+      { cure: `connect to the server that was captured before, or ${READ_ALL_AGAIN}` },
     );
   }
   const gtid_executed = await executedSoon(session, resume.gtid_set);
@@ -57,7 +57,7 @@ export async function awaitedTransactions(
     if (!GtidSet.isSource(source)) {
       throw new HistoryLostError(
         `A topic holds transaction ${id}, which has no GTID: whether this server has it cannot be told`,
-        { cure: NEW_GENERATION },
+        { cure: READ_ALL_AGAIN },
       );
     }
     held.add(source, number);
@@ -68,6 +68,6 @@ export async function awaitedTransactions(
   throw new HistoryLostError(
     `The server has never executed ${missing}, of which a topic holds changes: it is a replica that` +
       " these never reached",
-    { cure: NEW_GENERATION },
+    { cure: READ_ALL_AGAIN },
   );
 }

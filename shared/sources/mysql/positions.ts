@@ -1,5 +1,5 @@
 /** Places in a binlog, as people name them: where the log stands, and where a start can go on. */
-import { ConfigError, describe, HistoryLostError } from "../../errors.ts";
+import { ConfigError, describe, HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { fileNumber } from "./change_reader.ts";
 import type { MysqlSession } from "./connection.ts";
@@ -77,7 +77,7 @@ async function lostBehind(
   }
 }
 
-/** Bytes of the files behind a place. */
+/** Bytes of the files after a place. */
 export function bytesBehind(
   files: readonly LogFile[],
   { file, offset }: { readonly file: string; readonly offset: number },
@@ -195,7 +195,7 @@ export async function placeBehind(
   throw new ConfigError(
     `The server no longer has ${missing}, which ${gtid_set} leaves out: its oldest file is ${oldest}`,
     {
-      cure: `--to ${oldest}:${FIRST_EVENT}, or \`deno task positions reset JOB\` to read all rows`,
+      cure: `--to ${oldest}:${FIRST_EVENT}, or ${READ_ALL_AGAIN}`,
     },
   );
 }

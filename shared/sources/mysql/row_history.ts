@@ -13,8 +13,8 @@ const NO_END = new Set(["2038-01-19T03:14:07.999999Z", "2106-02-07T06:28:15.9999
 
 /**
  * The change of the rows of now; undefined: only the history has changed. The log has a delete as an
- * update that ends the row, and behind every update the row that was, as an insert. The images carry
- * behind their columns when the row ended, which is taken off.
+ * update that ends the row, and after every update the row that was, as an insert. The images carry
+ * after their columns the time when the row ended, which is taken off.
  */
 export function changeOfNow(
   before: RowImage | null,

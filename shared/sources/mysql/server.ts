@@ -108,7 +108,7 @@ function checkVersion({ product, first_version, is }: Flavour, version: string):
   }
   if (atLeast(version, first_version)) return;
   throw new ConfigError(
-    `The server is ${product} ${version}; its binlog tells too little of its rows`,
+    `The server is ${product} ${version}; its binlog lacks the row metadata that a capture needs`,
     { cure: `capture from ${first}` },
   );
 }

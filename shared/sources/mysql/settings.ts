@@ -47,8 +47,8 @@ export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "binlog_row_metadata",
     "FULL",
     "warning",
-    "the binlog does not name columns: rows that are read behind a later ALTER TABLE stop the capture, or" +
-      " come under its names where their number and types are the same",
+    "the binlog does not name columns: rows read after the table was altered stop the capture, or" +
+      " get the new column names where number and types match",
     "SET PERSIST binlog_row_metadata = FULL;",
   ),
   gtid_mode: must(

@@ -30,7 +30,7 @@ const SYSTEM = ["information_schema", "mysql", "performance_schema", "sys"];
 /** Kinds of tables that hold rows of users, as SQL; MariaDB calls those with a history otherwise. */
 export const TABLE_TYPES = "'BASE TABLE', 'SYSTEM VERSIONED'";
 
-/** Lists the tables of a snapshot. Throws UnreadableTableError for one that shows no moment of the past. */
+/** Lists the tables of a snapshot. Throws UnreadableTableError for one without consistent snapshots. */
 export async function listForSnapshot(
   session: MysqlSession,
   selection: Pick<TableSelection, "has">,
@@ -57,8 +57,8 @@ export async function listForSnapshot(
 
 function unreadable(name: string, engine: string): UnreadableTableError {
   return new UnreadableTableError(
-    `Table ${name} has no primary key, and its engine ${engine} shows no moment of the past: rows` +
-      " that are written while the snapshot runs would come twice",
+    `Table ${name} has no primary key, and its engine ${engine} has no consistent snapshots: rows` +
+      " written while the snapshot runs would be sent twice",
     { cure: "give it a primary key or ENGINE=InnoDB, or add it to source.exclude_tables" },
   );
 }
@@ -75,7 +75,7 @@ export interface SnapshotParts {
   readonly log: Log;
 }
 
-/** Longest wait for the lock: statements that write wait behind it meanwhile. */
+/** Longest wait for the lock: statements that write wait for it meanwhile. */
 const LOCK_WAIT_S = 5;
 
 /**

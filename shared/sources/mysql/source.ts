@@ -1,7 +1,7 @@
 /** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
 import { wait } from "../../backoff.ts";
 import type { SourceIdentity } from "../../change.ts";
-import { ConfigError, RetryableError, SnapshotCutError } from "../../errors.ts";
+import { ConfigError, READ_ALL_AGAIN, RetryableError, SnapshotCutError } from "../../errors.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import {
   executeSignal,
@@ -65,7 +65,7 @@ const LOCK_HEARTBEAT_MS = 1_000;
 /** How old the known end of the log may be when the lag is told. */
 const LAG_INTERVAL_MS = 2_000;
 
-/** The header alone: so many bytes behind the end of an event no other ends. */
+/** The header alone: within so many bytes after the end of an event no other ends. */
 const SMALLEST_EVENT_BYTES = 19;
 
 /** How often it is looked whether a chunk can be read. */
@@ -130,7 +130,7 @@ export class MysqlSource implements Source {
   }
 
   /**
-   * Takes the job's lock and checks the server. With MySQL's GTIDs on, capturing goes on behind the
+   * Takes the job's lock and checks the server. With MySQL's GTIDs on, capturing goes on after the
    * stored set, on whichever server of the same history; else at the stored file and offset.
    */
   async open({ resume, generation }: OpenOptions): Promise<ResumePoint> {
@@ -307,7 +307,7 @@ export class MysqlSource implements Source {
     opened.session.lost.throwIfAborted();
   }
 
-  /** A chunk of a table that is read again, behind the last transaction that was handed on. */
+  /** A chunk of a table that is read again, after the last transaction that was handed on. */
   async *#chunk(
     { incremental, reader, generation }: Opened,
     held: string,
@@ -336,7 +336,7 @@ export class MysqlSource implements Source {
     if (!facts.gtid) {
       throw new UnreadableTableError(
         "An incremental snapshot needs GTIDs, by which the server tells what it shows: turn gtid_mode" +
-          " on, or read the table with a new start (deno task remove JOB)",
+          ` on, or ${READ_ALL_AGAIN}`,
       );
     }
     if (!await this.#flavour.sees(session, reader!.resume)) return undefined;
@@ -491,7 +491,7 @@ class Lag {
     this.#now = now;
   }
 
-  /** Bytes of log behind `resume`, as of the last answer; undefined before the first. */
+  /** Bytes of log after `resume`, as of the last answer; undefined before the first. */
   behind(resume: ResumePoint): number | undefined {
     this.#ask();
     if (this.#files.length === 0) return undefined;

@@ -155,7 +155,7 @@ export class Assembler {
   }
 }
 
-/** Where the text of a position has its minor part and its row: behind generation and major. */
+/** Where the text of a position has its minor part and its row: after generation and major. */
 const MINOR_AT = 8 + 1 + 16 + 1;
 const ROW_AT = MINOR_AT + 16 + 1;
 

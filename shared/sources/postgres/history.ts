@@ -1,7 +1,7 @@
 /** Which server it is, where its log ends, and whether it has the history of a stored position. */
 import type pg from "pg";
 import { placeOf } from "../../connect/postgres.ts";
-import { HistoryLostError } from "../../errors.ts";
+import { HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { parsePosition } from "../../position.ts";
 import type { ResumePoint } from "../source.ts";
@@ -53,7 +53,7 @@ async function readSwitches(client: pg.Client, timeline: number): Promise<Server
 const FIRST_TIMELINE = 1;
 
 /**
- * Where the server's history left the timeline of `resume`; undefined: it is still on it. Behind that
+ * Where the server's history left the timeline of `resume`; undefined: it is still on it. After that
  * place the server has other changes under the same LSNs than the one before it.
  */
 export function leftAt(resume: ResumePoint, server: Server): bigint | undefined {
@@ -92,7 +92,7 @@ export function refuseOtherTimeline(
   throw new HistoryLostError(
     `The server left timeline ${resume["timeline"]} at ${formatLsn(left)}, and a change that was` +
       ` committed there at ${formatLsn(last.major)} is captured: the server does not have it`,
-    { cure: "run `deno task remove JOB` and start the job anew" },
+    { cure: READ_ALL_AGAIN },
   );
 }
 
@@ -111,8 +111,7 @@ export async function logEnd(session: Session): Promise<bigint> {
 
 /** Throws HistoryLostError unless the server still has the history that `resume` belongs to. */
 export function checkHistory(resume: ResumePoint, server: Server, options: PostgresOptions): void {
-  const cure =
-    "point the job at the server that it captured before, or run `deno task remove JOB` and start the job anew";
+  const cure = `point the job at the server that it captured before, or ${READ_ALL_AGAIN}`;
   const place = placeOf(options);
   if (resume["system_identifier"] !== server.system_identifier) {
     throw new HistoryLostError(

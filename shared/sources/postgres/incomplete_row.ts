@@ -1,7 +1,7 @@
 /** Completes a created row whose key changed: the log leaves out its unchanged out-of-line values. */
 import { Buffer } from "node:buffer";
 import type { Value } from "../../change.ts";
-import { RecordError } from "../../errors.ts";
+import { READ_ALL_AGAIN, RecordError } from "../../errors.ts";
 import type { IncompleteRow } from "./assembler.ts";
 import { quoteIdentifier, quoteTable, type Session } from "./connection.ts";
 
@@ -63,7 +63,7 @@ function incomplete(
     {
       cure: `ALTER TABLE ${
         quoteTable({ schema: schema.schema!, table: schema.table })
-      } REPLICA IDENTITY FULL; then run deno task remove JOB and start the job anew, or exclude the table`,
+      } REPLICA IDENTITY FULL; then ${READ_ALL_AGAIN}; or exclude the table`,
       cause,
     },
   );

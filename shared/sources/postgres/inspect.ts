@@ -1,5 +1,5 @@
 /** What `check` looks at before a capture from PostgreSQL: each finding with a cure to paste. */
-import { ConfigError } from "../../errors.ts";
+import { ConfigError, READ_ALL_AGAIN } from "../../errors.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { TableSchema } from "../../change.ts";
 import type { Finding, Judge } from "../source.ts";
@@ -225,7 +225,7 @@ async function inspectSlot(
     }];
   }
   if (slot.lost !== undefined && resyncs) {
-    const found = `has lost its log (${slot.lost}): the capture begins anew with a snapshot`;
+    const found = `has lost its log (${slot.lost}): the capture starts over with a snapshot`;
     return [{ level: "warning", subject, found, cure: "raise max_slot_wal_keep_size" }];
   }
   if (slot.lost !== undefined) {
@@ -233,7 +233,7 @@ async function inspectSlot(
       level: "error",
       subject,
       found: `has lost its log (${slot.lost})`,
-      cure: `on_history_lost: resync; or ${drop}, deno task remove JOB, and start the job anew`,
+      cure: `on_history_lost: resync; or ${READ_ALL_AGAIN}`,
     }];
   }
   const holder = await findHolder(session, name);
@@ -459,11 +459,11 @@ function lostPublication(
     return {
       level: "warning",
       subject,
-      found: `${found}: the capture begins anew with a snapshot`,
-      cure: "drop it by `deno task remove JOB` only",
+      found: `${found}: the capture starts over with a snapshot`,
+      cure: "drop it only with `deno task remove JOB`",
     };
   }
-  const cure = "on_history_lost: resync; or deno task remove JOB, and start the job anew";
+  const cure = `on_history_lost: resync; or ${READ_ALL_AGAIN}`;
   return { level: "error", subject, found, cure };
 }
 

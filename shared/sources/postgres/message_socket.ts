@@ -1,7 +1,7 @@
 /**
  * The server's messages, read from the socket of a connected `pg` client that nobody else uses any more.
  *
- * `pg` connects, authenticates and speaks TLS. Behind that its parser makes an event, a buffer and an
+ * `pg` connects, authenticates and speaks TLS. After that its parser makes an event, a buffer and an
  * object of every row and hands them on whether anyone has asked or not; here messages stay bytes
  * until somebody pulls, so the bytes held have a bound, and a row costs no object before it is a
  * change.

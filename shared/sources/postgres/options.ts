@@ -71,7 +71,7 @@ export const postgresOptions = z.strictObject({
 /** A PostgreSQL `source` as validated. */
 export type PostgresOptions = z.infer<typeof postgresOptions>;
 
-/** PostgreSQL cuts identifiers behind so many bytes (`NAMEDATALEN` - 1). */
+/** PostgreSQL cuts identifiers after so many bytes (`NAMEDATALEN` - 1). */
 const NAME_LENGTH = 63;
 
 /** Slot and publication of a job: as its options say, else made from its name. */

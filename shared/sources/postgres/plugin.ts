@@ -15,7 +15,7 @@ export interface PluginContext {
   readonly log: Log;
   /** Whether the job wants the table. */
   wanted(schema: string, table: string): boolean;
-  /** Called at the end of each transaction with the LSN behind its commit record. */
+  /** Called at the end of each transaction with the LSN after its commit record. */
   committed(end_lsn: bigint): void;
 }
 

@@ -1,5 +1,5 @@
 /** Places in PostgreSQL's log, as people name them: where the log stands, and where a start can go on. */
-import { ConfigError, describe, HistoryLostError } from "../../errors.ts";
+import { ConfigError, describe, HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { connect, quoteLiteral, type Session } from "./connection.ts";
@@ -89,7 +89,7 @@ export async function locate(
   const slot = await findSlot(session, name);
   if (slot === undefined) {
     throw new ConfigError(`Slot ${name} is gone, and with it the log that it kept`, {
-      cure: "`deno task positions reset JOB` reads all rows anew",
+      cure: READ_ALL_AGAIN,
     });
   }
   checkSlot(slot, options);
@@ -120,8 +120,8 @@ function behindSlot(name: string, lsn: bigint, confirmed: bigint): ConfigError {
     `Slot ${name} cannot go back to ${formatLsn(lsn)}: it stands at ${formatLsn(confirmed)}, and` +
       " PostgreSQL has forgotten what it would take to decode the log before it",
     {
-      cure: `--to ${formatLsn(confirmed)} or later, or \`deno task positions reset JOB\`, which` +
-        " reads all rows anew. To keep a way back for the next time, copy the slot before it" +
+      cure: `--to ${formatLsn(confirmed)} or later, or ${READ_ALL_AGAIN}.` +
+        " To keep a way back for the next time, copy the slot before it" +
         ` moves on: select pg_copy_logical_replication_slot(${quoteLiteral(name)},` +
         ` ${quoteLiteral(copy)}); it keeps the log from there on, and with source.slot: ${copy}` +
         " the job can be set to it",

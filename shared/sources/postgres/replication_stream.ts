@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import type pg from "pg";
 import { placeOf } from "../../connect/postgres.ts";
-import { HistoryLostError, RecordError, RetryableError } from "../../errors.ts";
+import { HistoryLostError, READ_ALL_AGAIN, RecordError, RetryableError } from "../../errors.ts";
 import type { WireReader } from "../../wire/postgres_reader.ts";
 import { explain, type Inside } from "./connection.ts";
 import { MESSAGE, MessageSocket, readServerError } from "./message_socket.ts";
@@ -199,7 +199,7 @@ function explainStreamError(
   return new HistoryLostError(
     `${placeOf(options)} cannot go on from where the slot stands: ${error.message}`,
     {
-      cure: "run `deno task remove JOB`, then start the job anew",
+      cure: READ_ALL_AGAIN,
       cause: error,
     },
   );

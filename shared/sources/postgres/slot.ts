@@ -1,7 +1,7 @@
 /** The slot and the publication: what a capture makes on the server, finds there, and drops. */
 import type pg from "pg";
 import { placeOf } from "../../connect/postgres.ts";
-import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
+import { ConfigError, HistoryLostError, READ_ALL_AGAIN, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { type CatalogTable, describeTables, listTables, type TableName } from "./catalog.ts";
@@ -142,7 +142,7 @@ export async function refuseWithoutFailover(
   if (Number(number) >= FAILOVER_VERSION) return;
   throw new ConfigError(
     `${placeOf(options)} is ${version!.split(" on ")[0]}, and slot_failover needs PostgreSQL 17`,
-    { cure: "leave source.slot_failover out: after a failover the rows are then read anew" },
+    { cure: "leave source.slot_failover out: all rows are then read again after a failover" },
   );
 }
 
@@ -178,11 +178,9 @@ export function checkSlot(slot: Slot, options: PostgresOptions): void {
     throw new HistoryLostError(
       `Slot ${slot.name} has lost its log (${slot.lost}): changes since ${
         formatLsn(slot.confirmed_lsn)
-      } cannot be had`,
+      } are no longer available`,
       {
-        cure: `${
-          dropStatement(slot)
-        }; then run deno task remove JOB and start the job anew. Raise max_slot_wal_keep_size`,
+        cure: `raise max_slot_wal_keep_size, and ${READ_ALL_AGAIN}`,
       },
     );
   }
@@ -275,8 +273,7 @@ function refuseNarrowed(
   const told = narrowed.map((table) => `of ${quoteTable(table)} ${table.narrowed}`);
   const statements = narrowed.map((table) => wideningStatement(name, table)).join("; ");
   throw new ConfigError(`Publication ${name} publishes ${told.join(", ")}`, {
-    cure:
-      `${statements}; if the job has run with it, then \`deno task remove JOB\`, and start it anew`,
+    cure: `${statements}; if the job has run with it, then ${READ_ALL_AGAIN}`,
   });
 }
 
@@ -295,8 +292,10 @@ export async function requirePublication(
   refuseNarrowed(publication, name, tables);
   if (publication !== undefined) return publication;
   throw new HistoryLostError(
-    `Publication ${name} of ${placeOf(options)} is gone: changes since then cannot be had`,
-    { cure: "run `deno task remove JOB` and start the job anew" },
+    `Publication ${name} of ${
+      placeOf(options)
+    } is gone: changes since then are no longer available`,
+    { cure: READ_ALL_AGAIN },
   );
 }
 

@@ -390,7 +390,7 @@ const LOCK_NOT_AVAILABLE = "55P03";
 const SMALLEST_LSN = 0x100000n;
 
 /**
- * The prefix of a chunk's positions at a boundary of the stream: behind the chunks that a predecessor put
+ * The prefix of a chunk's positions at a boundary of the stream: after the chunks that a predecessor put
  * there. Undefined where `held`, the highest position that a topic had at the start, stands further: a
  * change at this `lsn` is one of a transaction that comes again, and no chunk may stand inside of it.
  */

@@ -2,7 +2,7 @@
 import type pg from "pg";
 import type { Change } from "../../change.ts";
 import { placeOf } from "../../connect/postgres.ts";
-import { ConfigError, HistoryLostError, RetryableError } from "../../errors.ts";
+import { ConfigError, HistoryLostError, READ_ALL_AGAIN, RetryableError } from "../../errors.ts";
 import { isPattern } from "../../jobs/glob.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
@@ -381,7 +381,7 @@ export class PostgresSource implements Source {
         `Slot ${names.slot} of ${placeOf(options)} is gone: changes since ${
           resume["lsn"]
         } may be lost`,
-        { cure: "run `deno task remove JOB` and start the job anew" },
+        { cure: READ_ALL_AGAIN },
       );
     }
     if (slot !== undefined) refuseOtherSlot(slot, options);
@@ -417,8 +417,8 @@ export class PostgresSource implements Source {
       throw new HistoryLostError(
         `Slot ${names.slot} stands at ${formatLsn(confirmed_lsn)}, ahead of the stored position` +
           ` ${formatLsn(stored)}: it was made anew or moved by another program, and the changes` +
-          " between cannot be had",
-        { cure: "run `deno task remove JOB` and start the job anew" },
+          " between are no longer available",
+        { cure: READ_ALL_AGAIN },
       );
     }
     return { start: resume === undefined ? confirmed_lsn : stored };
@@ -500,7 +500,7 @@ export class PostgresSource implements Source {
     }
   }
 
-  /** A chunk of a table that is read again, behind the last transaction that was handed on. */
+  /** A chunk of a table that is read again, after the last transaction that was handed on. */
   async *#chunk(
     running: Running,
     held: string,
@@ -678,7 +678,7 @@ function wal2jsonTables({ tables, signal_table }: PostgresOptions): string {
   return [...new Set(names)].join(",");
 }
 
-/** Some signs stand behind a backslash. */
+/** Some characters are escaped with a backslash. */
 function wal2jsonName(name: string): string {
   return name.replaceAll(/[ '",.*\\]/g, "\\$&");
 }

@@ -97,7 +97,7 @@ Deno.test("Text that is not CSV is refused with its place", () => {
       ['a,b\nc,"d', "list.csv, line 2: a quoted field that does not end is not CSV"],
       ['a\nb,"c\n\nd', "list.csv, line 2: a quoted field that does not end is not CSV"],
       ['a,b"c\n', "list.csv, line 1: a quote inside an unquoted field is not CSV"],
-      ['"a\n\n"b\n', 'list.csv, line 3: "b" behind the quote that ends a field is not CSV'],
+      ['"a\n\n"b\n', 'list.csv, line 3: "b" after the closing quote of a field is not CSV'],
     ] as const
   ) {
     assert.throws(() => read(text), (error) => {
