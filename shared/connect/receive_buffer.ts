@@ -50,7 +50,7 @@ export class ReceiveBuffer {
     this.wake();
   }
 
-  /** Whether `count` bytes stand behind `at`. */
+  /** Whether `count` bytes stand after `at`. */
   has(count: number): boolean {
     if (this.at === this.end) this.#makeRoom(0);
     const isThere = this.end - this.at >= count;

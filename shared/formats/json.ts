@@ -388,7 +388,7 @@ function decodeKnown(bytes: Uint8Array, schemas: SchemaLookup): Change | undefin
   const position_at = input.at;
   input.at += POSITION_LENGTH;
   if (!input.skip(known.schema)) return undefined;
-  const coordinates_at = input.at + 1; // behind the comma
+  const coordinates_at = input.at + 1; // after the comma
   if (!input.find(OP_MARK)) return undefined;
   const coordinates_end = input.at;
   const op = OP_OF_BYTE[bytes[input.at + OP_MARK.bytes.length]!];
@@ -419,7 +419,7 @@ function decodeKnown(bytes: Uint8Array, schemas: SchemaLookup): Change | undefin
   );
 }
 
-/** The same without the rows, and without what stands behind the op. */
+/** The same without the rows, and without what stands after the op. */
 function glance(record: InRecord, schemas: SchemaLookup, told: Glance): boolean {
   const { memory, value_at = 0, value_length = -1 } = record;
   if (memory === undefined || value_length < 0) return false;
@@ -473,7 +473,7 @@ function readTransaction(known: Known, ts_us: number): Transaction | undefined {
   return known.transaction = { id: utf8.decode(id), ts_us };
 }
 
-/** The number behind `mark`; below 0: something else stands there. */
+/** The number after `mark`; below 0: something else stands there. */
 function readOrder(mark: Mark): number {
   return input.skip(mark) ? input.digits() : -1;
 }

@@ -45,7 +45,7 @@ const layoutOf = perTable((table): Layout => ({
 }));
 
 /**
- * The cells of the rows that `input` begins with; it moves behind them. Undefined where the text
+ * The cells of the rows that `input` begins with; it moves past them. Undefined where the text
  * needs a real parser: escapes, bytes, arrays, another order of columns, or no JSON at all.
  */
 export function scanRows(input: ByteScanner, table: TableSchema): RowsText | undefined {
@@ -78,7 +78,7 @@ function scanRow(input: ByteScanner, { labels, kinds }: Layout): number[] | null
   return isOpen ? undefined : cells;
 }
 
-/** Moves behind a value of the kind; false: given up. */
+/** Moves past a value of the kind; false: given up. */
 function scanValue(input: ByteScanner, kind: Kind): boolean {
   switch (kind) {
     case "string":
@@ -101,7 +101,7 @@ function scanText(input: ByteScanner): boolean {
   let at = input.at;
   if (bytes[at] !== QUOTE) return false;
   for (let byte = bytes[++at]!; byte !== QUOTE; byte = bytes[++at]!) {
-    // Behind the end there is undefined, which is not at least a space either.
+    // Past the end there is undefined, which is not at least a space either.
     if (!(byte >= SPACE) || byte === BACKSLASH) return false;
   }
   input.at = at + 1;

@@ -271,7 +271,9 @@ export class BrokerConnection {
       return this.#fail(new Error("Broker requires TLS"));
     }
     if (size < 4 || size > LARGEST_ANSWER) {
-      return this.#fail(new Error(`An answer of ${size} bytes is none of a Kafka broker.`));
+      return this.#fail(
+        new Error(`The answer announces ${size} bytes, which no Kafka broker sends`),
+      );
     }
     this.#answer = Buffer.allocUnsafeSlow(size);
   }
@@ -281,7 +283,7 @@ export class BrokerConnection {
     const correlation = answer.readInt32BE(0);
     const request = this.#requests.get(correlation);
     if (request === undefined) {
-      return this.#fail(new Error(`Nobody has asked what answer ${correlation} answers.`));
+      return this.#fail(new Error(`Answer ${correlation} matches no request that was sent`));
     }
     this.#requests.delete(correlation);
     clearTimeout(request.timer);

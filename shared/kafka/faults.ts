@@ -179,7 +179,7 @@ export function connectionFault(error: unknown, at: string): ConfigError | Retry
 
 /** Codes of sockets for a connection that broke. */
 const NETWORK_CODES = new Set(["ECONNRESET", "EPIPE"]);
-/** The same in words: kafkajs puts them behind its own of a login that failed. */
+/** The same in words: kafkajs puts them after its own of a login that failed. */
 const NETWORK_WORDS =
   /connection (closed|timeout|error: .*ECONN)|closed connection|timed out|not answered within/i;
 

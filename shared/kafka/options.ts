@@ -35,7 +35,7 @@ export const kafkaOptions = z.strictObject({
   // Kafka's own request.timeout.ms. The other times follow from it: see `timeouts`.
   request_timeout_ms: z.int().min(1_000).max(600_000).default(30_000)
     .describe(
-      "How long a broker may take to answer a request, in milliseconds: the one to raise behind a bad network, because the other times follow from it where a job does not set them.",
+      "How long a broker may take to answer a request, in milliseconds; raise this one on a bad network: the other timeouts follow from it unless the job sets them.",
     ),
   connect_timeout_ms: z.int().min(100).max(120_000).optional()
     .describe(
@@ -43,7 +43,7 @@ export const kafkaOptions = z.strictObject({
     ),
   retry_timeout_ms: z.int().min(0).max(600_000).optional()
     .describe(
-      "How long passing faults are repeated when opening and in administrative calls, in milliseconds; left out, as `request_timeout_ms`. Sending and consuming repeat them until stopped.",
+      "How long to retry after transient faults when opening and in administrative calls, in milliseconds; left out, as `request_timeout_ms`. Sending and consuming retry until stopped.",
     ),
 });
 

@@ -37,10 +37,10 @@ export interface OutBatch extends TopicPartition {
 
 /** A batch that all in-sync replicas hold. */
 export interface Acknowledged extends TopicPartition {
-  /** Offset just behind the last record of the batch that is written; -1: none is. */
+  /** Offset just after the last record of the batch that is written; -1: none is. */
   readonly next_offset: number;
   /**
-   * The record at `index` is larger than the topic takes. Neither it nor what stands behind it for its
+   * The record at `index` is larger than the topic takes. Neither it nor what stands after it for its
    * partition is written. Only for who asked to be told.
    */
   readonly too_large?: { readonly index: number; readonly error: RecordError };
@@ -112,7 +112,7 @@ export interface InRecord {
 /** Records of one partition, in order, control records left out. */
 export interface InBatch extends TopicPartition {
   readonly records: readonly InRecord[];
-  /** Where the next batch begins: behind the last record, control records included. */
+  /** Where the next batch begins: after the last record, control records included. */
   readonly next_offset: number;
   /** Where the partition ended when this was fetched. */
   readonly end_offset: number;

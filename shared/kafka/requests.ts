@@ -77,7 +77,7 @@ function decodeMessage<Value>(field: Field<Value>, body: Buffer): Value {
   const reader = new MessageReader(body);
   const value = field.read(reader);
   if (reader.left === 0) return value;
-  throw new MalformedMessageError(`${reader.left} bytes stand behind the message`);
+  throw new MalformedMessageError(`${reader.left} bytes follow the message`);
 }
 
 const throttle_time_ms = int32;

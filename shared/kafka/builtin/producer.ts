@@ -48,11 +48,11 @@ interface PartitionSend extends TopicPartition {
   readonly jobs: { readonly records: PackedRecords; readonly index: number }[];
   /** Records of the first job that are acknowledged. */
   done: number;
-  /** Offset behind them; -1: none is. */
+  /** Offset after them; -1: none is. */
   next_offset: number;
   /** Written and not acknowledged: kept byte for byte, as a repetition must be the same. */
   pending: WrittenBatch | undefined;
-  /** The batch behind it, written while that is in flight; not stamped yet. */
+  /** The batch after it, written while that is in flight; not stamped yet. */
   following: WrittenBatch | undefined;
   /** Most records in one batch; lowered when the broker calls one too large. */
   count_limit: number;
@@ -216,14 +216,14 @@ export class BuiltinProducer implements Producer {
     return part.pending;
   }
 
-  /** Makes the batch behind the one that is in flight. */
+  /** Makes the batch after the one that is in flight. */
   #writeAhead(part: PartitionSend): void {
     const { pending, jobs, done } = part;
     if (pending === undefined || done + pending.count >= jobs[0]!.records.length) return;
     part.following ??= this.#batch(part, pending.count);
   }
 
-  /** The part's records behind the next `ahead`. */
+  /** The part's records after the next `ahead`. */
   #batch({ jobs, done, count_limit }: PartitionSend, ahead: number): WrittenBatch {
     const { records } = jobs[0]!;
     const from = done + ahead;

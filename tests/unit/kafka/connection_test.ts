@@ -97,9 +97,17 @@ Deno.test("answers are put together from any pieces, and several come in one", a
 for (
   const [what, bytes, message] of [
     ["TLS", Buffer.from([0x15, 3, 3, 0, 2, 2, 40]), /requires TLS/],
-    ["a web server's page", Buffer.from("HTTP/1.1 400 Bad Request"), /answer of 1213486160 bytes/],
-    ["too few bytes", Buffer.from([0, 0, 0, 1, 0]), /answer of 1 bytes/],
-    ["an answer to nothing", answerOf(99, Buffer.from("?")), /Nobody has asked what answer 99/],
+    [
+      "a web server's page",
+      Buffer.from("HTTP/1.1 400 Bad Request"),
+      /answer announces 1213486160 bytes/,
+    ],
+    ["too few bytes", Buffer.from([0, 0, 0, 1, 0]), /answer announces 1 bytes/],
+    [
+      "an answer to nothing",
+      answerOf(99, Buffer.from("?")),
+      /Answer 99 matches no request that was sent/,
+    ],
   ] as const
 ) {
   Deno.test(`${what} in the place of an answer ends the connection with the reason`, async () => {

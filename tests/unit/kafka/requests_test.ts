@@ -472,7 +472,7 @@ Deno.test("bytes behind an answer are told: it would be one of another version",
   const answer = Buffer.alloc(7); // throttle time, error code, tagged fields
   assert.equal(requests.heartbeat.decode(answer).error_code, 0);
   const longer = Buffer.concat([answer, Buffer.alloc(1)]);
-  assert.throws(() => requests.heartbeat.decode(longer), /1 bytes stand behind the message/);
+  assert.throws(() => requests.heartbeat.decode(longer), /1 bytes follow the message/);
 });
 
 Deno.test("error codes have the names that the library gives them", () => {
