@@ -8,7 +8,7 @@ export function tableName({ db, schema, table }: Named): string {
   return `${schema ?? db}.${table}`;
 }
 
-/** The table's name behind those of the database and of the schema that it is in. */
+/** The table's name after those of the database and of the schema that it is in. */
 export function nameParts({ db, schema, table }: Named): string[] {
   return [db, schema, table].filter((part) => part !== null);
 }

@@ -68,14 +68,14 @@ export const METRICS = {
     name: "list_sync_lag_bytes",
     type: "gauge",
     labels: [],
-    help: "Bytes of the source's log behind the place where a restart would go on (capture).",
+    help: "Bytes of the source's log after the point where a restart would resume (capture).",
   },
   lag_changes: {
     name: "list_sync_lag_changes",
     type: "gauge",
     labels: [],
-    help: "Changes read from the log and not yet acknowledged by all in-sync replicas; what the " +
-      "log holds behind them is known in bytes alone (capture).",
+    help: "Changes read from the log and not yet acknowledged by all in-sync replicas; of the " +
+      "rest of the log only the size in bytes is known (capture).",
   },
   snapshot_rows: {
     name: "list_sync_snapshot_read_rows",
@@ -166,7 +166,7 @@ export type Metrics =
     text(): Promise<string>;
   };
 
-/** For who does not tell them: nothing is counted, and no library is loaded for it. */
+/** For callers that publish no metrics: nothing is counted, and no library is loaded for it. */
 export const NO_METRICS: Metrics = {
   ...Object.fromEntries(
     Object.keys(METRICS).map((key) => [key, { add() {}, set() {}, drop() {}, observe() {} }]),

@@ -42,7 +42,7 @@ export const captureOptions = {
   // What was lost is told, and a person decides: reading all rows again is work for everyone.
   on_history_lost: z.enum(["fail", "resync"]).default("fail")
     .describe(
-      "What to do when the log or a topic no longer has what comes next: `fail`, or `resync`: truncate the topics and read all rows anew.",
+      "What to do when the log or a topic no longer has what comes next: `fail`, or `resync`: truncate the topics and read all rows again.",
     ),
   // What is left out of the topic is missing for every reader, and nobody may have asked for that.
   on_oversize: z.enum(["fail", "dead_letter"]).default("fail")
@@ -80,7 +80,7 @@ export function captureProblem(
   },
 ): { field: readonly (string | number)[]; message: string } | undefined {
   if (job.on_history_lost === "resync" && job.source.snapshot === "never") {
-    const message = "`resync` reads all rows anew, which `snapshot: never` forbids";
+    const message = "`resync` reads all rows again, which `snapshot: never` forbids";
     return { field: ["on_history_lost"], message };
   }
   const { tables, exclude_tables } = job.source;

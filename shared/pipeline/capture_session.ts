@@ -1,6 +1,6 @@
 /** One try at capturing: from connecting to the end, or to the first fault. */
 import type { Change, SourceIdentity, TableSchema } from "../change.ts";
-import { ConfigError, HistoryLostError, RetryableError } from "../errors.ts";
+import { ConfigError, HistoryLostError, READ_ALL_AGAIN, RetryableError } from "../errors.ts";
 import { type Format, sourceId } from "../formats/format.ts";
 import { keyText } from "../formats/key.ts";
 import type { FormatName } from "../formats/mod.ts";
@@ -49,7 +49,7 @@ import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schema
 import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
 import { Transactions } from "./transactions.ts";
 
-/** Positions are stored at most this often: a restart reads the tails behind the last one. */
+/** Positions are stored at most this often: a restart reads the tails after the last one. */
 const STORE_INTERVAL_MS = 1000;
 
 /** As fresh as a lag in a metric need be. */
@@ -419,13 +419,12 @@ export class CaptureSession {
     const has_sent = Object.keys(known.topics).some((name) => !notes.includes(name));
     if (!has_sent) return; // a topic is stored before anything is sent to it
     throw new ConfigError(
-      "The topic template, the format or the columns changed after a run that did not end in order," +
-        " or ended inside a transaction: what that run had sent last stands where this job would not" +
-        " look for it",
+      "The topic template, the format or the columns changed since a run that did not end cleanly" +
+        " or ended inside a transaction: its last records are where this job would not look for them",
       {
         cure:
           "start the job once as it was before and let it drain with `mode: batch`, then start" +
-          " it with the change; or `deno task positions reset JOB`, which reads all rows anew",
+          ` it with the change; or ${READ_ALL_AGAIN}`,
       },
     );
   }

@@ -255,7 +255,7 @@ export class ConsumeSession {
   /**
    * Opens a partition's place in the sink and answers where to read on. While another process holds
    * it only this partition waits: it is begun at its first offset, so that nothing that comes before
-   * the later seek can lie behind the offset sought, and paused.
+   * the later seek can lie after the offset sought, and paused.
    */
   async #take(at: TopicPartition): Promise<number | undefined> {
     const { sink, format, log, now } = this.#deps;

@@ -1,6 +1,6 @@
 /**
  * How a record that could not be applied stands in a dead letter topic: key, value and headers as
- * they were, and headers of ours behind them that say why, where from, when and by whom.
+ * they were, and headers of ours after them that say why, where from, when and by whom.
  */
 import type { Bytes, InRecord, OutRecord, TopicPartition } from "../kafka/port.ts";
 
@@ -84,7 +84,7 @@ export function letterRecord(letter: DeadLetter): OutRecord {
   };
 }
 
-/** The record that says, behind a letter, that it has been replayed. */
+/** The record that says, after a letter, that it has been replayed. */
 export function replayedRecord({ origin, replays }: DeadLetter, now_ms: number): OutRecord {
   const headers = named([REPLAYS, ...ORIGIN], [replays + 1, ...originValues(origin)]);
   return { key: null, value: null, timestamp_ms: now_ms, headers };
@@ -140,7 +140,7 @@ export interface Replay {
   readonly offset: number;
   /** The group that set that one aside; to others a replay is a repetition. */
   readonly group_id: string;
-  /** The how-manieth replay of it this is. */
+  /** Number of this replay, from 1. */
   readonly replays: number;
 }
 

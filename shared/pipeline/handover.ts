@@ -19,7 +19,7 @@ export class Handover {
   readonly #held = new Map<string, Map<string, number>>();
 
   /**
-   * Counts what the topics hold behind `stored.covered` of earlier generations than `stored`'s.
+   * Counts what the topics hold after `stored.covered` of earlier generations than `stored`'s.
    * To be asked when the tails have been read.
    */
   static async read(

@@ -119,7 +119,7 @@ export class Lane {
   #set_aside: SetAside = NOTHING;
   /** Of records from here on it is known whether they were set aside. */
   #remembered_from = 0;
-  /** Written past, and not handled yet: before that nothing behind them may become durable. */
+  /** Written past, and not handled yet: before that nothing after them may become durable. */
   #letters: DeadLetter[] = [];
   #letter_bytes = 0;
   /** The batch for which definitions were read anew. */
@@ -148,7 +148,7 @@ export class Lane {
   opened = false;
   /** Batches that come are not taken: another process still holds the place. */
   waiting = true;
-  /** Offset behind the last record that came while waiting. */
+  /** Offset after the last record that came while waiting. */
   ignored_to = 0;
   /** Ends the waiting. */
   readonly left = new AbortController();
@@ -233,12 +233,12 @@ export class Lane {
     return taken;
   }
 
-  /** Moves behind records that no consumer delivers. */
+  /** Moves past records that no consumer delivers. */
   skipTo(offset: number): Promise<void> {
     return this.#write([], this.#standing(offset));
   }
 
-  /** Gives the place in the sink up: what waits in `exclusive` behind this finds nothing to do. */
+  /** Gives the place in the sink up: what waits in `exclusive` after this finds nothing to do. */
   async release(): Promise<void> {
     if (!this.opened) return;
     this.opened = false;
@@ -375,7 +375,7 @@ export class Lane {
       ...this.at,
       offset,
       reason:
-        "it is not missing here, or a newer change of its key or a truncate was applied since",
+        "this target has it already, or a newer change of its key, or a truncate, was applied since",
     };
   }
 
@@ -462,7 +462,7 @@ export class Lane {
   }
 }
 
-/** Throws RecordError for a change that could do harm behind it: without its row or its position. */
+/** Throws RecordError for a change that could do harm further on: without its row or its position. */
 function refuseMisshapen(change: Change, { offset }: InRecord): void {
   const { op, position } = change;
   const rows = change.text ?? change;

@@ -35,7 +35,7 @@ export interface ConsumeKafka {
   brokers: string[];
   /** @default "list-sync" */
   client_id?: string;
-  /** @default the faster one for consuming */
+  /** @default "builtin" */
   client?: "builtin" | "kafkajs";
   /** @default false */
   tls?: boolean | { ca?: string; cert?: string; key?: string; server_name?: string };

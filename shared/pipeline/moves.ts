@@ -38,7 +38,7 @@ export function movedTo(
   return { ...stored, resume: point, generation, covered };
 }
 
-/** `stored`, after which the next start truncates the topics and reads all rows anew. */
+/** `stored`, after which the next start truncates the topics and reads all rows again. */
 export function forgotten(stored: StoredPosition): StoredPosition {
   return { ...stored, reset: true, clean: true }; // clean: nothing of this generation comes again
 }

@@ -38,7 +38,7 @@ export class Oversize {
 
   /**
    * Refers to the changes that were refused for their size, and answers what is still to be sent: all
-   * that stood behind them. In this order a reference is there before anything behind its change is,
+   * that stood after them. In this order a reference is there before anything after its change is,
    * so a successor cannot pass over the change without one; it may write a second.
    */
   async setAside(

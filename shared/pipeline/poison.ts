@@ -50,7 +50,7 @@ export class Poison {
   }
 
   /**
-   * Handles records: behind this their offsets may be made durable. Of dead letters every in-sync
+   * Handles records: after this their offsets may be made durable. Of dead letters every in-sync
    * replica holds what was sent. Throws what the producer throws; none of them counts as handled then.
    */
   handle(letters: readonly DeadLetter[]): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * The compacted topic `list-sync.positions`: per source what is acknowledged, where to start again,
- * and what the partitions held then. With the tails behind it, a restart loses and repeats nothing.
+ * and what the partitions held then. With the tails after it, a restart loses and repeats nothing.
  */
 import type { Connector } from "../change.ts";
 import { ConfigError } from "../errors.ts";
@@ -18,7 +18,7 @@ export interface SourceName {
 
 /** One partition when the record was written. */
 export interface StoredPartition {
-  /** Offset behind the last acknowledged record of this source. */
+  /** Offset after the last acknowledged record of this source. */
   end_offset: number;
   /** Position of that record; empty: none yet. */
   position: string;
@@ -31,7 +31,7 @@ export interface StoredPosition {
   version: 1;
   /** Where the source starts again. */
   resume: ResumePoint;
-  /** Position up to which `resume` covers all changes; what the topics hold behind it comes again. */
+  /** Position up to which `resume` covers all changes; what the topics hold after it comes again. */
   covered: string;
   generation: number;
   /** The topics that this source writes, by name; `partitions` has their count of the first write. */

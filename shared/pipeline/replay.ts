@@ -110,7 +110,7 @@ export interface Replayed {
 
 /**
  * Writes waiting letters to the ends of the partitions that they came from, in the order in which
- * they were set aside, and notes it behind them. Refuses letters of topics that were made anew and
+ * they were set aside, and notes it after them. Refuses letters of topics that were made anew and
  * those that still cannot be read. Broken off in the middle it may be started again: consumers
  * apply a letter once.
  */

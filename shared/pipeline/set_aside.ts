@@ -33,7 +33,7 @@ export interface Applied {
 }
 
 /**
- * What may still be replayed behind a change: no record from before a truncate, and, unless the
+ * What may still be replayed after a change: no record from before a truncate, and, unless the
  * target puts rows in order by their positions, no older record of the same key.
  */
 export function behind(set: SetAside, { op, offset, key }: Applied, anyOrder: boolean): SetAside {

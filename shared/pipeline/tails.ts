@@ -1,6 +1,6 @@
 /** What a source's partitions already hold: read after fencing, before the first send. */
 import type { SourceIdentity } from "../change.ts";
-import { HistoryLostError } from "../errors.ts";
+import { HistoryLostError, READ_ALL_AGAIN } from "../errors.ts";
 import { type Format, sourceId, type Stamp } from "../formats/format.ts";
 import type { Admin, InRecord } from "../kafka/port.ts";
 import { otherFormat } from "./foreign.ts";
@@ -17,9 +17,9 @@ export async function refuseLostTopics(admin: Admin, stored: StoredPosition): Pr
 }
 
 /**
- * Moves `stored.topics` forward over the records behind the stored end offsets: afterwards each
+ * Moves `stored.topics` forward over the records after the stored end offsets: afterwards each
  * partition holds exactly the source's changes up to its `position`.
- * Throws HistoryLostError when a topic was cut behind the stored offset, RecordError for changes in
+ * Throws HistoryLostError when a topic was cut after the stored offset, RecordError for changes in
  * another format than the job's.
  */
 export async function readTails(
@@ -70,8 +70,7 @@ export async function ownStamp(
   }
 }
 
-const FORGET =
-  "if the loss is intended, run `deno task remove JOB` so that the capture starts anew";
+const FORGET = `if the loss is intended, ${READ_ALL_AGAIN}`;
 
 function topicLost(topic: string, gone: boolean): HistoryLostError {
   const what = gone ? "is gone" : "was deleted and made anew";

@@ -6,7 +6,7 @@ import { partitionId } from "../kafka/port.ts";
 export interface BatchEnd extends TopicPartition {
   /** Nothing to read when it equals `end`. */
   readonly first: number;
-  /** Offset behind the last record that the batch reads. */
+  /** Offset after the last record that the batch reads. */
   readonly end: number;
 }
 

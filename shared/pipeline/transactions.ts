@@ -31,7 +31,7 @@ export class Transactions {
     return [...ended, noteOf(transaction, position, "BEGIN", null)];
   }
 
-  /** The change with its number. To be called once for each, in order, behind `notes`. */
+  /** The change with its number. To be called once for each, in order, after `notes`. */
   numbered(change: Change): Change {
     const open = this.#open;
     if (open === undefined) return change;
@@ -47,7 +47,7 @@ export class Transactions {
     const open = this.#open;
     if (open === undefined) return [];
     this.#open = undefined;
-    // Behind its last change, and so behind its begin, which may have been told with the same change.
+    // After its last change, and so after its begin, which may have been told with the same change.
     const last = parsePosition(open.last);
     const position = formatPosition({ ...last, row: last.row + 1 });
     return [noteOf(open.transaction, position, "END", open.counts)];

@@ -25,7 +25,7 @@ export const sink: SinkModule<CsvOptions> = {
 
 /**
  * Writes each partition's changes to files of its own in `options.output`. What is durable is said
- * by a journal beside them, replaced after the data is on disk; behind a crash the files are cut
+ * by a journal beside them, replaced after the data is on disk; after a crash the files are cut
  * back to it. A file lock a partition keeps others out until this process ends.
  */
 export class CsvSink implements Sink {

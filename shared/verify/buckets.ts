@@ -40,7 +40,7 @@ export class Buckets {
     return this.#buckets[bucket]!.bytes;
   }
 
-  /** Moves the records of a bucket behind those that `records` holds. */
+  /** Moves the records of a bucket after those that `records` holds. */
   take(bucket: number, records: Records): void {
     this.#buckets[bucket]!.take(records);
   }

@@ -96,11 +96,13 @@ function gapAt(
       ? undefined
       : found("created while an older row of this key is there: its delete is missing");
   }
-  if (known === undefined) return found("the row went before it came: its insert is missing");
+  if (known === undefined) {
+    return found("the row is deleted before it was inserted: its insert is missing");
+  }
   const differs = entry.cells.some((cell, at) =>
     cell !== undefined && known[at] !== undefined && cell !== known[at]
   );
-  return differs ? found("the row that went is not the row that had come") : undefined;
+  return differs ? found("the deleted row differs from the inserted one") : undefined;
 }
 
 function filled(cells: readonly Cell[], known: readonly Cell[]): readonly Cell[] {

@@ -35,7 +35,7 @@ export class Lines {
 
   /**
    * Reads a piece; answers its bytes, which are 0 at the file's end, where a last line may still come,
-   * and undefined behind it. Throws RecordError.
+   * and undefined after it. Throws RecordError.
    */
   async read(): Promise<number | undefined> {
     if (this.#is_ended) return undefined;

@@ -43,7 +43,7 @@ const SHORT_TEXT = 80;
 
 /** Writes one record after the other into the same memory: `begin`, the cells, `end`. */
 export class RecordWriter {
-  /** The record, from 0 to `length`, which is a multiple of 4 behind `end`. */
+  /** The record, from 0 to `length`, which is a multiple of 4 after `end`. */
   bytes = new Uint8Array(1024);
   /** The same memory. */
   words = new Int32Array(this.bytes.buffer);

@@ -41,7 +41,7 @@ export class Records {
     this.#use(new Uint8Array(bytes));
   }
 
-  /** Room for `length` bytes behind the records, which count from now on; answers where. */
+  /** Room for `length` bytes after the records, which count from now on; answers where. */
   grow(length: number): Uint8Array {
     const start = this.length;
     this.length += length;
@@ -58,7 +58,7 @@ export class Records {
     this.#view = new DataView(bytes.buffer);
   }
 
-  /** Adds an entry behind the records; answers its record. Its identity is not told. */
+  /** Adds an entry after the records; answers its record. Its identity is not told. */
   add(entry: Entry): number {
     const writer = this.#writer;
     writer.entry(entry, this.#order);
@@ -67,7 +67,7 @@ export class Records {
     return record;
   }
 
-  /** Where the record behind this one begins. */
+  /** Where the record after this one begins. */
   after(record: number): number {
     return record + wordBytes(this.#view.getInt32(record + AT.bytes, true));
   }

@@ -19,11 +19,11 @@ export interface CsvFile {
   /** Number of the set; rows of a lower number came earlier. */
   readonly sequence: number;
   readonly operation: Operation;
-  /** How many of its bytes count: those behind are of a flush that has not ended. */
+  /** How many of its bytes count: the rest is of a flush that has not ended. */
   readonly bytes: number;
   /** False while the file ends in `.part`. */
   readonly complete: boolean;
-  /** A truncate came behind this file: none of its rows is in the table any more. */
+  /** A truncate came after this file: none of its rows is in the table any more. */
   readonly truncated: boolean;
 }
 

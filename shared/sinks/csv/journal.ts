@@ -29,7 +29,7 @@ const schema = z.strictObject({
   set_aside: z.array(z.tuple([z.int().min(0), z.string()])),
   /** Number of the set being written, or, when `files` is empty, of the next one. */
   sequence: z.int().min(1),
-  /** Number of the first set behind the last truncate: rows of lower sets are gone from the table. */
+  /** Number of the first set after the last truncate: rows of lower sets are gone from the table. */
   since_sequence: z.int().min(1),
   /** Names that the table has had in this generation, the latest last; older journals lack them. */
   tables: z.array(z.string()).default([]),

@@ -14,7 +14,7 @@ const TAIL_BYTES = 4096;
 /** Where lines are made. Accepting a batch is synchronous, so files that few need few of them. */
 const spare: ByteArena[] = [];
 
-/** A growing file, `name` with `.part` behind it. */
+/** A growing file, `name` with `.part` appended. */
 export class Part {
   /** Path inside the output folder, without `.part`. */
   readonly name: string;
@@ -56,7 +56,7 @@ export class Part {
   }
 
   /**
-   * Goes on with a file as the journal knows it. What stands behind is of a flush that did not end,
+   * Goes on with a file as the journal knows it. What follows is of a flush that did not end,
    * and is cut. Throws HistoryLostError when the file is not what the journal says.
    */
   static resume(disk: Disk, output: string, known: JournalFile): Part {

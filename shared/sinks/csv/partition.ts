@@ -199,8 +199,8 @@ export class CsvPartition {
   #second_table(name: string, other: string): ConfigError {
     const { topic, partition } = this.#context;
     return new ConfigError(
-      `Topic ${topic}, partition ${partition}: changes of ${name} come again behind those of ${other},` +
-        " and CSV files are of one table",
+      `Topic ${topic}, partition ${partition}: changes of ${name} appear again after changes of ${other},` +
+        " and CSV files hold one table",
       {
         cure:
           "give each table a topic of its own, by {schema} and {table} in the `kafka.topic` of" +

@@ -383,7 +383,7 @@ Deno.test("A table under another name begins a set; a name that comes again behi
         assert(error instanceof ConfigError, String(error));
         assert.match(
           error.message,
-          /orders\.public\.list, partition 0.* shop\.public\.list come again behind .* shop\.public\.items/,
+          /orders\.public\.list, partition 0.* shop\.public\.list appear again after changes of shop\.public\.items/,
         );
         assert.match(error.cure ?? "", /\{table\}.*kafka\.topic/);
         return true;

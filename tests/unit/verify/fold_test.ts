@@ -74,14 +74,17 @@ Deno.test("a snapshot may read a row again, and the later reading counts", () =>
 
 Deno.test("each way in which a history is broken is told in words", () => {
   const cases: [Entry[], RegExp][] = [
-    [[entry(false, "d", "1", ["1"])], /went before it came/],
-    [[entry(false, "u", "1", ["1"]), entry(true, "u", "1", ["1"])], /went before it came/],
+    [[entry(false, "d", "1", ["1"])], /is deleted before it was inserted/],
+    [
+      [entry(false, "u", "1", ["1"]), entry(true, "u", "1", ["1"])],
+      /is deleted before it was inserted/,
+    ],
     [[entry(true, "c", "1", ["1"]), entry(true, "c", "2", ["1"])], /older row of this key/],
     [[entry(true, "c", "1", ["1"]), entry(true, "u", "2", ["1"])], /half.*delete/],
     [[entry(true, "c", "1", ["1"]), entry(false, "u", "2", ["1"])], /half.*insert/],
     [
       [entry(true, "c", "1", ["1", "a"]), entry(false, "d", "2", ["1", "b"])],
-      /not the row that had come/,
+      /the deleted row differs from the inserted one/,
     ],
   ];
   for (const [entries, reason] of cases) assert.match(fold(entries).gap?.reason ?? "", reason);
