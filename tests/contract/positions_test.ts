@@ -154,7 +154,7 @@ for (const way of WAYS) {
     assert.ok(Number.isInteger(lag.newest_change_seconds), JSON.stringify(lag));
   });
 
-  Deno.test(`${way.kind}: a capture that runs is not moved; after a reset all rows are read anew`, async () => {
+  Deno.test(`${way.kind}: a capture that runs is not moved; after a reset all rows are read again`, async () => {
     await using moved = await Moved.open(way, { keyed: KEYED });
     const { lab } = moved;
     await fill(lab, "keyed", 30);
@@ -171,7 +171,7 @@ for (const way of WAYS) {
     await lab.run(`DELETE FROM ${lab.quoted("keyed")} WHERE id <= 10`);
     refused(
       await moved.positions("reset"),
-      /truncates the topics and reads all rows anew.*add --yes/,
+      /truncates the topics and reads all rows again.*add --yes/,
     );
     assert.deepEqual(await lab.stored(), before);
     done(await moved.positions("reset", "--yes"));

@@ -12,7 +12,7 @@ export const EXIT_STOPPED: Readonly<Record<StopSignal, number>> = {
 
 /** What reaches a worker from outside, and how it ends. */
 export interface Host {
-  /** The words behind the worker's name. */
+  /** The words after the worker's name. */
   readonly args: readonly string[];
   /** Whether stderr is a terminal that no other worker of this program draws on. */
   readonly has_terminal: boolean;

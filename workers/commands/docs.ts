@@ -37,7 +37,7 @@ function withReference(readme: string): string {
   const end = readme.indexOf(END, begin);
   if (end < 0) {
     throw new ConfigError(`README.md: ${BEGIN} has no end.`, {
-      cure: `put the line ${END} behind the reference`,
+      cure: `put the line ${END} after the reference`,
     });
   }
   const reference = referenceText(jobKinds);

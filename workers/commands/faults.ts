@@ -39,7 +39,7 @@ const SPEC: CommandSpec = {
     client: {
       type: "string",
       value: "NAME",
-      help: "Kafka client of the workers: builtin or kafkajs; without it the better one for each.",
+      help: "Kafka client of the workers: builtin (the default) or kafkajs.",
     },
     seed: { type: "number", value: "N", help: "Repeats random choices.", default: 1 },
     json: { type: "boolean", help: "Print one JSON object on stdout." },

@@ -1,5 +1,5 @@
 /** `deno task positions show|set|reset JOB`: where a job stands, and moving a capture that is stopped. */
-import { ConfigError } from "../../shared/errors.ts";
+import { ConfigError, READ_ALL_AGAIN } from "../../shared/errors.ts";
 import { formats } from "../../shared/formats/mod.ts";
 import { openKafka } from "../../shared/kafka/mod.ts";
 import type { Admin, KafkaClient } from "../../shared/kafka/port.ts";
@@ -25,7 +25,7 @@ const SPEC: CommandSpec = {
   name: "positions",
   summary:
     "Shows where a job stands (show), moves a capture that is stopped to another place of its" +
-    " source's log (set), or lets it read all rows anew (reset).",
+    " source's log (set), or lets it read all rows again (reset).",
   usage: "deno task positions show|set|reset [options] JOB",
   example: "deno task positions show jobs/capture-pg.yaml",
   options: {
@@ -189,7 +189,7 @@ async function planSet(
   }
   const { resume, back } = await source.locate(to, before.resume);
   const after = movedTo(before, resume, Date.now());
-  // A run that was killed may have sent what lies behind `to` already.
+  // A run that was killed may have sent what lies after `to` already.
   if (back || !before.clean) await refuseKeyless(job, { source, admin }, before);
   if (!back) {
     return {
@@ -218,21 +218,25 @@ async function refuseKeyless(
   const names = tables.map(tableName).join(", ");
   throw new ConfigError(
     `Rows of ${names} have no key: changes that come again would count twice.`,
-    { cure: "`deno task positions reset JOB` truncates the topics and reads all rows anew" },
+    { cure: READ_ALL_AGAIN },
   );
 }
 
 function planReset(job: JobOf<CaptureKind>, before: StoredPosition): Plan {
   if (job.source.snapshot === "never") {
     throw new ConfigError(
-      "positions reset reads all rows anew, which `snapshot: never` forbids.",
-      { cure: "source:\n  snapshot: initial" },
+      "positions reset reads all rows again, which `snapshot: never` forbids.",
+      {
+        cure:
+          "set source.snapshot: initial; or, to begin at the end of the log and leave out what was" +
+          " written since the stored position, run `deno task remove JOB` and start the job",
+      },
     );
   }
   return {
     after: forgotten(before),
     told:
-      "The next start truncates the topics and reads all rows anew; what was written since the" +
+      "The next start truncates the topics and reads all rows again; what was written since the" +
       " stored position comes only as the rows are by then.",
   };
 }

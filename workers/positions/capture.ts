@@ -19,7 +19,7 @@ interface WrittenPartition {
   readonly partition: number;
   /** Position of the last change known to be there; empty: none. */
   readonly position: string;
-  /** Offset behind it. */
+  /** Offset after it. */
   readonly stored_offset: number;
   /** Where the partition ends now; null: it is gone. */
   readonly end_offset: number | null;
@@ -155,7 +155,7 @@ export function captureText(standing: CaptureStanding): string {
     lost === null ? `Lag: ${lagText(lag)}` : `Lost: ${lost}`,
   ];
   if (stored.reset) {
-    told.push("Reset: the next start truncates the topics and reads all rows anew.");
+    told.push("Reset: the next start truncates the topics and reads all rows again.");
   }
   if (partitions.length === 0) return told.join("\n");
   const rows = partitions.map(({ topic, partition, position, stored_offset, end_offset }) => [

@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly huge_rows: number;
   /** Time after which the workers give a broker up; a freeze must last longer. */
   readonly request_timeout_ms: number;
-  /** Client library of the workers. @default the better one for each */
+  /** Client library of the workers. @default "builtin" */
   readonly client?: string;
   /** Told when a fault begins, and when all flows again. */
   readonly tell: (line: string) => void;
