@@ -101,7 +101,7 @@ interface Run {
   readonly brokers_cpu_seconds: number;
 }
 
-/** Runs the command with the words behind `consumers`. */
+/** Runs the command with the words after `consumers`. */
 export async function main(args: readonly string[]): Promise<number> {
   const parsed = parseCommand(SPEC, args);
   if (parsed === "help") return EXIT_DONE;

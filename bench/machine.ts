@@ -23,7 +23,7 @@ export function thisMachine(): Machine {
 /** Less is what a database and three brokers do when nothing is asked of them. */
 const IDLE_SHARE = 0.85;
 const LOOK_MS = 500;
-/** Longer than a database cleans up behind a million changes; a machine that others use is never idle. */
+/** Longer than a database cleans up after a million changes; a machine that others use is never idle. */
 const PATIENCE_MS = 20_000;
 
 /**

@@ -42,7 +42,7 @@ export class BenchTopic {
   }
 
   /**
-   * What a process did that was started at `started_ms` and wrote the `records` behind `from`. Throws
+   * What a process did that was started at `started_ms` and wrote the `records` after `from`. Throws
    * when there are fewer.
    */
   async measure(
@@ -72,7 +72,7 @@ export class BenchTopic {
     }
   }
 
-  /** When the records behind `from` came, by the brokers' clock. */
+  /** When the records after `from` came, by the brokers' clock. */
   async #arrivals(from: readonly number[]): Promise<Arrivals> {
     const moments = new Map<number, number>();
     for (const [partition, end] of (await this.ends()).entries()) {

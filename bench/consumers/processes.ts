@@ -35,7 +35,7 @@ export function childrenCpuSeconds(): number {
   return ticks(Deno.pid, 13, 14);
 }
 
-/** The sum of two fields, counted behind the command's name. */
+/** The sum of two fields, counted after the command's name. */
 function ticks(pid: number, user: number, system: number): number {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);

@@ -17,7 +17,7 @@ export function captureRow(name: DatabaseName): Row {
   };
 }
 
-/** Both stand at the same place of the log before the backlog is written behind it. */
+/** Both stand at the same place of the log before the backlog is written after it. */
 async function prepare(
   db: TestDatabase,
   { changes, with_peer }: RoundOptions,

@@ -177,7 +177,7 @@ export async function up(options: UpOptions = {}): Promise<StackInfo> {
   });
 }
 
-/** Waits for all; throws the first failure only then, so that nothing still runs on behind it. */
+/** Waits for all; throws the first failure only then, so that nothing still runs after it. */
 async function allSettled(works: Promise<void>[]): Promise<void> {
   const results = await Promise.allSettled(works);
   const failed = results.find((result) => result.status === "rejected");

@@ -43,7 +43,7 @@ export class CaptureRun {
   #cut = false;
   /** Sends of rows that were acknowledged. */
   sent = 0;
-  /** Sends that carried a position, and those of them behind the first rows. */
+  /** Sends that carried a position, and those of them after the first rows. */
   positions_sent = 0;
   stored = 0;
   /** How often the fence was kept. */

@@ -194,7 +194,7 @@ class Lab implements AsyncDisposable {
         for (const record of records) {
           const { position, after, source } = format.decode(record, schemas.lookup);
           if (source.name !== this.name) continue;
-          assert.ok(position > last, `${position} stands behind ${last} in ${topic}/${partition}`);
+          assert.ok(position > last, `${position} stands after ${last} in ${topic}/${partition}`);
           last = position;
           ids.push(Number(after![0]));
         }
@@ -477,7 +477,7 @@ function refusedRouting(error: unknown): boolean {
   return true;
 }
 
-Deno.test("a capture starts again behind bytes that are no change, and not behind changes in another format", async () => {
+Deno.test("a capture starts again after bytes that are no change, and not after changes in another format", async () => {
   await using lab = await Lab.open("PostgreSQL");
   const first = await lab.started();
   await lab.insert(3);

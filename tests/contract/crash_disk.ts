@@ -22,7 +22,7 @@ export type Loss =
   | "bytes"
   /** Its bytes, but not its names. */
   | "names"
-  /** Half of the bytes behind those that were synced. */
+  /** Half of the bytes after those that were synced. */
   | "half"
   /** All of it: the process was killed, and the machine went on. */
   | "none";

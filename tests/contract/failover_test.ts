@@ -134,7 +134,7 @@ Deno.test("MySQL: a capture goes on with a replica that was promoted, and not wi
   });
 });
 
-Deno.test("PostgreSQL: a capture goes on with a standby that was promoted behind all that is captured, and with no other", async () => {
+Deno.test("PostgreSQL: a capture goes on with a standby that was promoted after all that is captured, and with no other", async () => {
   await using servers = new AsyncDisposableStack(); // the lab is left before its servers are
   const first = servers.use(await OwnPostgres.start());
   const way = { kind: "PostgreSQL", plugin: "pgoutput" } as const;
@@ -156,7 +156,7 @@ Deno.test("PostgreSQL: a capture goes on with a standby that was promoted behind
   for (let id = 101; id < 120; id++) await insert(lab, id, 1);
   await lost(lab, /left timeline 1 at .*, and a change that was committed there/);
 
-  // Promoted behind it: the capture was killed in the middle of a transaction.
+  // Promoted after it: the capture was killed in the middle of a transaction.
   await lab.moveTo(first.info);
   await insert(lab, 1_001, LARGE_ROWS);
   await killedAfter(lab, SENDS);

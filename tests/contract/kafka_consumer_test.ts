@@ -168,7 +168,7 @@ for (const client of names) {
           partition: partition % 3,
           records: [record(noise(500))],
         }));
-        // The other three have the same leaders, and come behind in the order of partitions.
+        // The other three have the same leaders, and come later in the order of partitions.
         const large = [3, 4, 5].map((partition) => ({
           topic,
           partition,

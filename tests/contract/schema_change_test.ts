@@ -55,7 +55,7 @@ async function toldChanges(lab: SnapshotLab): Promise<string[]> {
   let last = "";
   return records.map(({ value }) => {
     const { source, tableChanges: [told] } = JSON.parse(value);
-    assert.ok(source.position > last, `${source.position} stands behind ${last}`);
+    assert.ok(source.position > last, `${source.position} stands after ${last}`);
     last = source.position;
     const table = source.table.slice(lab.name.length + 1);
     const alterations = told.alterations.map((alteration: Record<string, unknown>) =>

@@ -154,7 +154,7 @@ for (const { name, database, qualified } of databases()) {
   Deno.test(`${name}: a rate is never exceeded`, async () => {
     await withTable("rate", async (table) => {
       const { seconds, told } = await run(database, { table, rows: 100, rate: 200 });
-      // The last transaction of two changes is due behind the other 98.
+      // The last transaction of two changes is due after the other 98.
       assert.ok(seconds >= 98 / 200, `100 changes at 200 a second took ${seconds} s`);
       assert.equal(
         told.length,

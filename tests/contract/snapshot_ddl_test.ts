@@ -30,7 +30,7 @@ async function goneOn(database: OwnDatabase, resume: ResumePoint): Promise<Chang
   throw new Error("the snapshot did not come to its end in three attempts");
 }
 
-/** Changes of a snapshot whose tables are altered by `alter` behind the first row, up to the end of the log. */
+/** Changes of a snapshot whose tables are altered by `alter` after the first row, up to the end of the log. */
 async function altered(database: OwnDatabase, alter: readonly string[]): Promise<Change[]> {
   const source = database.source("initial");
   const changes: Change[] = [];

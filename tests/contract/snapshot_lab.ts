@@ -252,7 +252,7 @@ export class SnapshotLab implements AsyncDisposable {
         for (const record of records) {
           const change = format.decode(record, schemas.lookup);
           const { position } = change;
-          assert.ok(position > last, `${position} stands behind ${last} in ${topic}/${partition}`);
+          assert.ok(position > last, `${position} stands after ${last} in ${topic}/${partition}`);
           last = position;
           read.push({ partition, change });
         }

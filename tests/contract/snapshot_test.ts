@@ -36,7 +36,7 @@ async function filledLab(way: Way): Promise<SnapshotLab> {
 
 for (const way of [...WAYS, LOCK_FREE]) {
   for (const seed of seeds(2)) {
-    Deno.test(`${nameOf(way)}: a snapshot under writes and the stream behind it make up the tables, seed ${seed}`, async () => {
+    Deno.test(`${nameOf(way)}: a snapshot under writes and the stream after it make up the tables, seed ${seed}`, async () => {
       await using lab = await filledLab(way);
       {
         await using writer = new Writer(lab, seed);
@@ -170,7 +170,7 @@ for (const way of WAYS) {
   });
 }
 
-/** A topic of a first generation: all rows of the table and a change behind them. */
+/** A topic of a first generation: all rows of the table and a change after them. */
 async function captureOnce(lab: SnapshotLab): Promise<void> {
   await fill(lab, "keyed", 100);
   await lab.start({ mode: "batch" }).done;
@@ -195,7 +195,7 @@ async function resynced(lab: SnapshotLab, lost: RegExp): Promise<void> {
   });
   await lab.settle({ on_history_lost: "resync" });
   const stored = (await lab.stored())!;
-  assert.ok(stored.generation > generation, `${stored.generation} behind ${generation}`);
+  assert.ok(stored.generation > generation, `${stored.generation} after ${generation}`);
   await lab.run(`INSERT INTO ${lab.quoted("keyed")} VALUES (-3, 'later', NULL)`);
   await lab.settle();
   assert.equal((await lab.stored())!.generation, stored.generation);

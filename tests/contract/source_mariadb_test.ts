@@ -179,7 +179,7 @@ const TYPES: readonly TypeCase[] = [
     ...HEX,
     shown: "geomcollection",
   },
-  // Behind a geometry: it counts among the columns that have a character set here.
+  // After a geometry: it counts among the columns that have a character set here.
   { type: "varchar(9) character set cp1251", values: ["'снег'"], shown: "varchar(9)" },
   {
     type: "inet6",
@@ -817,8 +817,7 @@ Deno.test("MariaDB as a source", async (t) => {
       "generated columns and sequences are left out, invisible columns come": columnsAndSequences,
       "of a table with a history come the rows that a SELECT shows": histories,
       "what cannot be read truthfully is refused with a cure": refusals,
-      "a start in the middle brings the rest under the same positions, also behind a kill":
-        resuming,
+      "a start in the middle brings the rest under the same positions, also after a kill": resuming,
       "purged, reset and foreign logs are lost history; files that were captured may go":
         lostHistories,
       "a snapshot without any lock leads into the stream to the row": snapshotsUnderWrites,

@@ -696,7 +696,7 @@ for (const plugin of PLUGINS) {
       // A transaction that was cut comes again whole, at the same positions.
       assert.deepEqual(again, positions.slice(positions.length - again.length));
       assert(again.length >= 55 - done, `${again.length} changes after ${done} of 55`);
-      // The resume point stands behind a transaction that is told whole, at the latest the one before.
+      // The resume point stands after a transaction that is told whole, at the latest the one before.
       const whole = [0, 25, 30, 55].filter((end) => end <= done);
       assert(whole.slice(-2).includes(55 - again.length), `resume after ${done}: ${again.length}`);
     }

@@ -103,7 +103,7 @@ for (const end of ["ROLLBACK", "COMMIT"]) {
     await lab.run(`XA ${end} ${xid}`);
     await stopped();
     assert.equal((await lab.changes("keyed")).filter(({ op }) => op === "c").length, 0);
-    // The cure: a generation of its own behind it.
+    // The cure: a generation of its own after it.
     await lab.forget();
     await lab.settle();
     assert.equal((await lab.folded("keyed")).length, end === "COMMIT" ? 4 : 3);

@@ -74,7 +74,7 @@ export class Feed {
     return this.#admin;
   }
 
-  /** Sends `count` more changes; `repeat`: some of them again, behind later ones. */
+  /** Sends `count` more changes; `repeat`: some of them again, after later ones. */
   async send(count: number, { repeat = false } = {}): Promise<void> {
     const { format } = await formats[this.#format]();
     const lanes: OutRecord[][] = Array.from({ length: this.#partitions }, () => []);

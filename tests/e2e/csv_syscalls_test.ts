@@ -59,7 +59,7 @@ function unescaped(text: string): string {
   return text.replaceAll(/\\x([0-9a-f]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
 }
 
-/** What a journal's name must come behind, and what the name of a whole file. */
+/** What a journal's name must come after, and what the name of a whole file. */
 const DATA = /\.(part|tmp)$/;
 const BEFORE_NAMES = /\.(part|tmp)$|\/\.list-sync\//;
 
@@ -98,7 +98,7 @@ function disorder(steps: readonly Step[], output: string): { wrong: string[]; se
         unsynced.add(step.path.replace(/\/[^/]*$/, ""));
         break;
       case "commit":
-        // A file may hold more by now, of batches that came behind the flush; what the journal tells
+        // A file may hold more by now, of batches that came after the flush; what the journal tells
         // of was looked at when it got its name.
         refuse("commit", /(?<!\.part)$/);
         // The first may say where a new group begins.

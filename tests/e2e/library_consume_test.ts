@@ -10,7 +10,7 @@ function linesOf(batch: ConsumedBatch): string[] {
   ]);
 }
 
-Deno.test("consume hands each change to the function once, and goes on behind what it committed", async () => {
+Deno.test("consume hands each change to the function once, and goes on after what it committed", async () => {
   const feed = await Feed.open("library");
   try {
     const lines: string[] = [];
@@ -68,7 +68,7 @@ Deno.test("A target that stores the standing with its rows sees nothing twice, w
   }
 });
 
-Deno.test("A record that is no change becomes a dead letter, and consume goes on behind it", async () => {
+Deno.test("A record that is no change becomes a dead letter, and consume goes on after it", async () => {
   const feed = await Feed.open("poison");
   try {
     const lines: string[] = [];

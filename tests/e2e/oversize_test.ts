@@ -87,7 +87,7 @@ for (const db of databases()) {
       (await Array.fromAsync(scenario.changes())).map(({ change: { op, before, after } }) =>
         `${op} ${(after ?? before)![0]}`
       ).sort();
-    await until("what stands behind it has come", async () => (await ids()).length >= 4);
+    await until("what stands after it has come", async () => (await ids()).length >= 4);
     await second.stop();
     bounded(second);
     assert.deepEqual(await ids(), ["c 1", "c 3", "c 4", "d 3"]);

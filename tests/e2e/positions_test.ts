@@ -1,4 +1,4 @@
-/** A capture that was set back, and the consumer behind it. */
+/** A capture that was set back, and the consumer that follows it. */
 import assert from "node:assert/strict";
 import { commandRunner } from "../command.ts";
 import { databases } from "../databases.ts";

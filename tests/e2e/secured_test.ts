@@ -173,7 +173,7 @@ function written(job: Job): string {
 }
 
 /**
- * Runs a program of workers/ on jobs to its end, with words before and behind them; all that it says is
+ * Runs a program of workers/ on jobs to its end, with words before and after them; all that it says is
  * kept for the search for secrets.
  */
 async function run(

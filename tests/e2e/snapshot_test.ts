@@ -10,7 +10,7 @@ const FORMATS = ["json", "protobuf"] as const;
 
 for (const [index, db] of databases().entries()) {
   const format = FORMATS[index]!;
-  Deno.test(`${db.name}, ${format}: a snapshot and what comes behind it make up the table in CSV files`, async () => {
+  Deno.test(`${db.name}, ${format}: a snapshot and what follows it make up the table in CSV files`, async () => {
     const scenario = new Scenario(db, { format, mode: "batch", snapshot: "initial" });
     await scenario.createTable();
     await scenario.seed(CHANGES);

@@ -301,7 +301,7 @@ for (const kind of ["cell", "removed", "doubled"] as const) {
   });
 }
 
-Deno.test("bytes behind what the journal vouches for do not count", async () => {
+Deno.test("bytes after what the journal vouches for do not count", async () => {
   await withFiles({ name: "unvouched", open: true }, async ({ output, verify }) => {
     const part = dataFiles(output, "inserts").find((path) => path.endsWith(".part"))!;
     const { size } = Deno.statSync(part);

@@ -7,7 +7,8 @@ const FREEZE_MS = 6_000;
 
 export const fault: Fault = {
   does: "Captures are frozen with SIGSTOP until MySQL has ended their sessions, and go on.",
-  holds: "They connect anew (PostgreSQL waits longer, and they need not), behind what is there.",
+  holds:
+    "They reconnect (PostgreSQL waits longer, and they need not) and go on after what is there.",
   strike: (run) => run.each(freeze),
 };
 

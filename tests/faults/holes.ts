@@ -30,7 +30,7 @@ export const holes = {
     "MySQL: a capture goes on with a replica",
   ),
   pg_failover: hole(
-    "A standby is promoted before or behind what is captured, and gives LSNs a second time.",
+    "A standby is promoted before or after what is captured, and gives LSNs a second time.",
     "contract/failover",
     "PostgreSQL: a capture goes on with a standby that was promoted",
   ),

@@ -10,7 +10,7 @@ const KILLS_AT_ONCE = 5;
 
 export const fault: Fault = {
   does: "Captures and consumers are killed with SIGKILL at random moments, --kills times in all.",
-  holds: "Those that are started again go on behind what is there.",
+  holds: "Those that are started again go on after what is there.",
   async strike(run) {
     const each = Math.ceil(run.options.kills / run.pipelines.length);
     await run.each((pipeline) => killOften(run, pipeline, each));

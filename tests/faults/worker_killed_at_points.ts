@@ -13,7 +13,7 @@ const LATEST_COUNT = 2;
 export const fault: Fault = {
   does: "Captures and consumers are killed with SIGKILL as they come to each of these points: " +
     `${CAPTURE_POINTS.join(", ")}; ${CONSUMER_POINTS.join(", ")}.`,
-  holds: "Those that are started again go on behind what is there.",
+  holds: "Those that are started again go on after what is there.",
   async strike(run) {
     await run.each(async (pipeline) => {
       await Promise.all([killCaptures(run, pipeline), killConsumers(run, pipeline)]);

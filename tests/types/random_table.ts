@@ -18,7 +18,7 @@ export interface Dialect {
   identify(table: RandomTable): readonly string[];
   /** A type with values that stand outside of their rows, so that an update may not carry them. */
   readonly large: TypeCase;
-  /** Words behind the definition of the counter. */
+  /** Words after the definition of the counter. */
   readonly hidden: string;
 }
 
@@ -297,7 +297,7 @@ export class RandomTable {
   }
 }
 
-/** Random changes of a table, behind those that every run makes. */
+/** Random changes of a table, after those that every run makes. */
 const CHANGES = 12;
 
 /** The columns by which statements find rows, and which every update changes. */

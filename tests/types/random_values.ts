@@ -8,7 +8,7 @@ export function integer(random: Random, bits: number, signed: boolean): bigint {
   return signed ? BigInt.asIntN(bits, random.below(2) ? -cut : cut) : BigInt.asUintN(bits, cut);
 }
 
-/** Digits with a point among them: at most `whole` before it, just `scale` behind it. */
+/** Digits with a point among them: at most `whole` before it, just `scale` after it. */
 export function decimal(random: Random, whole: number, scale: number): string {
   const digits = (count: number) => Array.from({ length: count }, () => random.below(10)).join("");
   const sign = random.below(2) ? "-" : "";

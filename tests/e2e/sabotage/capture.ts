@@ -56,7 +56,7 @@ function copyOf({ topic, partition, records }: OutBatch): OutBatch {
   return { topic, partition, records: copies };
 }
 
-/** Finds nothing behind the stored end offsets. */
+/** Finds nothing after the stored end offsets. */
 function skipPositionCheck(kafka: KafkaClient): KafkaClient {
   return { ...bound(kafka), admin: async () => blind(await kafka.admin()) };
 }
@@ -98,7 +98,7 @@ function altering(producer: Producer): Producer {
   };
 }
 
-/** Index behind the last place of `text` in `bytes`; -1: it is not there. */
+/** Index after the last place of `text` in `bytes`; -1: it is not there. */
 function textAt(bytes: Uint8Array, text: string): number {
   const at = new TextDecoder("latin1").decode(bytes).lastIndexOf(text);
   return at < 0 ? -1 : at + text.length;

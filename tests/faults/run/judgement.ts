@@ -66,7 +66,7 @@ function expectedOf({ notes, deleted }: History, halves: boolean): Expected[] {
 }
 
 /**
- * Walks both in order. What is found behind its place is out of order, which counts as altered; what
+ * Walks both in order. What is found after its place is out of order, which counts as altered; what
  * is found again is repeated; what never comes is lost.
  */
 function judgeRow(

@@ -99,7 +99,7 @@ export class Writer {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Ends behind the transaction at work; throws what the database refused. */
+  /** Ends after the transaction at work; throws what the database refused. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;

@@ -11,7 +11,7 @@ import type { NetemServers } from "./servers.ts";
 
 /** How long is written on when the last link has come back. */
 const AFTERWARDS_MS = 3_000;
-/** And without cuts: two sessions and more, so that whoever misses its heartbeats is called dead. */
+/** And without cuts: two sessions and more, so that whoever misses its heartbeats is expelled. */
 const STEADY_MS = 100_000;
 
 /** So that a busy disk is no part of what is tested. */
@@ -34,7 +34,7 @@ export interface Held {
   readonly changes: number;
   /** From the last change that was made until the group had all. */
   readonly drained_seconds: number;
-  /** Members that the brokers called dead. */
+  /** Members that the brokers expelled. */
   readonly false_deaths: number;
   /** How often the group began anew after all its members had their partitions. */
   readonly rebalances: number;
@@ -48,7 +48,7 @@ export interface Held {
   readonly logs: string;
 }
 
-/** Whether nothing was lost or altered, and nobody was called dead or lost its partitions. */
+/** Whether nothing was lost or altered, and nobody was expelled or lost its partitions. */
 export function isWhole(held: Held): boolean {
   return held.verified && held.false_deaths + held.rebalances + held.revocations === 0;
 }

@@ -39,7 +39,7 @@ for (const name of Object.keys(formats) as FormatName[]) {
     survives(input, ([value, { table }]) => readWhole(format, value, table), RecordError);
   });
 
-  Deno.test(`${name}: a record that is damaged somewhere survives behind a whole one of its table`, () => {
+  Deno.test(`${name}: a record that is damaged somewhere survives after a whole one of its table`, () => {
     const input = fc.constantFrom(...good).chain((one) =>
       damaged(one.value).map((value) => ({ ...one, damaged: value }))
     );

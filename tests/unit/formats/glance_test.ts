@@ -107,7 +107,7 @@ for (const name of Object.keys(formats) as FormatName[]) {
         try {
           expected = decoded(format, damaged, schemas);
         } catch {
-          return; // for its rows, or for what stands behind all that a glance looks at
+          return; // for its rows, or for what stands after all that a glance looks at
         }
         assert.deepStrictEqual(found, expected);
       }),

@@ -3,13 +3,13 @@ import { nearest, nearestHint } from "../../../shared/jobs/nearest.ts";
 
 const NAMES = ["port", "host", "password", "publication", "metrics_port", "log_level"];
 
-Deno.test("finds the name behind a swap, a missing and a surplus letter", () => {
+Deno.test("finds the name despite a swap, a missing and a surplus letter", () => {
   assert.equal(nearest("prot", NAMES), "port");
   assert.equal(nearest("pasword", NAMES), "password");
   assert.equal(nearest("publications", NAMES), "publication");
 });
 
-Deno.test("finds the name behind other case and hyphens", () => {
+Deno.test("finds the name despite other case and hyphens", () => {
   assert.equal(nearest("Metrics-Port", NAMES), "metrics_port");
 });
 

@@ -37,7 +37,7 @@ const echo = (connection: BrokerConnection, text: string) => connection.ask(echo
 /** A tagged field of two bytes, which nobody here knows. */
 const ONE = new Uint8Array([1, 5, 2, 0xff, 0xff]);
 
-/** The text behind the tagged fields. */
+/** The text after the tagged fields. */
 const textOf = ({ body }: Came) => body.subarray(1);
 
 Deno.test("a request has its header and whole body, large pieces too, and the answer finds who asked", async () => {
@@ -156,7 +156,7 @@ Deno.test("a login that ends soon: what was asked is answered, then the connecti
     } else {
       const told = Buffer.alloc(2 + 2 + 4 + 8);
       told.writeInt16BE(-1, 2); // no message
-      told.writeBigInt64BE(LIFETIME_MS, 8); // behind no bytes
+      told.writeBigInt64BE(LIFETIME_MS, 8); // after no bytes
       socket.write(answerOf(correlation, told, PLAIN));
     }
   });

@@ -468,7 +468,7 @@ Deno.test("an answer is read with nulls, ids, negative numbers and tagged fields
   });
 });
 
-Deno.test("bytes behind an answer are told: it would be one of another version", () => {
+Deno.test("bytes after an answer are told: it would be one of another version", () => {
   const answer = Buffer.alloc(7); // throttle time, error code, tagged fields
   assert.equal(requests.heartbeat.decode(answer).error_code, 0);
   const longer = Buffer.concat([answer, Buffer.alloc(1)]);

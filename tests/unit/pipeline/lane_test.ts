@@ -160,7 +160,7 @@ Deno.test("a batch that stands before all that is wanted is astray: its seek was
 Deno.test("what a sink does that looks at no rows is counted as for any other", async () => {
   const records: RecordToWrite[] = Array.from({ length: 40 }, (_, n) => {
     const op = n % 3 === 0 ? "d" : "c";
-    // Every seventh comes again, and behind it something that is no change.
+    // Every seventh comes again, and after it something that is no change.
     const { key, value } = good(n % 7 === 6 ? n - 1 : n, "news", op);
     return { key, value: n % 7 === 0 ? null : value, timestamp_ms: 5 };
   });
@@ -181,7 +181,7 @@ Deno.test("what a sink does that looks at no rows is counted as for any other", 
   assert.ok(found.taken[0]!.repetitions > 0);
 });
 
-Deno.test("what waits behind a release leaves the sink alone", async () => {
+Deno.test("what waits after a release leaves the sink alone", async () => {
   const { lane, sink } = laneOf("fail");
   await lane.skipTo(5);
   await Promise.all([
@@ -374,7 +374,7 @@ Deno.test("A replay from before a truncate is refused", async () => {
   assert(log.some(({ event, offset }) => event === "replay_refused" && offset === 1));
 });
 
-Deno.test("Where order counts, a replay is refused behind a newer change of its key, and no other", async () => {
+Deno.test("Where order counts, a replay is refused after a newer change of its key, and no other", async () => {
   for (const [id, expected] of [[1, [0, 2, 1]], [9, [0, 2, 9, 1]]] as const) {
     const { lane, sink, mended } = await withLetter({
       sink: new TellingSink({ any_order: false }),

@@ -64,7 +64,7 @@ Deno.test("every transaction begins and ends, its changes are numbered by table,
   assert.equal(told("schemas").length, 3, "two tables, and one of them altered");
 });
 
-Deno.test("what the topics hold is not told again, and what came behind it is", () => {
+Deno.test("what the topics hold is not told again, and what came after it is", () => {
   const { notes, load, told } = notesHolding(positionOf(3));
   for (const change of changes()) notes.take(change, load);
   assert.deepEqual(load.batches(), []);

@@ -11,7 +11,7 @@ function at(name: string, minor: number): Change {
 
 const histories = fc.array(fc.record({ name: fc.constantFrom("a", "b"), minor: fc.nat(20) }));
 
-Deno.test("Of each source's changes those pass that stand behind all before them", () => {
+Deno.test("Of each source's changes those pass that stand after all before them", () => {
   fc.assert(fc.property(histories, histories, (first, second) => {
     const highest = new Map<string, number>();
     const expected = [...first, ...second].map(({ name, minor }) => {

@@ -365,7 +365,7 @@ Deno.test("Columns that do not exist or would stand twice are refused with the c
     await assert.rejects(writeAll(`${output}/b`, [clash]), RecordError);
   }));
 
-Deno.test("A table under another name begins a set; a name that comes again behind it is refused", () =>
+Deno.test("A table under another name begins a set; a name that comes again after it is refused", () =>
   inFolder(async (output) => {
     const renamed = { ...listTable(), table: "items" };
     await writeAll(output, [

@@ -55,7 +55,7 @@ export function positionOf(n: number): string {
   return formatPosition({ generation: 1, major: 1n, minor: BigInt(n), row: 0 });
 }
 
-/** Standing behind change number `n`, where offsets are numbers of changes. */
+/** Standing after change number `n`, where offsets are numbers of changes. */
 export function standing(n: number): Standing {
   const positions = new Map([[SOURCE, positionOf(n)]]);
   return { next_offset: n + 1, positions, set_aside: new Map([[n, "digest"]]) };
@@ -106,7 +106,7 @@ export function readLines(
   });
 }
 
-/** Does `work` in a folder of its own that is removed behind it. */
+/** Does `work` in a folder of its own that is removed after it. */
 export async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "list-sync-csv-" });
   try {

@@ -85,7 +85,7 @@ Deno.test("the signal table is named by its schema, else by its database; withou
   assert.equal(left("shop.other"), changes);
 });
 
-Deno.test("a chunk is put behind all that a topic held at the start, or not yet", () => {
+Deno.test("a chunk is put after all that a topic held at the start, or not yet", () => {
   const prefixes = [
     "00000001-0000000000000005-0000000000000001-",
     "00000001-0000000000000005-0000000000000002-",
@@ -98,7 +98,7 @@ Deno.test("a chunk is put behind all that a topic held at the start, or not yet"
   assert.equal(held("00000001-0000000000000006-0000000000000000-00000000"), undefined);
 });
 
-/** Reads a chunk of table `shop.a`, which `open` refuses, with `shop.b` behind it. */
+/** Reads a chunk of table `shop.a`, which `open` refuses, with `shop.b` after it. */
 async function refusedChunk(
   error: Error,
 ): Promise<{ told: unknown[]; resumes: unknown[]; waiting: unknown }> {

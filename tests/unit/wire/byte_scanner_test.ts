@@ -18,7 +18,7 @@ Deno.test("A mark is skipped where it stands, and only there", () => {
   assert.deepEqual([scanner.skip(Mark.of("abd")), scanner.at], [true, 6]);
 });
 
-Deno.test("A mark is found behind its false beginnings", () => {
+Deno.test("A mark is found after its false beginnings", () => {
   const scanner = over("xababc");
   assert.deepEqual([scanner.find(Mark.of("abc")), scanner.at], [true, 3]);
   assert.deepEqual([scanner.find(Mark.of("abd")), scanner.at], [false, 3]);

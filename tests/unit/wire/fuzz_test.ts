@@ -261,7 +261,7 @@ Deno.test("wal2json: any text, and good records with one sign changed, survive",
   );
 });
 
-Deno.test("Kafka record batches survive any bytes behind any header", () => {
+Deno.test("Kafka record batches survive any bytes after any header", () => {
   const batch = fc.tuple(bytes, fc.integer({ min: -2, max: 300 }), fc.nat(8), fc.nat(40));
   survives(batch, ([body, length, attributes, count]) => {
     const whole = new Uint8Array(61 + body.length);

@@ -38,7 +38,7 @@ function same(found: Uint8Array, content: Uint8Array, what: string): void {
 }
 
 Deno.test("what a library compresses comes back, whatever it is", () => {
-  // Of nothing the library makes nothing: behind large inputs it throws a TypeError.
+  // Of nothing the library makes nothing: after large inputs it throws a TypeError.
   fc.assert(
     fc.property(contents, (content) => {
       same(lz4Decompress(libraryCompress(content)), content, "the library's frame");

@@ -25,7 +25,7 @@ Deno.test("of each domain the transaction added last stands in the text, which r
   }));
 });
 
-Deno.test("a position contains what lies before it in each domain, and is without it what lies behind", () => {
+Deno.test("a position contains what lies before it in each domain, and is without it what lies after", () => {
   const position = GtidPosition.parse("0-1-5,2-1-7");
   for (const inside of ["", "0-1-5", "0-2-4,2-1-7"]) {
     assert.ok(position.contains(GtidPosition.parse(inside)), inside);

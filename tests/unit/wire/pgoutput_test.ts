@@ -162,7 +162,7 @@ const MALFORMED: readonly (readonly [string, RegExp, Buffer[]])[] = [
   ["an unknown letter", /unknown type: byte 88/, [text("X")]],
   ["an empty message", /ends too early/, []],
   ["a message cut short", /ends too early/, [text("B"), u64(1n)]],
-  ["bytes behind a message", /1 bytes too many/, [text("T"), u32(0), u8(0), u8(0)]],
+  ["bytes after a message", /1 bytes too many/, [text("T"), u32(0), u8(0), u8(0)]],
   ["more tables than bytes", /ends too early/, [text("T"), u32(0xffff_ffff), u8(0)]],
   ["a value longer than its message", /ends too early/, [
     text("I"),

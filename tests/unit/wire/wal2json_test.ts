@@ -146,7 +146,7 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ["nothing", ""],
   ["an unknown action", `{"action":"X"}`],
   ["a record cut short", insert(cell("id", `"bigint"`, 20, "1", 1)).slice(0, -3)],
-  ["text behind the record", `${insert()}x`],
+  ["text after the record", `${insert()}x`],
   [
     "a time in another zone",
     `{"action":"B","xid":1,"timestamp":"2026-11-21 10:00:00+01","lsn":"0/1","nextlsn":"0/2"}`,

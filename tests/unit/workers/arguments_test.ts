@@ -31,7 +31,7 @@ function refusal(...args: string[]): string {
   assert.fail(`accepted ${args.join(" ")}`);
 }
 
-Deno.test("options stand before and behind positionals, with a space or an equals sign", () => {
+Deno.test("options stand before and after positionals, with a space or an equals sign", () => {
   const wanted = { options: { rows: 10, log: "text", keep: true }, positionals: ["a", "b"] };
   assert.deepEqual(given("--rows", "10", "a", "--log=text", "b", "--keep"), wanted);
   assert.deepEqual(given("a", "--rows=1_0", "--keep=true", "--log", "text", "--", "b"), wanted);

@@ -156,7 +156,7 @@ Deno.test("a table without transactions and without a key is captured row by row
   assert.deepEqual(changes[0]!.table.key, []);
 });
 
-Deno.test("CREATE TABLE … SELECT gives its rows and one resume point behind them", async () => {
+Deno.test("CREATE TABLE … SELECT gives its rows and one resume point after them", async () => {
   const reader = newReader(["ls_fixture.copied"]);
   const changes = await changesOf("create_select", reader);
   assert.ok(changes.length > 0);
@@ -207,7 +207,7 @@ Deno.test("TRUNCATE before any row asks the catalogue, and describes the table a
   assert.deepEqual(change!.table, { ...row!.table });
 });
 
-/** The columns of a reader's changes before and behind an ALTER TABLE that makes `T` into `after`. */
+/** The columns of a reader's changes before and after an ALTER TABLE that makes `T` into `after`. */
 async function columnsAround(
   { sql, after, written = (event) => event }: {
     readonly sql: string;
@@ -230,7 +230,7 @@ async function columnsAround(
   return [before, await columns()];
 }
 
-Deno.test("behind DDL the table is looked up again, though its rows look the same", async () => {
+Deno.test("after DDL the table is looked up again, though its rows look the same", async () => {
   const renamed = T.columns.map((c) => ({ ...c, name: c.name === "name" ? "title" : c.name }));
   for (
     const sql of [
@@ -272,7 +272,7 @@ Deno.test("the resume point moves with each transaction and never into one", asy
   assert.notEqual(reader.resume.gtid_set, before.gtid_set);
 });
 
-Deno.test("behind 4 GiB the position goes on in 64 bits where the header wraps", async () => {
+Deno.test("beyond 4 GiB the position goes on in 64 bits where the header wraps", async () => {
   const reader = newReader();
   await feed(reader, eventsOf("connect"));
   const [gtid, begin, map, rows, xid] = eventsOf("update") as [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { formatPosition } from "../../../../shared/position.ts";
 import { chunkPrefix } from "../../../../shared/sources/postgres/snapshot.ts";
 
-Deno.test("a chunk is put behind a predecessor's chunk at its boundary, and never inside a transaction that begins there", () => {
+Deno.test("a chunk is put after a predecessor's chunk at its boundary, and never inside a transaction that begins there", () => {
   const lsn = 0x1600300n;
   const prefix = (major: bigint, minor: bigint, generation = 2) =>
     chunkPrefix(formatPosition({ generation, major, minor, row: 3 }), 2, lsn);
