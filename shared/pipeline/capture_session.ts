@@ -1,6 +1,6 @@
 /** One try at capturing: from connecting to the end, or to the first fault. */
 import type { Change, SourceIdentity, TableSchema } from "../change.ts";
-import { ConfigError, HistoryLostError, READ_ALL_AGAIN, RetryableError } from "../errors.ts";
+import { ConfigError, RetryableError } from "../errors.ts";
 import { type Format, sourceId } from "../formats/format.ts";
 import { keyText } from "../formats/key.ts";
 import type { FormatName } from "../formats/mod.ts";
@@ -11,7 +11,6 @@ import type {
   NewTopic,
   OutBatch,
   Producer,
-  TopicPartition,
 } from "../kafka/port.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -23,30 +22,25 @@ import { formatPosition } from "../position.ts";
 import { partitionFor } from "../wire/murmur2.ts";
 import { RecordArena } from "../wire/packed_records.ts";
 import type { OversizeJob } from "./capture_options.ts";
+import { startCapture } from "./capture_start.ts";
 import { ageSeconds, countChanges, type OpCounts } from "./counts.ts";
 import { Handover } from "./handover.ts";
 import { Linger } from "./linger.ts";
 import { Load, type Target } from "./load.ts";
-import { Notes, noteStamp, noteTopicNames, noteTopics } from "./notes.ts";
+import { Notes, noteStamp, noteTopics } from "./notes.ts";
 import { Outbox } from "./outbox.ts";
 import { Oversize } from "./oversize.ts";
 import {
-  lastGeneration,
   minInsync,
-  nextGeneration,
   positionBatch,
-  POSITIONS_TOPIC,
-  positionsTopic,
-  readPosition,
   type StoredPartition,
   type StoredPosition,
-  transactionalId,
 } from "./positions.ts";
-import { isBroadcast, routingFingerprint, topicOf } from "./routing.ts";
+import { isBroadcast, topicOf } from "./routing.ts";
 import { SendSize } from "./send_size.ts";
 import { SchemaChanges } from "./schema_changes.ts";
-import { schemaBatch, SchemaReader, SCHEMAS_TOPIC, schemasTopic } from "./schemas.ts";
-import { readTails, refuseLostTopics, topicCut } from "./tails.ts";
+import { schemaBatch, SchemaReader } from "./schemas.ts";
+import { topicCut } from "./tails.ts";
 import { Transactions } from "./transactions.ts";
 
 /** Positions are stored at most this often: a restart reads the tails after the last one. */
@@ -118,9 +112,7 @@ export class CaptureSession {
   readonly #routes = new WeakMap<TableSchema, readonly Target[]>();
   readonly #topics = new Map<string, readonly Target[]>();
   readonly #note_topics: ReturnType<typeof noteTopics>;
-  #notes: Notes | undefined;
-  /** Note topics that are known to be gone. */
-  readonly #notes_lost = new Set<string>();
+  #notes!: Notes;
   /** Stops pulling from the source: the capture ends, or a send failed. */
   readonly #stop = new AbortController();
   readonly #outbox = new Outbox((error) => this.#stop.abort(error));
@@ -141,10 +133,10 @@ export class CaptureSession {
   #handover: Handover | undefined;
   /** Partitions with records that `resume` may not cover. */
   readonly #uncovered = new Set<StoredPartition>();
-  #admin: Admin | undefined;
-  #producer: Producer | undefined;
-  #oversize: Oversize | undefined;
-  #stored: StoredPosition | undefined;
+  #admin!: Admin;
+  #producer!: Producer;
+  #oversize!: Oversize;
+  #stored!: StoredPosition;
   #stored_at_ms = 0;
   #store_timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -204,138 +196,47 @@ export class CaptureSession {
 
   // Beginning ---------------------------------------------------------------------------------------
 
-  /**
-   * Claims the source, shuts out older producers, reads what the topics hold, and stores where this
-   * run stands. In this order: a second capture is refused before it could fence the first, and
-   * after the fence nobody but this process writes, so the tails are final.
-   */
   async #begin(): Promise<void> {
     const { kafka, log } = this.#deps;
-    const { replication_factor } = this.#job.kafka;
     const admin = this.#admin = await kafka.admin();
-    await admin.create_topics([
-      positionsTopic(replication_factor),
-      schemasTopic(replication_factor),
-    ]);
-    const known = await this.#readPosition();
-    this.#refuseOtherRouting(known);
-    const isAnew = this.#totals.lost !== undefined || known?.reset === true;
-    const generation = await this.#generation(known, isAnew);
-    if (known !== undefined && !isAnew) await refuseLostTopics(admin, known);
-    const resume = await this.#openSource(isAnew ? undefined : known, generation);
-    await this.#fence(known, isAnew);
-    this.#stored = await this.#standing(known, { isAnew, generation, resume });
-    this.#covered = this.#stored.covered;
-    await this.#takeOver();
-    this.#store({});
-    await this.#outbox.drained();
-    this.#notes = await this.#openNotes();
-    this.#totals.lost = undefined;
-    if (isSnapshot(resume)) await this.#truncateTopics(generation);
-    const fenced = kafka.capabilities.fences;
-    log.info("capture_started", { resume, generation: this.#stored.generation, fenced });
-  }
-
-  /** The generation to begin with: that of before, or a higher one. */
-  async #generation(known: StoredPosition | undefined, isAnew: boolean): Promise<number> {
-    if (known !== undefined && !isAnew) return known.generation;
-    const last = known?.generation ?? await lastGeneration(this.#admin!, this.#identity);
-    return nextGeneration(last, this.#deps.now());
-  }
-
-  /** Opens the producer, which shuts out whoever may still write what is `known`. */
-  async #fence(known: StoredPosition | undefined, isAnew: boolean): Promise<void> {
-    const { kafka } = this.#deps;
-    const admin = this.#admin!;
-    const transactional_id = transactionalId(this.#identity);
-    const partitions = partitionsOf(known);
-    const producer = this.#producer = await kafka.producer({
-      transactional_id,
-      fence: {
-        partitions: isAnew ? await existing(admin, partitions) : partitions,
-        ids: (known?.transactional_ids ?? []).filter((id) => id !== transactional_id),
-      },
-      tells_too_large: this.#job.on_oversize === "dead_letter",
+    const { producer, stored, resume } = await startCapture(this.#job, {
+      ...this.#deps,
+      admin,
+      source: this.#source,
+      identity: this.#identity,
+      format: this.#format,
+      lost: this.#totals.lost !== undefined,
     });
+    this.#producer = producer;
     this.#oversize = new Oversize(this.#job, {
       ...this.#deps,
       admin,
       producer,
       stamp: (record) => noteStamp(record) ?? this.#format.stamp(record),
     });
-  }
-
-  /** What is stored from here on. `known`: what was stored before the fence. */
-  async #standing(
-    known: StoredPosition | undefined,
-    { isAnew, generation, resume }: {
-      readonly isAnew: boolean;
-      readonly generation: number;
-      readonly resume: ResumePoint;
-    },
-  ): Promise<StoredPosition> {
-    const stored = await this.#readPosition();
-    if (partitionsOf(stored).length !== partitionsOf(known).length) {
-      throw new RetryableError(
-        "Another capture of this job wrote a new topic while this one began",
-      );
-    }
-    this.#refuseOtherRouting(stored);
-    const before = isAnew ? undefined : stored;
-    if (before !== undefined) {
-      const { records } = await readTails(this.#admin!, before, this.#format, this.#identity);
-      const topics = Object.keys(before.topics).length;
-      this.#deps.log.info("tails_read", { records, topics });
-    }
-    const isMoved = this.#source.generation > generation;
-    const isOwn = isSnapshot(resume) || isMoved;
-    if (isOwn && !isAnew && !isSame(stored?.resume, known?.resume)) {
-      throw new RetryableError("The capture went on in another process while this one began");
-    }
-    return {
-      version: 1,
-      resume: isOwn ? resume : before?.resume ?? resume,
-      covered: before?.covered ?? formatPosition({ generation, major: 0n, minor: 0n, row: 0 }),
-      generation: this.#source.generation,
-      // Without a prototype: a topic may be called `constructor`.
-      topics: Object.assign(Object.create(null), before?.topics),
-      routing: this.#routing(),
-      transactional_ids: [transactionalId(this.#identity)],
-      clean: false,
-    };
+    this.#stored = stored;
+    this.#covered = stored.covered;
+    await this.#takeOver();
+    this.#store({});
+    await this.#outbox.drained();
+    this.#notes = await this.#openNotes();
+    this.#totals.lost = undefined;
+    if (isSnapshot(resume)) await this.#truncateTopics(stored.generation);
+    const fenced = kafka.capabilities.fences;
+    log.info("capture_started", { resume, generation: stored.generation, fenced });
   }
 
   /** Learns what the topics hold of what comes again from another server of the same history. */
   async #takeOver(): Promise<void> {
-    for (const { partitions } of Object.values(this.#stored!.topics)) {
+    for (const { partitions } of Object.values(this.#stored.topics)) {
       for (const state of partitions) this.#uncovered.add(state);
     }
-    const stored = this.#stored!;
-    const handover = await Handover.read(this.#admin!, stored, this.#format, this.#identity);
+    const stored = this.#stored;
+    const handover = await Handover.read(this.#admin, stored, this.#format, this.#identity);
     if (handover.done) return;
     handover.keep(await this.#source.awaited!(handover.transactions));
     this.#deps.log.info("handover", { transactions: handover.transactions.size });
     if (!handover.done) this.#handover = handover;
-  }
-
-  /**
-   * What is stored, without note topics that somebody deleted since: no change was lost with them, and
-   * what is told from now on goes to one that is made anew.
-   */
-  async #readPosition(): Promise<StoredPosition | undefined> {
-    const stored = await readPosition(this.#admin!, this.#identity);
-    if (stored === undefined) return undefined;
-    const names = noteTopicNames(this.#job.name);
-    const found = await this.#admin!.topics((name) => names.includes(name));
-    for (const name of names) {
-      const id = found.find((topic) => topic.name === name)?.id;
-      if (Object.hasOwn(stored.topics, name) && stored.topics[name]!.id !== id) {
-        if (!this.#notes_lost.has(name)) this.#deps.log.warn("notes_lost", { topic: name });
-        this.#notes_lost.add(name);
-        delete stored.topics[name];
-      }
-    }
-    return stored;
   }
 
   async #openNotes(): Promise<Notes> {
@@ -347,10 +248,10 @@ export class CaptureSession {
     };
     return new Notes(this.#identity, {
       schema_changes: await writer(schema_changes, async () => {
-        const schemas = new SchemaReader(this.#admin!);
+        const schemas = new SchemaReader(this.#admin);
         await schemas.refresh();
         const teller = new SchemaChanges(this.#identity);
-        await teller.read(this.#admin!, schema_changes!.name, schemas);
+        await teller.read(this.#admin, schema_changes!.name, schemas);
         return teller;
       }),
       transactions: await writer(transactions, async () => new Transactions()),
@@ -363,15 +264,15 @@ export class CaptureSession {
    */
   async #truncateTopics(generation: number): Promise<void> {
     const { now } = this.#deps;
-    const schemas = new SchemaReader(this.#admin!);
+    const schemas = new SchemaReader(this.#admin);
     await schemas.refresh();
-    const there = new Set((await this.#admin!.topics(() => true)).map(({ name }) => name));
+    const there = new Set((await this.#admin.topics(() => true)).map(({ name }) => name));
     const transaction = { id: "", ts_us: now() * 1000 };
     for (const [row, table] of schemas.tables(sourceId(this.#identity)).entries()) {
       const topic = topicOf(this.#job.kafka.topic, this.#job.name, table);
       if (!there.has(topic)) continue;
       const targets = this.#topics.get(topic) ?? await this.#open(this.#tableTopic(topic));
-      const { partitions } = this.#stored!.topics[topic]!;
+      const { partitions } = this.#stored.topics[topic]!;
       const position = formatPosition({ generation, major: 0n, minor: 0n, row });
       const change: Change = {
         op: "t",
@@ -394,41 +295,6 @@ export class CaptureSession {
     await this.#settle();
   }
 
-  async #openSource(known: StoredPosition | undefined, generation: number): Promise<ResumePoint> {
-    try {
-      return await this.#source.open({ resume: known?.resume, generation });
-    } catch (error) {
-      if (!(error instanceof HistoryLostError)) throw error;
-      // A predecessor that was still draining has moved both since.
-      const now = await this.#readPosition();
-      if (known === undefined || isSame(now, known)) throw error;
-      throw new RetryableError("The stored position moved while this capture began", {
-        cause: error,
-      });
-    }
-  }
-
-  #routing(): string {
-    const { name, kafka, format, columns } = this.#job;
-    return routingFingerprint([name, kafka.topic, format, columns]);
-  }
-
-  #refuseOtherRouting(known: StoredPosition | undefined): void {
-    if (known === undefined || known.clean || known.routing === this.#routing()) return;
-    const notes = noteTopicNames(this.#job.name);
-    const has_sent = Object.keys(known.topics).some((name) => !notes.includes(name));
-    if (!has_sent) return; // a topic is stored before anything is sent to it
-    throw new ConfigError(
-      "The topic template, the format or the columns changed since a run that did not end cleanly" +
-        " or ended inside a transaction: its last records are where this job would not look for them",
-      {
-        cure:
-          "start the job once as it was before and let it drain with `mode: batch`, then start" +
-          ` it with the change; or ${READ_ALL_AGAIN}`,
-      },
-    );
-  }
-
   // From the source to Kafka ------------------------------------------------------------------------
 
   /**
@@ -437,7 +303,7 @@ export class CaptureSession {
    * the one in flight is acknowledged, as with far brokers, is made ready meanwhile.
    */
   async #take(batch: SourceBatch): Promise<void> {
-    const notes = this.#notes!;
+    const notes = this.#notes;
     const dropped = [...batch.dropped ?? []];
     const tellDropped = (before: string | undefined) => {
       while (dropped.length > 0 && (before === undefined || dropped[0]!.position < before)) {
@@ -464,7 +330,7 @@ export class CaptureSession {
     this.#linger.gathered(held_bytes, this.#send_size.bytes);
     if (!this.#waiting) this.#flush();
     else if (held_bytes >= this.#send_size.bytes) {
-      this.#producer!.prepare(this.#load.batches());
+      this.#producer.prepare(this.#load.batches());
       await this.#outbox.drained();
     }
   }
@@ -506,14 +372,14 @@ export class CaptureSession {
   async #send(load: Load): Promise<Acknowledged[]> {
     const due = this.#deps.now() - this.#stored_at_ms >= STORE_INTERVAL_MS;
     let batches = load.batches();
-    const all = due ? await this.#sendStoring(batches) : await this.#producer!.send(batches);
+    const all = due ? await this.#sendStoring(batches) : await this.#producer.send(batches);
     for (let acknowledged = all;;) {
-      const { rest, count } = await this.#oversize!.setAside(batches, acknowledged);
+      const { rest, count } = await this.#oversize.setAside(batches, acknowledged);
       this.#totals.oversize += count;
       if (rest.length === 0) return all;
       batches = rest;
       // No position goes with these: what is stored has to tell of whole loads.
-      acknowledged = await this.#producer!.send(batches);
+      acknowledged = await this.#producer.send(batches);
       all.push(...acknowledged);
     }
   }
@@ -529,7 +395,7 @@ export class CaptureSession {
     this.#refuseShared(topic, table);
     const targets = this.#topics.get(topic) ?? await this.#open(this.#tableTopic(topic));
     const definition = schemaBatch(this.#identity, table, this.#deps.now());
-    this.#outbox.add(async () => void await this.#producer!.send([definition]));
+    this.#outbox.add(async () => void await this.#producer.send([definition]));
     await this.#outbox.drained();
     this.#routes.set(table, targets);
     return targets;
@@ -557,12 +423,12 @@ export class CaptureSession {
 
   async #open(topic: NewTopic): Promise<readonly Target[]> {
     const { name } = topic;
-    if (this.#stored!.topics[name] === undefined) {
+    if (this.#stored.topics[name] === undefined) {
       await this.#create(topic);
       this.#store({});
       await this.#outbox.drained();
     }
-    const { partitions } = this.#stored!.topics[name]!;
+    const { partitions } = this.#stored.topics[name]!;
     const targets = partitions.map(({ position }, partition): Target => ({
       topic: name,
       partition,
@@ -576,12 +442,12 @@ export class CaptureSession {
   /** Makes the topic if need be and records it, so that a successor fences and reads it. */
   async #create(topic: NewTopic): Promise<void> {
     const { name } = topic;
-    const admin = this.#admin!;
+    const admin = this.#admin;
     await admin.create_topics([topic]);
     const [info] = await admin.topics((other) => other === name);
     if (info === undefined) throw new RetryableError(`Topic ${name} was made and is not there`);
     const offsets = await admin.offsets(name);
-    this.#stored!.topics[name] = {
+    this.#stored.topics[name] = {
       id: info.id,
       partitions: offsets.map(({ end }) => ({ end_offset: end, position: "" })),
     };
@@ -591,7 +457,7 @@ export class CaptureSession {
   // Acknowledged, stored, confirmed -----------------------------------------------------------------
 
   #note(positions: ReturnType<Load["positions"]>, acknowledged: readonly Acknowledged[]): void {
-    const { topics } = this.#stored!;
+    const { topics } = this.#stored;
     for (const { topic, partition, next_offset } of acknowledged) {
       const state = topics[topic]?.partitions[partition];
       if (state === undefined || next_offset < 0) continue;
@@ -608,7 +474,7 @@ export class CaptureSession {
   }
 
   #acknowledge(resume: ResumePoint, covered: string): void {
-    Object.assign(this.#stored!, { resume, covered });
+    Object.assign(this.#stored, { resume, covered });
     for (const state of this.#uncovered) {
       if (state.position > covered) continue;
       state.covered_offset = state.end_offset;
@@ -623,23 +489,23 @@ export class CaptureSession {
    * source never stands ahead of what is stored, so one that does is another one.
    */
   async #sendStoring(batches: OutBatch[]): Promise<Acknowledged[]> {
-    const { resume } = this.#stored!;
+    const { resume } = this.#stored;
     this.#stored_at_ms = this.#deps.now();
     clearTimeout(this.#store_timer);
     this.#store_timer = undefined;
-    const position = positionBatch(this.#identity, this.#stored!, this.#stored_at_ms);
-    const acknowledged = await this.#producer!.send([...batches, position]);
+    const position = positionBatch(this.#identity, this.#stored, this.#stored_at_ms);
+    const acknowledged = await this.#producer.send([...batches, position]);
     this.#source.confirm(resume);
     return acknowledged;
   }
 
   #keepFence(): void {
-    this.#outbox.add(() => this.#producer!.keepFence());
+    this.#outbox.add(() => this.#producer.keepFence());
   }
 
   #store(change: Partial<StoredPosition>): void {
     this.#outbox.add(async () => {
-      Object.assign(this.#stored!, change);
+      Object.assign(this.#stored, change);
       const began = performance.now();
       await this.#sendStoring([]);
       this.#send_size.took(performance.now() - began);
@@ -648,7 +514,7 @@ export class CaptureSession {
 
   /** `reached_end`: nothing comes again, whatever was taken. Else the topics may hold a part of a transaction. */
   #storeEnd(reached_end: boolean): void {
-    const { covered } = this.#stored!;
+    const { covered } = this.#stored;
     const held = this.#highest();
     const clean = reached_end || held <= covered;
     this.#store({ clean, covered: clean && held > covered ? held : covered });
@@ -657,7 +523,7 @@ export class CaptureSession {
   /** The highest position that a topic holds; empty: none holds any. */
   #highest(): string {
     let highest = "";
-    for (const { partitions } of Object.values(this.#stored!.topics)) {
+    for (const { partitions } of Object.values(this.#stored.topics)) {
       for (const { position } of partitions) if (position > highest) highest = position;
     }
     return highest;
@@ -669,7 +535,7 @@ export class CaptureSession {
     const waiting = [this.#sent, this.#load].filter((load) => load !== undefined);
     metrics.lag_changes.set(waiting.reduce((sum, { taken }) => sum + taken, 0));
     const oldest_ts_us = waiting.find((load) => load.oldest_ts_us !== undefined)?.oldest_ts_us;
-    const lag_bytes = this.#source.behind(this.#stored!.resume);
+    const lag_bytes = this.#source.behind(this.#stored.resume);
     if (oldest_ts_us !== undefined) {
       metrics.lag_seconds.set(ageSeconds(oldest_ts_us, now()));
     } else if (lag_bytes === 0) {
@@ -706,30 +572,4 @@ function isSnapshot(resume: ResumePoint): boolean {
 
 function highest(one: string, other: string): string {
   return one > other ? one : other;
-}
-
-function isSame(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
-}
-
-/** Those partitions that are still there. */
-async function existing(
-  admin: Admin,
-  partitions: readonly TopicPartition[],
-): Promise<TopicPartition[]> {
-  const topics = await admin.topics(() => true);
-  const counts = new Map(topics.map(({ name, partitions }) => [name, partitions]));
-  return partitions.filter(({ topic, partition }) => partition < (counts.get(topic) ?? 0));
-}
-
-/** Every partition that a predecessor may still be writing to. */
-function partitionsOf(stored: StoredPosition | undefined) {
-  const topics = Object.entries(stored?.topics ?? {});
-  return [
-    { topic: POSITIONS_TOPIC, partition: 0 },
-    { topic: SCHEMAS_TOPIC, partition: 0 },
-    ...topics.flatMap(([topic, { partitions }]) =>
-      partitions.map((_, partition) => ({ topic, partition }))
-    ),
-  ];
 }

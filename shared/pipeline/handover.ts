@@ -7,6 +7,7 @@
 import type { Change, SourceIdentity } from "../change.ts";
 import { type Format, sourceId } from "../formats/format.ts";
 import { type Admin, partitionId, type TopicPartition } from "../kafka/port.ts";
+import { recordsOf } from "../kafka/records.ts";
 import { parsePosition } from "../position.ts";
 import { noteStamp } from "./notes.ts";
 import { ownStamp } from "./tails.ts";
@@ -38,16 +39,13 @@ export class Handover {
       for (const [partition, state] of partitions.entries()) {
         if (state.position <= covered) continue;
         const from = Math.max(offsets[partition]!.first, state.covered_offset ?? 0);
-        for await (
-          const { records } of admin.read({ topic, partition }, from, state.end_offset)
-        ) {
-          for (const record of records) {
-            if (noteStamp(record) !== undefined) continue; // told again: a note is of its server
-            const position = (await ownStamp(record, format, sourceId(source)))?.position ?? "";
-            if (position <= covered || parsePosition(position).generation >= generation) continue;
-            const { transaction } = format.decode(record, schemas.lookup);
-            handover.#add({ topic, partition }, transaction.id);
-          }
+        const at = { topic, partition };
+        for await (const record of recordsOf(admin, at, from, state.end_offset)) {
+          if (noteStamp(record) !== undefined) continue; // told again: a note is of its server
+          const position = (await ownStamp(record, format, sourceId(source)))?.position ?? "";
+          if (position <= covered || parsePosition(position).generation >= generation) continue;
+          const { transaction } = format.decode(record, schemas.lookup);
+          handover.#add(at, transaction.id);
         }
       }
     }

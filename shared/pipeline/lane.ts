@@ -24,7 +24,7 @@ const CHUNK_CHANGES = 500;
 /** Dead letters are sent before a flush, and when so many bytes of them wait. */
 const HELD_LETTER_BYTES = 1 << 20;
 
-/** What the last glance told: one record is read at a time. */
+/** What the last glance told, of any lane: nothing is awaited before it is used, and one record's memory is kept. */
 const told: Glance = {
   op: "c",
   source: { connector: "mysql", name: "", version: "" },

@@ -5,6 +5,7 @@
 import type { Connector } from "../change.ts";
 import { ConfigError } from "../errors.ts";
 import type { Admin, InRecord, NewTopic, OutBatch } from "../kafka/port.ts";
+import { recordsOf } from "../kafka/records.ts";
 import type { ResumePoint } from "../sources/source.ts";
 
 /** Name of the topic. */
@@ -142,11 +143,8 @@ async function readLast(admin: Admin, source: SourceName): Promise<LastRecord | 
   const key = keyOf(source);
   let last: InRecord | undefined;
   const at = { topic: POSITIONS_TOPIC, partition: 0 };
-  for await (const batch of admin.read(at, partition!.first, partition!.end)) {
-    for (const record of batch.records) {
-      if (record.key === null || text.decode(record.key) !== key) continue;
-      last = record;
-    }
+  for await (const record of recordsOf(admin, at, partition!.first, partition!.end)) {
+    if (record.key !== null && text.decode(record.key) === key) last = record;
   }
   if (last === undefined || last.value === null) return undefined;
   const value = JSON.parse(text.decode(last.value)) as LastRecord["value"];

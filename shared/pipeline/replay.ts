@@ -2,6 +2,7 @@
 import { describe, RecordError } from "../errors.ts";
 import type { Format } from "../formats/format.ts";
 import { type Admin, type OutRecord, partitionId, type Producer } from "../kafka/port.ts";
+import { recordsOf } from "../kafka/records.ts";
 import {
   type DeadLetter,
   type Entry,
@@ -65,12 +66,10 @@ async function* entries(
 ): AsyncGenerator<{ entry: Entry; place: string }> {
   if ((await admin.topics((name) => name === topic)).length === 0) return;
   for (const [partition, { first, end }] of (await admin.offsets(topic)).entries()) {
-    for await (const { records } of admin.read({ topic, partition }, first, end)) {
-      for (const record of records) {
-        const entry = readEntry(record);
-        const place = `${partition}/${record.offset}`;
-        if (entry !== undefined) yield { entry, place };
-      }
+    for await (const record of recordsOf(admin, { topic, partition }, first, end)) {
+      const entry = readEntry(record);
+      const place = `${partition}/${record.offset}`;
+      if (entry !== undefined) yield { entry, place };
     }
   }
 }

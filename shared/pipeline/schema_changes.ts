@@ -5,6 +5,7 @@
 import type { Change, Column, SourceIdentity, TableSchema } from "../change.ts";
 import { sourceId } from "../formats/format.ts";
 import type { Admin } from "../kafka/port.ts";
+import { recordsOf } from "../kafka/records.ts";
 import type { DroppedTable } from "../sources/source.ts";
 import { nameParts } from "../table_name.ts";
 import { type Note, noteStamp } from "./notes.ts";
@@ -87,15 +88,13 @@ export class SchemaChanges {
     const own = sourceId(this.#source);
     const [partition] = await admin.offsets(topic);
     const at = { topic, partition: 0 };
-    for await (const { records } of admin.read(at, partition!.first, partition!.end)) {
-      for (const record of records) {
-        if (noteStamp(record)?.source !== own || record.value === null) continue;
-        const { source } = JSON.parse(text.decode(record.value)) as { source: Told };
-        const { db, schema, table, schema_id } = source;
-        this.#place(source).told = schema_id === null
-          ? undefined
-          : schemas.find([own, db, schema, table, schema_id]);
-      }
+    for await (const record of recordsOf(admin, at, partition!.first, partition!.end)) {
+      if (noteStamp(record)?.source !== own || record.value === null) continue;
+      const { source } = JSON.parse(text.decode(record.value)) as { source: Told };
+      const { db, schema, table, schema_id } = source;
+      this.#place(source).told = schema_id === null
+        ? undefined
+        : schemas.find([own, db, schema, table, schema_id]);
     }
   }
 

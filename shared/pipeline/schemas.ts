@@ -3,6 +3,7 @@ import type { SourceIdentity, TableSchema } from "../change.ts";
 import { RecordError } from "../errors.ts";
 import { type SchemaLookup, sourceId } from "../formats/format.ts";
 import type { Admin, NewTopic, OutBatch } from "../kafka/port.ts";
+import { recordsOf } from "../kafka/records.ts";
 import { nameParts } from "../table_name.ts";
 import { minInsync } from "./positions.ts";
 
@@ -81,11 +82,9 @@ export class SchemaReader {
     const isAnew = this.#next_offset > partition.end; // the topic was
     const from = isAnew ? partition.first : Math.max(this.#next_offset, partition.first);
     const at = { topic: SCHEMAS_TOPIC, partition: 0 };
-    for await (const batch of this.#admin.read(at, from, partition.end)) {
-      for (const { key, value } of batch.records) {
-        if (key === null || value === null) continue;
-        this.#tables.set(text.decode(key), JSON.parse(text.decode(value)) as TableSchema);
-      }
+    for await (const { key, value } of recordsOf(this.#admin, at, from, partition.end)) {
+      if (key === null || value === null) continue;
+      this.#tables.set(text.decode(key), JSON.parse(text.decode(value)) as TableSchema);
     }
     this.#next_offset = partition.end;
   }

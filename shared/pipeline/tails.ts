@@ -3,6 +3,7 @@ import type { SourceIdentity } from "../change.ts";
 import { HistoryLostError, READ_ALL_AGAIN } from "../errors.ts";
 import { type Format, sourceId, type Stamp } from "../formats/format.ts";
 import type { Admin, InRecord } from "../kafka/port.ts";
+import { recordsOf } from "../kafka/records.ts";
 import { otherFormat } from "./foreign.ts";
 import { noteStamp } from "./notes.ts";
 import type { StoredPosition } from "./positions.ts";
@@ -36,13 +37,11 @@ export async function readTails(
       const { first, end } = offsets[partition]!;
       if (end < state.end_offset) throw topicCut(topic, partition, end, state.end_offset);
       const from = Math.max(first, state.end_offset);
-      for await (const batch of admin.read({ topic, partition }, from, end)) {
-        for (const record of batch.records) {
-          records++;
-          const stamp = await ownStamp(record, format, own);
-          if (stamp !== undefined && stamp.position > state.position) {
-            state.position = stamp.position;
-          }
+      for await (const record of recordsOf(admin, { topic, partition }, from, end)) {
+        records++;
+        const stamp = await ownStamp(record, format, own);
+        if (stamp !== undefined && stamp.position > state.position) {
+          state.position = stamp.position;
         }
       }
       state.end_offset = end;

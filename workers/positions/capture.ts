@@ -2,6 +2,7 @@
 import type { SourceIdentity } from "../../shared/change.ts";
 import { type Format, sourceId } from "../../shared/formats/format.ts";
 import type { Admin } from "../../shared/kafka/port.ts";
+import { recordsOf } from "../../shared/kafka/records.ts";
 import { noteTopicNames } from "../../shared/pipeline/notes.ts";
 import {
   type PositionRecord,
@@ -128,11 +129,9 @@ async function newestChange(
   const schemas = new SchemaReader(admin);
   await schemas.refresh();
   let at_ms: number | undefined;
-  for await (const { records } of admin.read(newest, from, newest.end_offset)) {
-    for (const record of records) {
-      if (await ownStamp(record, format, sourceId(source)) === undefined) continue;
-      at_ms = format.decode(record, schemas.lookup).transaction.ts_us / 1000;
-    }
+  for await (const record of recordsOf(admin, newest, from, newest.end_offset)) {
+    if (await ownStamp(record, format, sourceId(source)) === undefined) continue;
+    at_ms = format.decode(record, schemas.lookup).transaction.ts_us / 1000;
   }
   return at_ms;
 }
