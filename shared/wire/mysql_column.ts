@@ -110,9 +110,40 @@ function stringType(column: MappedColumn): TypeOfColumn {
   return { type: `${name}(${length})`, kind };
 }
 
+/** What COLUMN_TYPE has for characters of a member, whatever the sql_mode. */
+const MEMBER_ESCAPES: Readonly<Record<string, string>> = {
+  "'": "''",
+  "\\": "\\\\",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\0": "\\0",
+};
+const MEMBER_CHARACTERS = new Map(
+  Object.entries(MEMBER_ESCAPES).map(([character, escape]) => [escape, character]),
+);
+
+/** Characters that COLUMN_TYPE has as "?". */
+const BEYOND_UTF8MB3 = /[\u{10000}-\u{10ffff}]/gu;
+
 function listType(column: MappedColumn): string {
-  const labels = memberLabels(column).map((label) => `'${label.replaceAll("'", "''")}'`);
+  const labels = memberLabels(column).map((label) => {
+    const known = label.replace(BEYOND_UTF8MB3, "?");
+    return `'${known.replace(/['\\\n\r\0]/g, (character) => MEMBER_ESCAPES[character]!)}'`;
+  });
   return `${column.type === T.ENUM ? "enum" : "set"}(${labels.join(",")})`;
+}
+
+/** The members in a COLUMN_TYPE; undefined where it is no ENUM or SET with members in quotes. */
+export function membersOfType(type: string): string[] | undefined {
+  const list = /^(?:enum|set)\((.*)\)$/s.exec(type)?.[1];
+  if (list === undefined) return undefined;
+  const labels: string[] = [];
+  let at = 0;
+  for (const [all, label] of list.matchAll(/'((?:[^'\\]|''|\\[\\nr0])*)'(?:,(?=')|$)/gy)) {
+    labels.push(label!.replace(/''|\\./g, (escape) => MEMBER_CHARACTERS.get(escape)!));
+    at += all.length;
+  }
+  return at === list.length ? labels : undefined;
 }
 
 /** The names of an ENUM's or SET's members. */

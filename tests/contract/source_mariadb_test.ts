@@ -171,6 +171,12 @@ const TYPES: readonly TypeCase[] = [
   { type: "longblob", values: ["REPEAT(x'fe', 70000)"], ...HEX },
   { type: "enum('a','it''s','ü','')", values: ["'it''s'", "3", "''", "'wrong'"] },
   { type: "set('a','b','ü')", values: ["'a,ü'", "''", "7"] },
+  {
+    type: String.raw`enum('a\\b','n\nn','r\rr','z\0z','\\n')`,
+    values: ["1", "2", "3", "4", "5"],
+  },
+  { type: String.raw`set('a\\b','n\nn','r\rr','z\0z','\\n')`, values: ["31", "5"] },
+  { type: "enum('😀','x')", values: ["1", "2"], shown: "enum('?','x')" },
   { type: "json", values: [`'{"b": 1.0,  "a":[]}'`], shown: "longtext" },
   { type: "geometry", values: ["ST_GeomFromText('POINT(1 2)', 4326)"], ...HEX },
   {
@@ -246,6 +252,9 @@ async function everyType(lab: Lab): Promise<void> {
     lab.source({ snapshot: "only", snapshot_chunk_rows: 1, snapshot_workers: 3 }),
   );
   assert.deepEqual(lastRows(snapshot), lastRows(changes), "the snapshot's rows are the stream's");
+  const schemas = (changes: readonly Change[]) =>
+    [...new Set(changes.map(({ table }) => JSON.stringify(table)))].sort();
+  assert.deepEqual(schemas(snapshot), schemas(changes), "and its schemas");
   for (const i of TYPES.keys()) await lab.run(`DROP TABLE types_${i}`);
 }
 
@@ -366,7 +375,7 @@ async function shapesOfEvents(lab: Lab): Promise<void> {
 async function columnsAndSequences(lab: Lab): Promise<void> {
   const [computed, ...rest] = await lab.made(
     `CREATE TABLE computed (id INT PRIMARY KEY, v INT AS (id + 1) VIRTUAL, hidden INT INVISIBLE,
-     s INT AS (id + 2) STORED, KEY (v))`,
+     s INT AS (id + 2) STORED, e ENUM('a\\\\b') AS (1) STORED, KEY (v))`,
     "INSERT INTO computed (id, hidden) VALUES (1, 5)",
     "CREATE SEQUENCE numbers",
     "SELECT NEXTVAL(numbers)",

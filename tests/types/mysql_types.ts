@@ -227,6 +227,12 @@ const TEXTS: readonly TypeCase[] = [
     )
   ),
   of("enum('a','it''s','ü','')", ["'it''s'", "3", "''", "'wrong'"], undefined, TEXT),
+  of(
+    String.raw`enum('a\\b','n\nn','r\rr','z\0z','\\n','😀')`,
+    [String.raw`'a\\b'`, "2", "3", "4", "5", "6"],
+    undefined,
+    TEXT,
+  ),
   of("enum('ü','b') CHARACTER SET latin1", ["'ü'"], undefined, TEXT),
   of(
     `enum(${Array.from({ length: 300 }, (_, at) => `'m${at}'`).join(",")})`,
@@ -235,6 +241,12 @@ const TEXTS: readonly TypeCase[] = [
     TEXT,
   ),
   of("set('a','b','ü')", ["'a,ü'", "''", "7"], undefined, TEXT),
+  of(
+    String.raw`set('a\\b','n\nn','r\rr','z\0z','\\n')`,
+    [String.raw`'a\\b,r\rr'`, "31"],
+    undefined,
+    TEXT,
+  ),
   of(
     `set(${Array.from({ length: 64 }, (_, at) => `'s${at}'`).join(",")})`,
     ["'s63,s0,s40'"],

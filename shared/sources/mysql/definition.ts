@@ -4,6 +4,7 @@ import { ConfigError, placed, RecordError } from "../../errors.ts";
 import type { RowLayout } from "../../wire/binlog_rows.ts";
 import { ColumnType, type MappedColumn, type TableMap } from "../../wire/binlog_table_map.ts";
 import {
+  membersOfType,
   SHOWN_AS_BINARY,
   type TypeOfColumn,
   typeOfColumn,
@@ -194,7 +195,7 @@ function named(map: TableMap, catalogue: CatalogueTable | undefined): MappedColu
   }
   return map.columns.map((column, i) => {
     const now = catalogue.columns[i]!;
-    const whole = { ...column, name: now.name, ...membersOf(column, now) };
+    const whole = { ...column, name: now.name, ...membersOf(place, column, now) };
     const { type } = describe(map.db, map.table, whole).type;
     if (type === shownType(now.type)) return whole;
     throw new ConfigError(
@@ -205,13 +206,21 @@ function named(map: TableMap, catalogue: CatalogueTable | undefined): MappedColu
   });
 }
 
+/** Throws ConfigError where COLUMN_TYPE does not tell the members, as with bytes that are no characters. */
 function membersOf(
+  place: string,
   column: MappedColumn,
-  now: CatalogueColumn,
+  { name, type }: CatalogueColumn,
 ): Pick<MappedColumn, "members" | "collation"> | undefined {
   if (column.type !== ColumnType.ENUM && column.type !== ColumnType.SET) return undefined;
-  const list = /^\w+\((.*)\)$/s.exec(now.type)?.[1] ?? "";
-  const members = [...list.matchAll(/'((?:[^']|'')*)'/g)]
-    .map(([, label]) => new TextEncoder().encode(label!.replaceAll("''", "'")));
+  const labels = membersOfType(type);
+  if (labels === undefined && /^(enum|set)\(/.test(type)) {
+    throw new ConfigError(
+      `The binlog does not name the members of column ${JSON.stringify(name)} of ${place}, and` +
+        ` information_schema does not tell them: ${type}`,
+      { cure: FULL_METADATA },
+    );
+  }
+  const members = labels?.map((label) => new TextEncoder().encode(label)) ?? [];
   return { members, collation: UTF8MB4_COLLATION };
 }

@@ -48,7 +48,8 @@ export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "FULL",
     "warning",
     "the binlog does not name columns: rows read after the table was altered stop the capture, or" +
-      " get the new column names where number and types match",
+      " get the new column names where number and types match; and in members of ENUM and SET it has" +
+      " ? for characters beyond U+FFFF",
     "SET PERSIST binlog_row_metadata = FULL;",
   ),
   gtid_mode: must(
