@@ -13,6 +13,8 @@ export type Statement =
   /** Rows were changed by a statement instead of row events. */
   | { readonly kind: "dml"; readonly verb: string }
   | { readonly kind: "truncate"; readonly db: string; readonly table: string }
+  /** A TRUNCATE whose table cannot be told. */
+  | { readonly kind: "unreadable_truncate" }
   /** Tables are gone, with their rows. */
   | { readonly kind: "drop"; readonly tables: readonly TableName[] }
   /** CREATE TABLE ... SELECT: row events and a commit follow. */
@@ -47,10 +49,10 @@ const LOOKED_AT = 65_536;
 const SET_STATEMENT =
   /^\s*SET\s+STATEMENT\s(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"])*?\sFOR\s/is;
 
-/** Reads a statement that ran in database `db`. */
-export function readStatement(text: string, db: string): Statement {
+/** Reads a statement that ran in database `db`; `mariadb`: on such a server. */
+export function readStatement(text: string, db: string, mariadb = false): Statement {
   if (text === "BEGIN") return { kind: "begin" }; // nearly every transaction
-  const bare = stripComments(text.slice(0, LOOKED_AT)).replace(SET_STATEMENT, "");
+  const bare = stripComments(text.slice(0, LOOKED_AT), mariadb).replace(SET_STATEMENT, "");
   const [, verb = "", second = ""] =
     /^[\s(]*([a-z]+)\s*([a-z]*)/i.exec(bare)?.map((word) => word.toUpperCase()) ?? [];
   switch (verb) {
@@ -100,24 +102,35 @@ function created(text: string, whole: string): Statement {
     : { kind: "ddl", table: table[1] !== undefined };
 }
 
-const NAME = String.raw`(\`(?:[^\`]|\`\`)+\`|"(?:[^"]|"")+"|[0-9A-Za-z$_\u0080-\uffff]+)`;
+// A no-break space is left out: with some clients' character sets it is white space.
+const LETTER = String.raw`[0-9A-Za-z$_\u0080-\u009f\u00a1-\uffff]`;
+const NAME = String.raw`(\`(?:[^\`]|\`\`)+\`|"(?:[^"]|"")+"|${LETTER}+)`;
+const SPACE = String.raw`[\t-\r ]`;
+/** What MariaDB lets stand behind the table; the storage in its Oracle mode. */
+const CLAUSES = [String.raw`NOWAIT|WAIT${SPACE}+[-+.0-9A-Z]+`, `(?:DROP|REUSE)${SPACE}+STORAGE`]
+  .map((clause) => `(?:${SPACE}*(?<!${LETTER})(?:${clause}))?`).join("");
 const TRUNCATE = new RegExp(
-  String
-    .raw`^\s*TRUNCATE(?:\s+TABLE(?=[\s\`"])\s*|\s+|(?=[\`"]))${NAME}(?:\s*\.\s*${NAME})?\s*;?\s*$`,
+  String.raw`^${SPACE}*TRUNCATE(?:${SPACE}+TABLE(?=${SPACE}|[\`"])${SPACE}*|${SPACE}+|(?=[\`"]))` +
+    String
+      .raw`(?:\.${SPACE}*)?${NAME}(?:${SPACE}*\.${SPACE}*${NAME})?${CLAUSES}(?:${SPACE}|[;\0])*$`,
   "i",
 );
 
 function truncated(text: string, db: string): Statement {
   const parts = TRUNCATE.exec(text);
-  if (parts === null) return { kind: "ddl", table: true };
+  if (parts === null) return { kind: "unreadable_truncate" };
   const [first, second] = [
     unquote(parts[1]!),
     parts[2] === undefined ? undefined : unquote(parts[2]),
   ];
+  if (`${first}${second}`.includes(UNREADABLE)) return { kind: "unreadable_truncate" };
   return second === undefined
     ? { kind: "truncate", db, table: first }
     : { kind: "truncate", db: first, table: second };
 }
+
+/** Stands where bytes are no characters. */
+const UNREADABLE = "\ufffd";
 
 const DROP = /^\s*DROP\s+TABLES?(?=[\s`"])\s*(?:IF\s+EXISTS(?=[\s`"]))?/i;
 const DROPPED = new RegExp(
@@ -147,10 +160,22 @@ function unquote(name: string): string {
   return name.slice(1, -1).replaceAll(sign + sign, sign);
 }
 
-/** The text without comments outside of quotes; what stands in `/*!` and `/*M!` comments is kept, the server runs it. */
-function stripComments(text: string): string {
+const QUOTED = String.raw`('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|\`(?:[^\`]|\`\`)*\`)`;
+const PLAIN_COMMENT = String.raw`\/\*.*?\*\/|\*\/|--(?=[\0-\x20\x7f\xa0]|$)[^\n]*|#[^\n]*`;
+/** The beginnings of what MySQL runs, and what MariaDB does, with the version from which on. */
+const MYSQL_COMMENTS = new RegExp(
+  String.raw`${QUOTED}|\/\*!(?:\d{5}(?:\d(?=\s))?)?|${PLAIN_COMMENT}`,
+  "gs",
+);
+const MARIADB_COMMENTS = new RegExp(
+  String.raw`${QUOTED}|\/\*M?!(?:\d{5,6})?|${PLAIN_COMMENT}`,
+  "gs",
+);
+
+/** The text without comments outside of quotes; what the server runs of them is kept. */
+function stripComments(text: string, mariadb: boolean): string {
   return text.replace(
-    /('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`)|\/\*M?!\d*|\/\*.*?\*\/|\*\/|--[\s].*?(?:\n|$)|#.*?(?:\n|$)/gs,
+    mariadb ? MARIADB_COMMENTS : MYSQL_COMMENTS,
     (_all, quoted: string | undefined) => quoted ?? " ",
   );
 }

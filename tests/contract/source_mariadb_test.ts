@@ -372,6 +372,50 @@ async function shapesOfEvents(lab: Lab): Promise<void> {
   );
 }
 
+async function truncates(lab: Lab): Promise<void> {
+  const names = ["cut", "`größe`", "`雪誠`", "nowait"];
+  await lab.run("SET NAMES utf8mb4", ...names.map((name) => `CREATE TABLE ${name} (id INT)`));
+  const statements = [
+    ...["TRUNCATE TABLE cut NOWAIT", "TRUNCATE cut WAIT 5", "TRUNCATE TABLE cut WAIT 0.5"],
+    ...["TRUNCATE .cut", "TRUNCATE TABLE shop . cut", "TRUNCATE nowait nowait"],
+    ...["TRUNCATE cut /*M!100000 NOWAIT */", "TRUNCATE /* x */ TABLE cut /*!99999 NOWAIT */"],
+    ...[
+      "TRUNCATE cut /*M!999999 NOWAIT */",
+      "SET STATEMENT lock_wait_timeout=5 FOR TRUNCATE cut NOWAIT",
+    ],
+    ...["--\nTRUNCATE cut --", "TRUNCATE cut; \0", "EXECUTE IMMEDIATE 'TRUNCATE cut WAIT 4'"],
+  ];
+  const plain = await lab.made(...statements);
+  const oracle = await lab.made(
+    "SET SESSION sql_mode = ORACLE",
+    "TRUNCATE TABLE cut DROP STORAGE",
+    "TRUNCATE TABLE cut WAIT 3 REUSE STORAGE",
+    "TRUNCATE TABLE cut NOWAIT DROP STORAGE",
+    "SET SESSION sql_mode = DEFAULT",
+  );
+  const coded = await lab.made(
+    "SET NAMES latin1",
+    "TRUNCATE größe",
+    "TRUNCATE TABLE `größe` NOWAIT",
+    "SET NAMES gbk",
+    "TRUNCATE `雪誠`",
+    "SET NAMES utf8mb4",
+    "TRUNCATE größe",
+  );
+  const told = (changes: readonly Change[]) => changes.map(({ op, table }) => op + table.table);
+  assert.deepEqual(
+    told(plain),
+    statements.map((sql) => sql.includes("nowait") ? "tnowait" : "tcut"),
+  );
+  assert.deepEqual(told(oracle), ["tcut", "tcut", "tcut"]);
+  assert.deepEqual(told(coded), ["tgröße", "tgröße", "t雪誠", "tgröße"]);
+  await lab.run("CREATE TABLE `heaß` (id INT) ENGINE = MEMORY");
+  const start = await lab.here();
+  await lab.server.restart();
+  await lab.run("SET NAMES latin1", "SELECT * FROM shop.`heaß`", "SET NAMES utf8mb4", "USE shop");
+  assert.deepEqual(told(await lab.changes(start)), ["theaß"], "emptied by the restart");
+}
+
 async function columnsAndSequences(lab: Lab): Promise<void> {
   const [computed, ...rest] = await lab.made(
     `CREATE TABLE computed (id INT PRIMARY KEY, v INT AS (id + 1) VIRTUAL, hidden INT INVISIBLE,
@@ -823,6 +867,7 @@ Deno.test("MariaDB as a source", async (t) => {
       "changes carry the server's GTIDs, whatever domain and server they are of": gtids,
       "rows come whole from compressed events, partial images and every kind of transaction":
         shapesOfEvents,
+      "TRUNCATE is told with every clause and in every character set": truncates,
       "generated columns and sequences are left out, invisible columns come": columnsAndSequences,
       "of a table with a history come the rows that a SELECT shows": histories,
       "what cannot be read truthfully is refused with a cure": refusals,

@@ -227,6 +227,28 @@ Deno.test("a changed key is a delete and a create; equal under the collation is 
   assert.equal(changes[4]!.table.id, changes[0]!.table.id);
 });
 
+Deno.test("TRUNCATE is told however its client wrote it", async () => {
+  const changes = await changesOf([
+    ...["`größe`", "`Ã¶`", "`雪誠`", "plain"].map((name) =>
+      `CREATE TABLE IF NOT EXISTS ${name} (id INT)`
+    ),
+    "SET NAMES latin1",
+    "TRUNCATE größe",
+    "TRUNCATE `Ã¶`",
+    "SET NAMES gbk",
+    "TRUNCATE TABLE `雪誠`",
+    "SET NAMES utf8mb4",
+    "TRUNCATE TABLE größe;",
+    "/*M!100000 ALTER */ TRUNCATE /*!50000 TABLE*/ plain /*M!100000 NOWAIT */ --",
+    "--\nTRUNCATE plain",
+  ]);
+  const names = ["größe", "Ã¶", "雪誠", "größe", "plain", "plain"];
+  assert.deepEqual(
+    changes.map(({ op, table }) => op + table.table),
+    names.map((name) => `t${name}`),
+  );
+});
+
 Deno.test("a partial row image leaves values out; under another key the row is whole or the capture stops", async () => {
   const image = (name: string) => `SET SESSION binlog_row_image = ${name}`;
   const table = [

@@ -298,6 +298,10 @@ export class ChangeReader {
     }
   }
 
+  get #isMariadb(): boolean {
+    return this.#options.identity.connector === "mariadb";
+  }
+
   #where(): string {
     return `${this.#place.file}:${this.#place.pos}`;
   }
@@ -378,7 +382,7 @@ export class ChangeReader {
 
   #query(event: BinlogEvent): void | Promise<void> {
     const { database, text } = readQuery(event.body, event.type === EventType.QUERY_COMPRESSED);
-    const statement = readStatement(text, database);
+    const statement = readStatement(text, database, this.#isMariadb);
     const transaction = this.#transaction;
     switch (statement.kind) {
       case "begin":
@@ -396,6 +400,8 @@ export class ChangeReader {
         throw this.#statementLogged(statement.verb);
       case "truncate":
         return this.#truncate(statement.db, statement.table);
+      case "unreadable_truncate":
+        throw this.#truncateRefused(text.slice(0, SHOWN_CHARACTERS));
       case "drop":
         this.#drop(statement.tables, text.slice(0, SHOWN_CHARACTERS));
         this.#ddl(database, text);
@@ -466,6 +472,17 @@ export class ChangeReader {
     this.#endStatement();
   }
 
+  #truncateRefused(statement: string): RecordError {
+    return new RecordError(
+      `${this.#where()}: it cannot be told which table this empties: ${JSON.stringify(statement)}`,
+      {
+        cure:
+          "write TRUNCATE TABLE and the name alone, in a session with SET NAMES utf8mb4; `deno task" +
+          " positions reset --yes JOB` lets the capture begin anew behind this one, with a snapshot",
+      },
+    );
+  }
+
   #tableMap(event: BinlogEvent): void | Promise<void> {
     const { body } = event;
     const id = readTableId(event);
@@ -488,7 +505,7 @@ export class ChangeReader {
 
   async #define(id: number, event: BinlogEvent, bytes: Buffer, text: string): Promise<void> {
     const { catalogue, tinyint1_as_boolean, table_cache, log } = this.#options;
-    const map = readTableMap(event.body, this.#options.identity.connector === "mariadb");
+    const map = readTableMap(event.body, this.#isMariadb);
     const now = await catalogue.table(map.db, map.table);
     const definition = defineTable(map, now, tinyint1_as_boolean);
     if (isSequence(definition.schema)) return this.#remember(id, { bytes, definition: undefined });

@@ -218,7 +218,9 @@ Deno.test("GTID sets and statements survive any text", () => {
   });
   survives(gtids, (text) => GtidSet.parse(text), ConfigError);
   survives(gtids, (text) => GtidPosition.parse(text), ConfigError);
-  survives(fc.string({ unit: "binary" }), (text) => readStatement(text, "shop"), RecordError);
+  const both = (text: string) =>
+    [false, true].map((mariadb) => readStatement(text, "shop", mariadb));
+  survives(fc.string({ unit: "binary" }), both, RecordError);
 });
 
 const CONVERSIONS = Object.values(OID).map(conversionOf);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import type { Change } from "../../../../shared/change.ts";
-import { ConfigError, cureOf, HistoryLostError } from "../../../../shared/errors.ts";
+import { ConfigError, cureOf, HistoryLostError, RecordError } from "../../../../shared/errors.ts";
 import { parsePosition } from "../../../../shared/position.ts";
 import type { CatalogueTable } from "../../../../shared/sources/mysql/catalogue.ts";
 import { ChangeReader, fileNumber } from "../../../../shared/sources/mysql/change_reader.ts";
@@ -323,6 +323,17 @@ Deno.test("what cannot be captured truthfully stops with the place and a cure", 
       return true;
     });
   }
+});
+
+Deno.test("a TRUNCATE whose table cannot be told stops, whatever is captured", async () => {
+  const reader = newReader(["ls_fixture.other"]);
+  await feed(reader, eventsOf("connect"));
+  const statement = queryEvent("TRUNCATE TABLE t, u");
+  await assert.rejects(feed(reader, [eventsOf("insert")[0]!, statement]), (error) => {
+    assert.ok(error instanceof RecordError, String(error));
+    assert.match(error.message, /^binlog\.\d+:\d+: .*which table.*"TRUNCATE TABLE t, u"/);
+    return /positions reset --yes JOB/.test(error.cure ?? "");
+  });
 });
 
 Deno.test("an update that holds parts of a JSON document gives the whole document", async () => {
