@@ -219,12 +219,20 @@ export const jobKinds = {
 /** The name of a kind. */
 export type JobKind = keyof typeof jobKinds;
 
+/** A kind that captures: its jobs have a source. */
+export type CaptureKind = Extract<JobKind, `capture-${string}`>;
+
 /** A validated job of the kind `Kind`. */
 export type JobOf<Kind extends JobKind> = z.output<(typeof jobKinds)[Kind]["schema"]>;
 
 /** The kind's entry, as the launcher and the reference read it. */
 export function jobKind(kind: JobKind): JobKindSpec {
   return jobKinds[kind];
+}
+
+/** Whether jobs of this kind have a source. */
+export function isCapture(kind: JobKind): kind is CaptureKind {
+  return jobKinds[kind].command === "capture";
 }
 
 function server(at: { host: string; port: number }, path: Path): Grant {

@@ -5,6 +5,7 @@
 import { HistoryLostError, RetryableError, SnapshotCutError } from "../errors.ts";
 import { formats } from "../formats/mod.ts";
 import { transforms } from "../transforms/mod.ts";
+import { resyncs } from "./capture_options.ts";
 import {
   type CaptureDeps,
   type CaptureJob,
@@ -59,9 +60,4 @@ export async function capture(job: CaptureJob, deps: CaptureDeps): Promise<Captu
 function beginsAnew(error: unknown, job: CaptureJob): error is Error {
   if (error instanceof SnapshotCutError) return true; // nothing is lost: it had not ended yet
   return error instanceof HistoryLostError && resyncs(job);
-}
-
-/** Whether lost history is answered by a new generation with a snapshot. */
-export function resyncs(job: Pick<CaptureJob, "on_history_lost" | "source">): boolean {
-  return job.on_history_lost === "resync" || job.source.snapshot === "when_needed";
 }

@@ -96,6 +96,11 @@ export function captureProblem(
   };
 }
 
+/** Whether lost history is answered by a new generation with a snapshot. */
+export function resyncs(job: Pick<CaptureJob, "on_history_lost" | "source">): boolean {
+  return job.on_history_lost === "resync" || job.source.snapshot === "when_needed";
+}
+
 /** The part of a job that says what becomes of changes that are larger than their topic takes. */
 export interface OversizeJob {
   readonly name: string;

@@ -26,9 +26,8 @@ import { type CommandSpec, type OptionValue, parseCommand } from "../cli/argumen
 import { EXIT_DONE, EXIT_FAILED, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
-import { readJob } from "../runtime/environment.ts";
+import { readConsumer } from "../runtime/environment.ts";
 import { refuseErrors } from "../runtime/inspect.ts";
-import type { JobOf } from "../jobs.ts";
 
 const SPEC: CommandSpec = {
   name: "dead-letters",
@@ -60,31 +59,25 @@ export async function main(): Promise<number> {
       { cure: `usage: ${SPEC.usage}` },
     );
   }
-  const { kind, job, secrets, where } = readJob(path!);
-  if (kind !== "consume-csv") {
-    throw new ConfigError(`${where(["job"])} job: ${kind} has no dead letters.`, {
-      cure: "name the job file of a consumer",
-    });
-  }
+  const { job, secrets } = readConsumer(path!, "has no dead letters");
   const log = commandLog(job, secrets);
-  const consumer = job as JobOf<"consume-csv">;
-  const client = await openKafka(consumer.kafka, log);
+  const client = await openKafka(job.kafka, log);
   const admin = await client.admin();
-  const user = principalOf(consumer.kafka);
+  const user = principalOf(job.kafka);
   const demand = async (rights: readonly WantedRight[]) =>
     refuseErrors(await rightsFindings(admin, rights, user));
   try {
-    const topic = deadLetterTopic(consumer);
+    const topic = deadLetterTopic(job);
     // Without rights a topic cannot be seen, and would be told as one without letters.
     await demand(letterRights(topic));
     const letters = () => readLetters(admin, topic, filter);
     const isJson = options.json === true;
     if (action !== "replay") return await print(letters(), action === "show", isJson);
-    const group_id = groupOf(consumer);
+    const group_id = groupOf(job);
     await demand(replayRights(group_id, topic, await originsOf(letters())));
     const schemas = new SchemaReader(admin);
     await schemas.refresh();
-    const { format } = await formats[consumer.format]();
+    const { format } = await formats[job.format]();
     const deps = { admin, format, schemas, topic, now: Date.now };
     return await replayAll(letters(), client, deps, deadLetterIds(group_id), isJson);
   } finally {

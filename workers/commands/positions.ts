@@ -11,12 +11,12 @@ import { tableName } from "../../shared/table_name.ts";
 import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
-import type { JobOf } from "../jobs.ts";
+import type { CaptureKind, JobOf } from "../jobs.ts";
 import { captureStanding, captureText } from "../positions/capture.ts";
 import { consumerStanding, consumerText } from "../positions/consumer.ts";
 import { commandLog } from "../runtime/command_log.ts";
-import { readJob } from "../runtime/environment.ts";
-import { type CaptureKind, isCapture, sourceMaker } from "../runtime/sources.ts";
+import { readEither } from "../runtime/environment.ts";
+import { sourceMaker } from "../runtime/sources.ts";
 
 const ACTIONS = ["show", "set", "reset"] as const;
 type Action = typeof ACTIONS[number];
@@ -50,25 +50,19 @@ export async function main(): Promise<number> {
   if (parsed === "help") return EXIT_DONE;
   const { options, positionals } = parsed;
   const action = readAction(positionals[0]!, options.to);
-  const { kind, job, secrets, where } = readJob(positionals[1]!);
+  const { kind, job, secrets } = readEither(positionals[1]!, "has no position");
   const print = (value: unknown, text: string) =>
     console.log(options.json ? JSON.stringify(value) : text);
   const log = commandLog(job, secrets);
-  if (isCapture(kind)) {
+  if (kind !== "consume-csv") {
     const move = { to: options.to as string | undefined, yes: options.yes === true };
-    await ofCapture(action, kind, job as JobOf<CaptureKind>, { ...move, log, print });
+    await ofCapture(action, kind, job, { ...move, log, print });
     return EXIT_DONE;
   }
-  if (kind !== "consume-csv") {
-    throw new ConfigError(`${where(["job"])} job: ${kind} has no position.`, {
-      cure: "name the job file of a capture or a consumer",
-    });
-  }
   if (action !== "show") throw notOfConsumers(action);
-  const consume = job as JobOf<"consume-csv">;
-  const admin = await (await openKafka(consume.kafka, log)).admin();
+  const admin = await (await openKafka(job.kafka, log)).admin();
   try {
-    const standing = await consumerStanding(consume, admin);
+    const standing = await consumerStanding(job, admin);
     print(standing, consumerText(standing));
   } finally {
     await admin.close();

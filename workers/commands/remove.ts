@@ -8,8 +8,8 @@ import { type CommandSpec, parseCommand } from "../cli/arguments.ts";
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
-import { readJob } from "../runtime/environment.ts";
-import { isCapture, sourceMaker } from "../runtime/sources.ts";
+import { readCapture } from "../runtime/environment.ts";
+import { sourceMaker } from "../runtime/sources.ts";
 
 const SPEC: CommandSpec = {
   name: "remove",
@@ -29,16 +29,11 @@ export async function main(): Promise<number> {
   const parsed = parseCommand(SPEC, host().args);
   if (parsed === "help") return EXIT_DONE;
   const { options, positionals } = parsed;
-  const { kind, job, secrets, where } = readJob(positionals[0]!);
-  if (!isCapture(kind)) {
-    throw new ConfigError(`${where(["job"])} job: ${kind} leaves nothing on a server to remove.`, {
-      cure: "name the job file of a capture",
-    });
-  }
-  const captureJob = job as Extract<typeof job, { source: unknown }>;
+  const [path] = positionals;
+  const { kind, job, secrets } = readCapture(path!, "leaves nothing on a server to remove");
   const log = commandLog(job, secrets);
-  const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
-  const client = await openKafka(captureJob.kafka, log);
+  const source = (await sourceMaker(kind, job, { log, now: Date.now }))();
+  const client = await openKafka(job.kafka, log);
   const admin = await client.admin();
   const removed: string[] = [];
   const tell = (sentence: string) => {

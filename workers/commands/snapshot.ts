@@ -8,8 +8,8 @@ import { type CommandSpec, type OptionValue, parseCommand } from "../cli/argumen
 import { EXIT_DONE, run } from "../cli/main.ts";
 import { host } from "../cli/host.ts";
 import { commandLog } from "../runtime/command_log.ts";
-import { readJob } from "../runtime/environment.ts";
-import { isCapture, sourceMaker } from "../runtime/sources.ts";
+import { readCapture } from "../runtime/environment.ts";
+import { sourceMaker } from "../runtime/sources.ts";
 
 const SPEC: CommandSpec = {
   name: "snapshot",
@@ -40,23 +40,17 @@ export async function main(): Promise<number> {
   const parsed = parseCommand(SPEC, host().args);
   if (parsed === "help") return EXIT_DONE;
   const [path, ...tables] = parsed.positionals;
-  const { kind, job, secrets, where } = readJob(path!);
-  if (!isCapture(kind)) {
-    throw new ConfigError(`${where(["job"])} job: ${kind} reads no tables.`, {
-      cure: "name the job file of a capture",
-    });
-  }
-  const captureJob = job as Extract<typeof job, { source: unknown }>;
-  if (captureJob.source.signal_table === undefined) {
+  const { kind, job, secrets, where } = readCapture(path!, "reads no tables");
+  if (job.source.signal_table === undefined) {
     throw new ConfigError(`${where(["source"])} source: signal_table is not set.`, {
       cure:
         `${createSignalTable("list_sync_signal")} name it in source.signal_table, and start the` +
         " capture again",
     });
   }
-  refuseOthers(captureJob.source, tables);
+  refuseOthers(job.source, tables);
   const log = commandLog(job, secrets);
-  const source = (await sourceMaker(kind, captureJob, { log, now: Date.now }))();
+  const source = (await sourceMaker(kind, job, { log, now: Date.now }))();
   await source.signal(tables, rangeOf(parsed.options));
   if (parsed.options.json) console.log(JSON.stringify({ job: job.name, requested: tables }));
   else console.log(`Asked ${job.name} to read ${tables.join(", ")}; its log tells how it goes.`);

@@ -4,8 +4,9 @@ import { capture, type CaptureSummary } from "../../shared/pipeline/capture.ts";
 import { EXIT_DONE } from "../cli/main.ts";
 import { count, duration } from "../cli/figures.ts";
 import { table } from "../cli/table.ts";
+import type { CaptureKind } from "../jobs.ts";
 import { SnapshotBar } from "./snapshot_bar.ts";
-import { type CaptureKind, sourceMaker } from "./sources.ts";
+import { sourceMaker } from "./sources.ts";
 import { runWorker } from "./worker.ts";
 
 /** Runs the capture worker of one kind. */

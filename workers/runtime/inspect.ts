@@ -15,8 +15,8 @@ import { topicOf } from "../../shared/pipeline/routing.ts";
 import { topicMatcher } from "../../shared/pipeline/topics.ts";
 import type { Finding } from "../../shared/sources/source.ts";
 import { idleRules, ruleFaults } from "../../shared/transforms/columns.ts";
-import type { JobKind, JobOf } from "../jobs.ts";
-import { type CaptureKind, connectorOf, isCapture, sourceMaker } from "./sources.ts";
+import { type CaptureKind, isCapture, type JobKind, type JobOf } from "../jobs.ts";
+import { connectorOf, sourceMaker } from "./sources.ts";
 
 /** What looking needs besides the job. */
 export interface InspectDeps {
@@ -87,11 +87,7 @@ function looksOf(kind: JobKind, job: JobOf<JobKind>, deps: InspectDeps): Looks {
     const dead_letter_topic = consume.on_error === "dead_letter"
       ? deadLetterTopic(consume)
       : undefined;
-    const rights = consumeRights(
-      groupOf(consume),
-      consume.topics ?? [],
-      dead_letter_topic,
-    );
+    const rights = consumeRights(groupOf(consume), consume.topics ?? [], dead_letter_topic);
     const wanted = { topics, rights, dead_letter_topic };
     return { kafka: () => inspectBrokers(consume.kafka, wanted, deps) };
   }

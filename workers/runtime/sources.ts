@@ -1,16 +1,13 @@
 /** From a capture job to its source. */
 import type { Connector } from "../../shared/change.ts";
-import { resyncs } from "../../shared/pipeline/capture.ts";
+import { resyncs } from "../../shared/pipeline/capture_options.ts";
 import { sources } from "../../shared/sources/mod.ts";
 import type { Source, SourceContext } from "../../shared/sources/source.ts";
-import type { JobKind, JobOf } from "../jobs.ts";
+import type { CaptureKind, JobOf } from "../jobs.ts";
 import { VERSION } from "./version.ts";
 
 /** What a source is given besides its job. */
 export type SourceDeps = Pick<SourceContext, "log" | "now">;
-
-/** A kind that captures. */
-export type CaptureKind = Extract<JobKind, `capture-${string}`>;
 
 /** What a kind of job captures. */
 interface Captured<Kind extends CaptureKind> {
@@ -29,11 +26,6 @@ const SOURCES: { readonly [Kind in CaptureKind]: Captured<Kind> } = {
 /** The connector of a kind that captures. */
 export function connectorOf(kind: CaptureKind): Connector {
   return SOURCES[kind].connector;
-}
-
-/** Whether a job of this kind has a source. */
-export function isCapture(kind: JobKind): kind is CaptureKind {
-  return Object.hasOwn(SOURCES, kind);
 }
 
 /** Makes sources of a capture job, none of them connected. Only the module of its kind is loaded. */

@@ -4,7 +4,7 @@ import type { KafkaClient, Producer } from "../../../shared/kafka/port.ts";
 import { capture } from "../../../shared/pipeline/capture.ts";
 import { POSITIONS_TOPIC } from "../../../shared/pipeline/positions.ts";
 import type { Source } from "../../../shared/sources/source.ts";
-import type { CaptureKind } from "../../../workers/runtime/sources.ts";
+import type { CaptureKind } from "../../../workers/jobs.ts";
 import { sourceMaker } from "../../../workers/runtime/sources.ts";
 import { runWorker } from "../../../workers/runtime/worker.ts";
 import { dieAt, dieSoonAfter } from "./death.ts";
