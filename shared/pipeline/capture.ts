@@ -4,7 +4,7 @@
  */
 import { HistoryLostError, RetryableError, SnapshotCutError } from "../errors.ts";
 import { formats } from "../formats/mod.ts";
-import { transforms } from "../transforms/mod.ts";
+import { columns } from "../transforms/columns.ts";
 import { resyncs } from "./capture_options.ts";
 import {
   type CaptureDeps,
@@ -31,7 +31,7 @@ export interface CaptureSummary {
  */
 export async function capture(job: CaptureJob, deps: CaptureDeps): Promise<CaptureSummary> {
   const { format } = await formats[job.format]();
-  const transform = (await transforms.columns()).columns(job.columns);
+  const transform = columns(job.columns);
   const totals: CaptureTotals = {
     changes: noChanges(),
     repetitions: 0,

@@ -1,5 +1,4 @@
-/** The sinks by name. Adding one is a file and a line. */
-
+/** The sinks by name. Adding one is a file, a line here and a kind of job: see the README. */
 import type { SinkModule } from "./sink.ts";
 
 /** Loads a sink's module. */

@@ -1,4 +1,4 @@
-/** The sources by connector. Adding one is a folder and a line. */
+/** The sources by connector. Adding one is a folder, a line here and a kind of job (workers/jobs.ts). */
 
 /** Loads a source's class. */
 export const sources = {
