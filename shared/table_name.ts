@@ -12,3 +12,9 @@ export function tableName({ db, schema, table }: Named): string {
 export function nameParts({ db, schema, table }: Named): string[] {
   return [db, schema, table].filter((part) => part !== null);
 }
+
+/** The two parts of `schema.table` (MySQL: `database.table`); without a point the table is in `schema`. */
+export function splitTableName(name: string, schema = ""): [schema: string, table: string] {
+  const point = name.indexOf(".");
+  return point < 0 ? [schema, name] : [name.slice(0, point), name.slice(point + 1)];
+}

@@ -60,6 +60,21 @@ export async function openMysql(
   }
 }
 
+/** `name` quoted as an identifier. */
+export function quoteIdentifier(name: string): string {
+  return `\`${name.replaceAll("`", "``")}\``;
+}
+
+/** `db.table`, quoted. */
+export function quoteTable(table: { readonly db: string; readonly table: string }): string {
+  return `${quoteIdentifier(table.db)}.${quoteIdentifier(table.table)}`;
+}
+
+/** `text`, in which no backslash stands, quoted as a literal. */
+export function quoteLiteral(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
 /** An error of the library; `code` is the server's name of it, or its own. */
 type MysqlError = Error & { readonly code?: string };
 

@@ -63,6 +63,21 @@ export async function openPostgres(
   }
 }
 
+/** `name` quoted as an identifier. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** `schema.table`, quoted. */
+export function quoteTable(table: { readonly schema: string; readonly table: string }): string {
+  return `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`;
+}
+
+/** `text` quoted as a literal of sessions with `standard_conforming_strings`. */
+export function quoteLiteral(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
 /** How messages name the server in the middle of a sentence. */
 export function placeOf(server: PostgresServer): string {
   return `${serverOf(server)},`;

@@ -1,9 +1,10 @@
 /** What `check` finds about a table that a job reads or writes as an ordinary client; nothing is changed. */
+import { quoteIdentifier } from "../connect/postgres.ts";
 import { ConfigError } from "../errors.ts";
 import type { Finding } from "../sources/source.ts";
 import { connectMysql, mysqlTable } from "./mysql.ts";
 import type { DatabaseOptions } from "./options.ts";
-import { connectPostgres, pgIdentifier, pgTable, pgTableName } from "./postgres.ts";
+import { connectPostgres, pgTable, pgTableName } from "./postgres.ts";
 
 /** Statements that are explained and so not carried out: the servers check privileges all the same. */
 const TRIALS = {
@@ -88,8 +89,8 @@ async function open(options: DatabaseOptions): Promise<Trial> {
         values: [schema],
       });
       if (rows[0]?.[0] === "t") return undefined;
-      const name = pgIdentifier(schema);
-      const user = pgIdentifier(options.user);
+      const name = quoteIdentifier(schema);
+      const user = quoteIdentifier(options.user);
       return rows.length === 0
         ? `CREATE SCHEMA ${name} AUTHORIZATION ${user}`
         : `GRANT USAGE, CREATE ON SCHEMA ${name} TO ${user}`;

@@ -1,7 +1,8 @@
 /** A MySQL connection as an ordinary client, with everything that changes a value's text pinned. */
 import type { Connection } from "mysql2/promise";
-import { openMysql } from "../connect/mysql.ts";
+import { openMysql, quoteIdentifier, quoteTable } from "../connect/mysql.ts";
 import { ConfigError } from "../errors.ts";
+import { splitTableName } from "../table_name.ts";
 import type { DatabaseOptions } from "./options.ts";
 
 /** Connects. Dates, decimals and large integers come back as text. Throws as `openMysql`. */
@@ -34,21 +35,14 @@ function deniedFault(
   });
 }
 
-/** `name` quoted as an identifier. */
-export function mysqlIdentifier(name: string): string {
-  return `\`${name.replaceAll("`", "``")}\``;
-}
-
 /** Database and table of `table` or `database.table`. */
-export function mysqlTableName(table: string, database: string): { db: string; table: string } {
-  const dot = table.indexOf(".");
-  return dot < 0
-    ? { db: database, table }
-    : { db: table.slice(0, dot), table: table.slice(dot + 1) };
+export function mysqlTableName(name: string, database: string): { db: string; table: string } {
+  const [db, table] = splitTableName(name, database);
+  return { db, table };
 }
 
 /** `table` or `database.table`, quoted. */
-export function mysqlTable(table: string): string {
-  const { db, table: name } = mysqlTableName(table, "");
-  return [db, name].filter((part) => part !== "").map(mysqlIdentifier).join(".");
+export function mysqlTable(name: string): string {
+  const { db, table } = mysqlTableName(name, "");
+  return db === "" ? quoteIdentifier(table) : quoteTable({ db, table });
 }

@@ -1,6 +1,7 @@
 /** A PostgreSQL connection as an ordinary client, with everything that changes a value's text pinned. */
-import { openPostgres, placeOf } from "../connect/postgres.ts";
+import { openPostgres, placeOf, quoteIdentifier, quoteTable } from "../connect/postgres.ts";
 import { ConfigError } from "../errors.ts";
+import { splitTableName } from "../table_name.ts";
 import type { DatabaseOptions } from "./options.ts";
 
 /** Rows as arrays of the server's own text. */
@@ -53,7 +54,7 @@ function deniedFault(
   if (code !== "42501") return undefined;
   const [, kind = "", name = ""] = /for (table|sequence|schema) (\S+)/.exec(message) ?? [];
   const privileges = PRIVILEGES[kind];
-  const user = pgIdentifier(options.user);
+  const user = quoteIdentifier(options.user);
   return new ConfigError(`${placeOf(options)} refused user ${options.user}: ${message}`, {
     cure: privileges === undefined
       ? "let the owner grant what the message names"
@@ -62,21 +63,13 @@ function deniedFault(
   });
 }
 
-/** `name` quoted as an identifier. */
-export function pgIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
 /** Schema and table of `table` or `schema.table`. */
-export function pgTableName(table: string): { schema: string; table: string } {
-  const dot = table.indexOf(".");
-  return dot < 0
-    ? { schema: "public", table }
-    : { schema: table.slice(0, dot), table: table.slice(dot + 1) };
+export function pgTableName(name: string): { schema: string; table: string } {
+  const [schema, table] = splitTableName(name, "public");
+  return { schema, table };
 }
 
 /** `table` or `schema.table`, quoted. */
-export function pgTable(table: string): string {
-  const name = pgTableName(table);
-  return `${pgIdentifier(name.schema)}.${pgIdentifier(name.table)}`;
+export function pgTable(name: string): string {
+  return quoteTable(pgTableName(name));
 }

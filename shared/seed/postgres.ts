@@ -1,11 +1,6 @@
 /** Seeds a PostgreSQL table: values are bound as arrays, one for each column. */
-import {
-  connectPostgres,
-  type PgClient,
-  pgIdentifier,
-  pgTable,
-  pgTableName,
-} from "../database/postgres.ts";
+import { quoteIdentifier } from "../connect/postgres.ts";
+import { connectPostgres, type PgClient, pgTable, pgTableName } from "../database/postgres.ts";
 import type { ListRow, ListUpdate } from "./values.ts";
 import type { SeedOptions } from "./options.ts";
 import type { SeedWriter } from "./writer.ts";
@@ -35,7 +30,7 @@ class PostgresWriter implements SeedWriter {
   }
 
   async create(): Promise<void> {
-    const { schema, table } = pgTableName(this.#options.table);
+    const { table } = pgTableName(this.#options.table);
     const { rows } = await this.#query("SELECT to_regclass($1)", [this.#table]);
     if (rows[0]?.[0] != null) return;
     await this.#query(`CREATE TABLE ${this.#table} (
@@ -45,9 +40,7 @@ class PostgresWriter implements SeedWriter {
       "timestamp" TIMESTAMP(6) NOT NULL
     )`);
     await this.#query(
-      `CREATE INDEX ${pgIdentifier(`${table}_domain_idx`)} ON ${pgIdentifier(schema)}.${
-        pgIdentifier(table)
-      } (domain)`,
+      `CREATE INDEX ${quoteIdentifier(`${table}_domain_idx`)} ON ${this.#table} (domain)`,
     );
     if (this.#options.replica_identity === "full") {
       await this.#query(`ALTER TABLE ${this.#table} REPLICA IDENTITY FULL`);

@@ -2,7 +2,8 @@
 import type { Buffer } from "node:buffer";
 import type { Connection as CoreConnection, TypeCastField } from "mysql2";
 import type { Connection, RowDataPacket } from "mysql2/promise";
-import { connectMysql, mysqlIdentifier, mysqlTable, mysqlTableName } from "../database/mysql.ts";
+import { quoteIdentifier } from "../connect/mysql.ts";
+import { connectMysql, mysqlTable, mysqlTableName } from "../database/mysql.ts";
 import type { DatabaseOptions } from "../database/options.ts";
 import { ConfigError } from "../errors.ts";
 import { capturedColumns, ServerCatalogue } from "../sources/mysql/catalogue.ts";
@@ -105,7 +106,7 @@ class MysqlTable implements TableReader {
 
 /** How values of a column of COLUMN_TYPE `type` get the text that the CSV sink writes. */
 function readingOf(name: string, type: string, { tinyint1_as_boolean }: TableOptions): Reading {
-  const column = mysqlIdentifier(name);
+  const column = quoteIdentifier(name);
   const read = (text: (value: string) => string): Reading["text"] => (field) => {
     const value = field.string();
     return value === null ? null : text(value);

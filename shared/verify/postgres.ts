@@ -1,6 +1,7 @@
 /** Reads a PostgreSQL table: a cursor in one read-only snapshot. */
 import { Buffer } from "node:buffer";
-import { connectPostgres, type PgClient, pgIdentifier, pgTable } from "../database/postgres.ts";
+import { quoteIdentifier } from "../connect/postgres.ts";
+import { connectPostgres, type PgClient, pgTable } from "../database/postgres.ts";
 import type { DatabaseOptions } from "../database/options.ts";
 import { ConfigError } from "../errors.ts";
 import { base64, floatText, jsonWriter } from "../wire/value_text.ts";
@@ -71,7 +72,7 @@ class PostgresTable implements TableReader {
 
   async *rows(columns: readonly string[]): AsyncIterable<(string | null)[][]> {
     const texts = columns.map((name) => this.#columns.get(name)!.text);
-    const names = columns.map(pgIdentifier).join(", ");
+    const names = columns.map(quoteIdentifier).join(", ");
     await this.#query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     await this.#query(`DECLARE list NO SCROLL CURSOR FOR SELECT ${names} FROM ${this.#table}`);
     const fetch = () => this.#query(`FETCH FORWARD ${PAGE_ROWS} FROM list`);

@@ -1,6 +1,6 @@
 /** The capture loop in this process, between real databases and real brokers: stops, breaks, successors. */
 import assert from "node:assert/strict";
-import { mysqlIdentifier } from "../../shared/database/mysql.ts";
+import { quoteIdentifier } from "../../shared/connect/mysql.ts";
 import { ConfigError, describe, HistoryLostError, RecordError } from "../../shared/errors.ts";
 import { format } from "../../shared/formats/json.ts";
 import { format as protobuf } from "../../shared/formats/protobuf.ts";
@@ -76,7 +76,7 @@ class Lab implements AsyncDisposable {
   }
 
   get quoted(): string {
-    return this.kind === "MySQL" ? mysqlIdentifier(this.table) : `public."${this.table}"`;
+    return this.kind === "MySQL" ? quoteIdentifier(this.table) : `public."${this.table}"`;
   }
 
   /** Rows made so far. */

@@ -1,14 +1,10 @@
 /** The demo's tables: in a schema (MySQL: a database) `demo` of their own, made anew for each run. */
 import type { DatabaseInfo } from "../../compose/native/state.ts";
 import type { StackInfo } from "../../compose/native/stack.ts";
+import { quoteIdentifier } from "../../shared/connect/postgres.ts";
 import { connectMysql } from "../../shared/database/mysql.ts";
 import { databaseOptions } from "../../shared/database/options.ts";
-import {
-  connectPostgres,
-  type PgClient,
-  pgIdentifier,
-  pgTable,
-} from "../../shared/database/postgres.ts";
+import { connectPostgres, type PgClient, pgTable } from "../../shared/database/postgres.ts";
 import { writers } from "../../shared/seed/mod.ts";
 import type { SeedOptions } from "../../shared/seed/options.ts";
 import { objectNames } from "../../shared/sources/postgres/options.ts";
@@ -48,8 +44,8 @@ async function preparePostgres(
   const admin = await postgres(info, "admin");
   try {
     await dropSlots(admin);
-    const owner = pgIdentifier(writer.user);
-    const reader = pgIdentifier(replicator.user);
+    const owner = quoteIdentifier(writer.user);
+    const reader = quoteIdentifier(replicator.user);
     for (
       const text of [
         "DROP SCHEMA IF EXISTS demo CASCADE",
@@ -67,7 +63,7 @@ async function preparePostgres(
   const client = await postgres(info, "writer");
   try {
     await client.query({
-      text: `CREATE PUBLICATION ${pgIdentifier(publication)} FOR TABLE ${tables}`,
+      text: `CREATE PUBLICATION ${quoteIdentifier(publication)} FOR TABLE ${tables}`,
     });
   } finally {
     await client.end();
@@ -86,7 +82,7 @@ async function dropSlots(admin: PgClient): Promise<void> {
     values: [PREFIX],
   });
   for (const [name] of rows) {
-    await admin.query({ text: `DROP PUBLICATION ${pgIdentifier(name!)}` });
+    await admin.query({ text: `DROP PUBLICATION ${quoteIdentifier(name!)}` });
   }
 }
 

@@ -14,6 +14,7 @@ import { captureRights, consumeRights, type WantedRight } from "../../shared/pip
 import { topicOf } from "../../shared/pipeline/routing.ts";
 import { topicMatcher } from "../../shared/pipeline/topics.ts";
 import type { Finding } from "../../shared/sources/source.ts";
+import { splitTableName } from "../../shared/table_name.ts";
 import { idleRules, ruleFaults } from "../../shared/transforms/columns.ts";
 import { type CaptureKind, isCapture, type JobKind, type JobOf } from "../jobs.ts";
 import { connectorOf, sourceMaker } from "./sources.ts";
@@ -106,8 +107,7 @@ function rightsOfCapture(kind: CaptureKind, job: JobOf<CaptureKind>): WantedRigh
   const connector = connectorOf(kind);
   const database = kind === "capture-pg" ? (job as JobOf<"capture-pg">).source.database : undefined;
   const topics = job.source.tables.filter((name) => !isPattern(name)).map((name) => {
-    const dot = name.indexOf(".");
-    const [first, table] = [name.slice(0, dot), name.slice(dot + 1)];
+    const [first, table] = splitTableName(name);
     const [db, schema] = database === undefined ? [first, null] : [database, first];
     return topicOf(job.kafka.topic, job.name, { db, schema, table });
   });

@@ -1,4 +1,5 @@
 /** Whether a server still holds what comes after a stored position. */
+import { quoteLiteral } from "../../connect/mysql.ts";
 import { ConfigError, HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import type { ResumePoint } from "../source.ts";
 import { fileNumber } from "./change_reader.ts";
@@ -120,7 +121,7 @@ async function checkBoundary(
   let event: Record<string, string | null> | undefined;
   try {
     [event] = await session.records(
-      `SHOW BINLOG EVENTS IN '${resume.file.replaceAll("'", "''")}' FROM ${resume.offset} LIMIT 1`,
+      `SHOW BINLOG EVENTS IN ${quoteLiteral(resume.file)} FROM ${resume.offset} LIMIT 1`,
     );
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== "ER_ERROR_WHEN_EXECUTING_COMMAND") throw cause;

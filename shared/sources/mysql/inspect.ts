@@ -1,7 +1,9 @@
 /** What `check` finds on a server: each finding with a statement that mends it. */
+import { quoteIdentifier, quoteLiteral, quoteTable } from "../../connect/mysql.ts";
 import { ConfigError } from "../../errors.ts";
 import { isPattern } from "../../jobs/glob.ts";
 import { nearestHint } from "../../jobs/nearest.ts";
+import { splitTableName } from "../../table_name.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { TableSchema } from "../../change.ts";
 import type { Finding, Judge } from "../source.ts";
@@ -139,17 +141,17 @@ function patterns(
     const found = tables.filter(({ db, name }) => only.has(db, name));
     const subject = `tables ${pattern}`;
     if (found.length > 0) return ok(subject, `${found.length}: ${names(found)}`);
-    const [db = ""] = pattern.split(".");
-    const scope = isPattern(db) ? "*.*" : `${quoted(db)}.*`;
+    const [db] = splitTableName(pattern);
+    const scope = isPattern(db) ? "*.*" : `${quoteIdentifier(db)}.*`;
     return {
       level: isPattern(pattern) ? "warning" : "error",
       subject,
       found: "no table that this user may read" +
         nearestHint(pattern, visible.map(({ db, name }) => `${db}.${name}`)) +
         "; the names of tables made later are matched then",
-      cure: `correct source.tables; or, if the table is there: GRANT SELECT ON ${scope} TO '${
-        options.user.replaceAll("'", "''")
-      }'@'%';`,
+      cure: `correct source.tables; or, if the table is there: GRANT SELECT ON ${scope} TO ${
+        quoteLiteral(options.user)
+      }@'%';`,
     };
   });
 }
@@ -179,9 +181,8 @@ async function signalTable(
   const { signal_table } = options;
   if (signal_table === undefined) return [];
   const subject = `signal table ${signal_table}`;
-  const dot = signal_table.indexOf(".");
-  const [db, name] = [signal_table.slice(0, dot), signal_table.slice(dot + 1)];
-  const table = `${quoted(db)}.${quoted(name)}`;
+  const [db, name] = splitTableName(signal_table);
+  const table = quoteTable({ db, table: name });
   const grant = await signalGrant(session, table);
   const columns = (await session.query(
     "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
@@ -252,8 +253,8 @@ async function withoutKey(session: MysqlSession, tables: readonly Table[]): Prom
     subject: `table ${db}.${name}`,
     found:
       "no primary key: the whole row is the key: identical rows share one key, and an update may move a row to another partition",
-    cure: `ALTER TABLE ${quoted(db)}.${
-      quoted(name)
+    cure: `ALTER TABLE ${
+      quoteTable({ db, table: name })
     } ADD COLUMN id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY;`,
   }));
 }
@@ -279,7 +280,9 @@ async function cascades(
       found:
         `foreign key ${name} (ON DELETE ${on_delete}, ON UPDATE ${on_update}) changes rows when` +
         ` ${parent} changes, and ${flavour.product} ${version} does not log them`,
-      cure: `ALTER TABLE ${quoted(db!)}.${quoted(table!)} DROP FOREIGN KEY ${quoted(name!)};`,
+      cure: `ALTER TABLE ${quoteTable({ db: db!, table: table! })} DROP FOREIGN KEY ${
+        quoteIdentifier(name!)
+      };`,
     }),
   );
 }
@@ -303,8 +306,4 @@ async function loggedAsStatements(session: MysqlSession): Promise<Finding[]> {
 function names(tables: readonly Table[]): string {
   const shown = tables.slice(0, MOST_NAMES).map(({ db, name }) => `${db}.${name}`).join(", ");
   return tables.length > MOST_NAMES ? `${shown} ...` : shown;
-}
-
-function quoted(name: string): string {
-  return `\`${name.replaceAll("`", "``")}\``;
 }

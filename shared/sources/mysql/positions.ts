@@ -1,4 +1,5 @@
 /** Places in a binlog, as people name them: where the log stands, and where a start can go on. */
+import { quoteLiteral } from "../../connect/mysql.ts";
 import { ConfigError, describe, HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
 import { fileNumber } from "./change_reader.ts";
@@ -237,12 +238,11 @@ async function* events(
   file: string,
   page_events = PAGE_EVENTS,
 ): AsyncGenerator<ShownEvent> {
-  const name = file.replaceAll("'", "''");
   let from = FIRST_EVENT;
   let skipped = 0;
   for (;;) {
     const rows = await session.query(
-      `SHOW BINLOG EVENTS IN '${name}' FROM ${from} LIMIT ${skipped}, ${page_events}`,
+      `SHOW BINLOG EVENTS IN ${quoteLiteral(file)} FROM ${from} LIMIT ${skipped}, ${page_events}`,
     );
     const page = rows.map(([, at, type, , , info]) => shown(Number(at), type ?? "", info ?? ""));
     const isLast = page.length < page_events;

@@ -1,4 +1,5 @@
 /** What a server says of itself. */
+import { quoteLiteral } from "../../connect/mysql.ts";
 import { ConfigError } from "../../errors.ts";
 import type { MysqlSession } from "./connection.ts";
 import type { Flavour, Gtids } from "./flavour.ts";
@@ -74,7 +75,7 @@ export async function accountOf(
   session: MysqlSession,
 ): Promise<{ user: string; account: string }> {
   const user = (await session.value("SELECT CURRENT_USER()"))!;
-  const account = user.split("@").map((part) => `'${part.replaceAll("'", "''")}'`).join("@");
+  const account = user.split("@").map(quoteLiteral).join("@");
   return { user, account };
 }
 

@@ -1,5 +1,6 @@
 /** The server's side of a snapshot: consistent snapshots of one moment, and the place of the log at it. */
 import type { Column, Coordinates } from "../../change.ts";
+import { quoteIdentifier, quoteTable } from "../../connect/mysql.ts";
 import { ConfigError, placed, RecordError, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { type CellReader, cellReader } from "../../wire/mysql_text.ts";
@@ -144,7 +145,7 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
 
   async describe(listed: MysqlListed): Promise<MysqlTable | undefined> {
     const { db, table } = listed;
-    const quoted = `${identifier(db)}.${identifier(table)}`;
+    const quoted = quoteTable({ db, table });
     try {
       // From here on the definition is locked, so the catalogue tells of the rows that will be read.
       await this.#planner.query(`SELECT 1 FROM ${quoted} LIMIT 1`);
@@ -177,7 +178,7 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
     );
     const columns = rows.map(([name, prefix, order, type, charset]) =>
       prefix === null && order === "A"
-        ? keyColumn(identifier(name!), type!, charset ?? null)
+        ? keyColumn(quoteIdentifier(name!), type!, charset ?? null)
         : undefined
     );
     if (columns.includes(undefined)) return undefined;
@@ -384,8 +385,8 @@ function reading(
   // As FLOAT the server rounds the text to six digits.
   const expressions = columns.map((column) =>
     column.kind === "float32"
-      ? `CAST(${identifier(column.name)} AS DOUBLE)`
-      : identifier(column.name)
+      ? `CAST(${quoteIdentifier(column.name)} AS DOUBLE)`
+      : quoteIdentifier(column.name)
   );
   return { expressions, cells };
 }
@@ -405,9 +406,4 @@ function explain(error: unknown, { name }: MysqlListed): unknown {
   const { code, message } = error as { code?: unknown; message?: string };
   if (code !== "ER_TABLE_DEF_CHANGED") return error;
   return new RetryableError(`Table ${name} was altered as its snapshot began: ${message}`);
-}
-
-/** `name` quoted as an identifier. */
-export function identifier(name: string): string {
-  return `\`${name.replaceAll("`", "``")}\``;
 }

@@ -1,7 +1,9 @@
 /** MySQL and MariaDB as sources: connects as a replica and reads the binary log. */
 import { wait } from "../../backoff.ts";
 import type { SourceIdentity } from "../../change.ts";
+import { quoteTable } from "../../connect/mysql.ts";
 import { ConfigError, READ_ALL_AGAIN, RetryableError, SnapshotCutError } from "../../errors.ts";
+import { splitTableName } from "../../table_name.ts";
 import type { GtidSet } from "../../wire/gtid_set.ts";
 import {
   executeSignal,
@@ -55,7 +57,7 @@ import {
   type ServerFacts,
 } from "./server.ts";
 import type { MysqlTable } from "./range_reader.ts";
-import { identifier, listForSnapshot, type MysqlListed, MysqlSnapshot } from "./snapshot.ts";
+import { listForSnapshot, type MysqlListed, MysqlSnapshot } from "./snapshot.ts";
 import { TableSelection } from "./tables.ts";
 
 /** A killed predecessor's lock is free once the server sees its connection close. */
@@ -353,7 +355,8 @@ export class MysqlSource implements Source {
 
   async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
     const { type, data } = executeSignal(tables, range);
-    const name = this.#options.signal_table!.split(/\.(.*)/s, 2).map(identifier).join(".");
+    const [db, table] = splitTableName(this.#options.signal_table!);
+    const name = quoteTable({ db, table });
     const session = await MysqlSession.connect(this.#options, this.#program);
     try {
       await session.query(`INSERT INTO ${name} (id, type, data) VALUES (?, ?, ?)`, [

@@ -74,21 +74,6 @@ export function explainRefused(error: unknown, options: PostgresOptions, cure?: 
   });
 }
 
-/** `name` quoted as an identifier. */
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** `schema.table`, quoted. */
-export function quoteTable(table: { readonly schema: string; readonly table: string }): string {
-  return `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`;
-}
-
-/** `text` quoted as a literal of sessions with `standard_conforming_strings`, which is pinned. */
-export function quoteLiteral(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
 /** An ordinary connection: one query at a time, in the order in which they were asked. */
 export class Session {
   readonly #client: pg.Client;

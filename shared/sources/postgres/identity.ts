@@ -1,6 +1,6 @@
 /** The replica identity of a table: whether the log says which row an update or delete was of. */
+import { quoteIdentifier, quoteTable } from "../../connect/postgres.ts";
 import type { CatalogTable } from "./catalog.ts";
-import { quoteIdentifier, quoteTable } from "./connection.ts";
 import type { PostgresOptions } from "./options.ts";
 
 /** What is wrong with a table's replica identity. */

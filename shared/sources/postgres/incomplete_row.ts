@@ -1,9 +1,10 @@
 /** Completes a created row whose key changed: the log leaves out its unchanged out-of-line values. */
 import { Buffer } from "node:buffer";
 import type { Value } from "../../change.ts";
+import { quoteIdentifier, quoteTable } from "../../connect/postgres.ts";
 import { READ_ALL_AGAIN, RecordError } from "../../errors.ts";
 import type { IncompleteRow } from "./assembler.ts";
-import { quoteIdentifier, quoteTable, type Session } from "./connection.ts";
+import type { Session } from "./connection.ts";
 
 /**
  * Reads the missing values by the row's new key and puts them into it. A value that changed since

@@ -1,5 +1,7 @@
 /** What `check` looks at before a capture from PostgreSQL: each finding with a cure to paste. */
+import { quoteIdentifier, quoteLiteral, quoteTable } from "../../connect/postgres.ts";
 import { ConfigError, READ_ALL_AGAIN } from "../../errors.ts";
+import { splitTableName } from "../../table_name.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { TableSchema } from "../../change.ts";
 import type { Finding, Judge } from "../source.ts";
@@ -11,13 +13,7 @@ import {
   type TableName,
   TypeCatalog,
 } from "./catalog.ts";
-import {
-  quoteIdentifier,
-  quoteLiteral,
-  quoteTable,
-  type ServerError,
-  type Session,
-} from "./connection.ts";
+import type { ServerError, Session } from "./connection.ts";
 import { identityFault } from "./identity.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import {
@@ -558,11 +554,8 @@ async function inspectSignalTable(
 ): Promise<Finding[]> {
   if (signal_table === undefined) return [];
   const subject = `signal table ${signal_table}`;
-  const dot = signal_table.indexOf(".");
-  const quoted = quoteTable({
-    schema: signal_table.slice(0, dot),
-    table: signal_table.slice(dot + 1),
-  });
+  const [schema, name] = splitTableName(signal_table);
+  const quoted = quoteTable({ schema, table: name });
   const table = described.find((table) => nameOf(table) === signal_table);
   if (table === undefined) {
     const found = "is not there, or is not an ordinary logged table";

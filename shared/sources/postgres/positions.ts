@@ -1,8 +1,9 @@
 /** Places in PostgreSQL's log, as people name them: where the log stands, and where a start can go on. */
+import { quoteLiteral } from "../../connect/postgres.ts";
 import { ConfigError, describe, HistoryLostError, READ_ALL_AGAIN } from "../../errors.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import type { LogStanding, Move, ResumePoint } from "../source.ts";
-import { connect, quoteLiteral, type Session } from "./connection.ts";
+import { connect, type Session } from "./connection.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import { checkHistory, identify, logEnd, resumePoint, type Server, startIn } from "./history.ts";
 import { checkSlot, findSlot, requirePublication } from "./slot.ts";

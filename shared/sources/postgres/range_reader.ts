@@ -1,13 +1,13 @@
 /** Reads ranges of tables for a snapshot: rows stay bytes in the socket until they are asked for. */
 import type pg from "pg";
 import type { Row } from "../../change.ts";
-import { placeOf } from "../../connect/postgres.ts";
+import { placeOf, quoteIdentifier, quoteTable } from "../../connect/postgres.ts";
 import { RetryableError } from "../../errors.ts";
 import { readDataRow } from "../../wire/postgres_data_row.ts";
 import type { Conversion } from "../../wire/postgres_value.ts";
 import type { Range, RangeReader, ReadableTable } from "../snapshot.ts";
 import type { Key } from "../snapshot_progress.ts";
-import { explain, explainRefused, quoteIdentifier, quoteTable } from "./connection.ts";
+import { explain, explainRefused } from "./connection.ts";
 import { MESSAGE, MessageSocket, readServerError } from "./message_socket.ts";
 import type { PostgresOptions } from "./options.ts";
 

@@ -1,17 +1,11 @@
 /** The slot and the publication: what a capture makes on the server, finds there, and drops. */
 import type pg from "pg";
-import { placeOf } from "../../connect/postgres.ts";
+import { placeOf, quoteIdentifier, quoteLiteral, quoteTable } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, READ_ALL_AGAIN, RetryableError } from "../../errors.ts";
 import type { Log } from "../../observe/log.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { type CatalogTable, describeTables, listTables, type TableName } from "./catalog.ts";
-import {
-  quoteIdentifier,
-  quoteLiteral,
-  quoteTable,
-  type ServerError,
-  type Session,
-} from "./connection.ts";
+import type { ServerError, Session } from "./connection.ts";
 import { identityFault } from "./identity.ts";
 import { objectNames, type PostgresOptions } from "./options.ts";
 import { tableMatcher } from "./tables.ts";

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import type pg from "pg";
 import type { Column, Coordinates } from "../../change.ts";
+import { quoteIdentifier, quoteLiteral, quoteTable } from "../../connect/postgres.ts";
 import { ConfigError, RetryableError } from "../../errors.ts";
 import { hex16, hex8, parsePosition } from "../../position.ts";
 import { parseLsn } from "../../wire/postgres_lsn.ts";
@@ -20,9 +21,6 @@ import {
   connect,
   explain,
   explainRefused,
-  quoteIdentifier,
-  quoteLiteral,
-  quoteTable,
   type ServerError,
   Session,
   type TextRow,

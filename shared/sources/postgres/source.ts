@@ -1,9 +1,10 @@
 /** PostgreSQL as a source of changes: logical replication through pgoutput or wal2json. */
 import type pg from "pg";
 import type { Change } from "../../change.ts";
-import { placeOf } from "../../connect/postgres.ts";
+import { placeOf, quoteIdentifier, quoteLiteral, quoteTable } from "../../connect/postgres.ts";
 import { ConfigError, HistoryLostError, READ_ALL_AGAIN, RetryableError } from "../../errors.ts";
 import { isPattern } from "../../jobs/glob.ts";
+import { splitTableName } from "../../table_name.ts";
 import { formatLsn, parseLsn } from "../../wire/postgres_lsn.ts";
 import { WAL2JSON_OPTIONS } from "../../wire/wal2json.ts";
 import { executeSignal, Incremental, type KeyRange, takeSignals } from "../incremental.ts";
@@ -29,15 +30,7 @@ import type {
 } from "../source.ts";
 import { Assembler } from "./assembler.ts";
 import { type TableName, TypeCatalog } from "./catalog.ts";
-import {
-  connect,
-  explainRefused,
-  quoteIdentifier,
-  quoteLiteral,
-  quoteTable,
-  type ServerError,
-  Session,
-} from "./connection.ts";
+import { connect, explainRefused, type ServerError, Session } from "./connection.ts";
 import {
   checkHistory,
   identify,
@@ -199,7 +192,7 @@ export class PostgresSource implements Source {
   async signal(tables: readonly string[], range?: KeyRange): Promise<void> {
     const { signal_table } = this.#options;
     const { type, data } = executeSignal(tables, range);
-    const [schema, table] = namesOf(signal_table!);
+    const [schema, table] = splitTableName(signal_table!);
     const quoted = quoteTable({ schema, table });
     const session = await this.#session();
     try {
@@ -659,19 +652,13 @@ async function emitMessage(session: Session, transactional: boolean): Promise<vo
   ]);
 }
 
-/** Schema and table of `schema.table`. */
-function namesOf(name: string): [schema: string, table: string] {
-  const dot = name.indexOf(".");
-  return [name.slice(0, dot), name.slice(dot + 1)];
-}
-
 /**
  * wal2json's option `add-tables`. A pattern becomes all tables of its schema, so that those that are
  * made later come, too; the reader leaves out what is not wanted.
  */
 function wal2jsonTables({ tables, signal_table }: PostgresOptions): string {
   const names = [...tables, ...signal_table === undefined ? [] : [signal_table]].map((name) => {
-    const [schema, table] = namesOf(name);
+    const [schema, table] = splitTableName(name);
     if (isPattern(schema)) return "*.*";
     return `${wal2jsonName(schema)}.${isPattern(table) ? "*" : wal2jsonName(table)}`;
   });
