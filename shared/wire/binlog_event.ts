@@ -308,7 +308,7 @@ export function inflated(packed: Uint8Array, length: number, wrapped: boolean): 
     throw new RecordError(`Cannot decompress ${packed.length} bytes into ${length}`, { cause });
   }
   if (bytes.length === length) return bytes;
-  throw new RecordError(`Compressed bytes hold ${bytes.length} where ${length} are told`);
+  throw new RecordError(`Compressed bytes hold ${bytes.length} where ${length} are announced`);
 }
 
 function timestamp55(body: BinlogReader): number {

@@ -62,7 +62,7 @@ export function typeOfColumn(column: MappedColumn): TypeOfColumn {
   const integer = INTEGERS.get(column.type);
   if (integer !== undefined) {
     if (column.unsigned !== undefined) return { type: integer + sign, kind: "integer" };
-    throw new RecordError("The binlog does not tell its sign", { cure: FULL_METADATA });
+    throw new RecordError("The binlog does not say whether it is signed", { cure: FULL_METADATA });
   }
   const temporal = TEMPORALS.get(column.type);
   if (temporal !== undefined) {
@@ -155,7 +155,7 @@ export function memberLabels(column: MappedColumn): string[] {
 
 function collationOf(column: MappedColumn): number {
   if (column.collation !== undefined) return column.collation;
-  throw new RecordError("The binlog does not tell its character set", { cure: FULL_METADATA });
+  throw new RecordError("The binlog does not name its character set", { cure: FULL_METADATA });
 }
 
 const FULL_METADATA = `SET GLOBAL binlog_row_metadata = FULL, and ${READ_ALL_AGAIN}`;

@@ -527,7 +527,7 @@ async function refusals(lab: Lab): Promise<void> {
       "INSERT INTO refused VALUES (3, '')",
       "SET GLOBAL binlog_row_metadata = FULL",
     ],
-    /Column "id" of table shop\.refused: The binlog does not tell its sign/,
+    /Column "id" of table shop\.refused: The binlog does not say whether it is signed/,
     /SET GLOBAL binlog_row_metadata = FULL/,
   );
   await refuse(

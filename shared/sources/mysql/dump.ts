@@ -199,7 +199,7 @@ function explain(error: Error): Error {
     /purged|Could not find first log file|could not find next log|has more GTIDs/i.test(message)
   ) {
     return new HistoryLostError(
-      `The server no longer has the binlog from where this capture goes on: ${message}`,
+      `The server no longer has the binlog at which this capture would resume: ${message}`,
       { cure: `raise binlog_expire_logs_seconds, and ${READ_ALL_AGAIN}` },
     );
   }

@@ -90,7 +90,7 @@ async function privileges(session: MysqlSession, facts: ServerFacts): Promise<Fi
       subject: `privilege ${privilege}`,
       found: `not granted to ${user}${
         granted.some((grant) => / TO /.test(grant) && !/ ON /.test(grant))
-          ? " (roles are not looked into)"
+          ? " (roles are not checked)"
           : ""
       }`,
       cure: `GRANT ${privilege} ON *.* TO ${account};`,

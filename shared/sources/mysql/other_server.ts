@@ -56,7 +56,7 @@ export async function awaitedTransactions(
     const [source, number] = [id.slice(0, at), Number(id.slice(at + 1))];
     if (!GtidSet.isSource(source)) {
       throw new HistoryLostError(
-        `A topic holds transaction ${id}, which has no GTID: whether this server has it cannot be told`,
+        `A topic holds transaction ${id}, which has no GTID: so whether this server has it is unknown`,
         { cure: READ_ALL_AGAIN },
       );
     }

@@ -56,7 +56,7 @@ export const MYSQL_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "gtid_mode",
     "ON",
     "warning",
-    "the capture goes on by file and offset, and a reset of the binlog may be taken for its continuation",
+    "the capture goes on by file and offset, and may take a binlog that was reset for the old one",
     GTIDS_ON,
   ),
   binlog_row_value_options: (value, facts) =>
@@ -110,7 +110,7 @@ export const MARIADB_SETTINGS: Readonly<Record<string, SettingCheck>> = {
     "binlog_row_metadata",
     "FULL",
     "error",
-    "the binlog does not tell character sets and signs; the capture stops at the first row",
+    "the binlog does not say character sets and signedness; the capture stops at the first row",
     inFile("binlog_row_metadata = FULL"),
   ),
   mysql56_temporal_format: must(
@@ -140,7 +140,7 @@ function retention(cure: string): SettingCheck {
         "warning",
         "binlog_expire_logs_seconds",
         value,
-        "a capture that stands still for longer has lost its place",
+        "a capture that is down for longer loses its place",
         cure,
       );
 }

@@ -70,7 +70,7 @@ export function explainRefused(error: unknown, options: PostgresOptions, cure?: 
   if (code !== "42501") return explain(error, options);
   return new ConfigError(`${placeOf(options)} refused user ${options.user}: ${message}`, {
     cure: cure ?? hint ??
-      "grant the role of the job what the message names (deno task check JOB tells)",
+      "grant the role of the job what the message names (`deno task check JOB` says how)",
   });
 }
 

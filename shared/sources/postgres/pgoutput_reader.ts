@@ -158,7 +158,7 @@ function keyOfFull(
   const kept = before?.map((name) => relation.columns.findIndex((column) => column.name === name));
   if (kept !== undefined && !kept.includes(-1)) return kept;
   throw new RecordError(
-    `The key of table ${relation.schema}.${relation.table} cannot be told: its rows in the log are` +
+    `The key of table ${relation.schema}.${relation.table} cannot be determined: its rows in the log are` +
       ` from before it was ${catalog === undefined ? "dropped" : "altered"}, and with REPLICA` +
       ` IDENTITY FULL the log does not say which columns are the key`,
     { cure: `add ${relation.schema}.${relation.table} to source.exclude_tables` },

@@ -409,7 +409,7 @@ export class PostgresSource implements Source {
       // without a word.
       throw new HistoryLostError(
         `Slot ${names.slot} stands at ${formatLsn(confirmed_lsn)}, ahead of the stored position` +
-          ` ${formatLsn(stored)}: it was made anew or moved by another program, and the changes` +
+          ` ${formatLsn(stored)}: it was recreated or moved by another program, and the changes` +
           " between are no longer available",
         { cure: READ_ALL_AGAIN },
       );
