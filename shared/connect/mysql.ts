@@ -112,14 +112,14 @@ function checkIdentity(connection: Inside, { tls, host }: MysqlServer): { fault?
 const CURES: Readonly<Record<string, (part: string, tls: TlsOptions) => string>> = {
   // MariaDB says no more to who comes without TLS, nor does MySQL where the account demands it.
   ER_ACCESS_DENIED_ERROR: (part, tls) =>
-    `correct ${part}.user and ${part}.password; the account must be one for the host that this is` +
+    `correct ${part}.user and ${part}.password; the account must allow logins from this host` +
     (tls === false ? `; if the server or the account takes TLS only, set ${part}.tls` : ""),
   ER_DBACCESS_DENIED_ERROR: (part) => `GRANT SELECT on that database, or correct ${part}.database`,
   ER_BAD_DB_ERROR: (part) => `correct ${part}.database`,
   ER_SECURE_TRANSPORT_REQUIRED: (part) =>
     `the server takes TLS only: set ${part}.tls, with the authority in ${part}.tls.ca`,
   HANDSHAKE_NO_SSL_SUPPORT: (part) =>
-    `give the server a certificate; or leave ${part}.tls out, where nobody else can listen`,
+    `give the server a certificate; or, where nobody can listen in, leave ${part}.tls out`,
 };
 
 async function refusal(

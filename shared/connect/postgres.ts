@@ -107,7 +107,7 @@ function cureOf({ code, message }: PostgresError, part: string): string | undefi
     return `it takes this user over TLS only: set ${part}.tls, with the authority in ${part}.tls.ca`;
   }
   if (code === undefined && /does not support SSL/.test(message)) {
-    return `turn ssl on at the server; or leave ${part}.tls out, where nobody else can listen`;
+    return `turn ssl on at the server; or, where nobody can listen in, leave ${part}.tls out`;
   }
   return {
     "28P01": `correct ${part}.user and ${part}.password`,

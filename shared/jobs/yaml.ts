@@ -67,7 +67,7 @@ function hintOf({ code, pos }: YAMLParseError, text: string, { line }: Place): s
   if (code === "TAB_AS_INDENT") return "; indent with spaces";
   if (code === "DUPLICATE_KEY") {
     const [key = ""] = /^[^:\n]*/.exec(text.slice(pos[0]))!;
-    return `; ${key.trim()} stands here for the second time`;
+    return `; ${key.trim()} is here for the second time`;
   }
   const before = text.split("\n").slice(0, line);
   return before.some((above) => /[[{,]\s*\$\{/.test(above))

@@ -53,7 +53,8 @@ async function listenerFault(
     if (await look(at, !wanted) === undefined) return undefined;
     return wanted
       ? new ConfigError(`The Kafka broker at ${at} speaks no TLS on this port`, {
-        cure: "name its TLS port in kafka.brokers; or leave kafka.tls out, where nobody can listen",
+        cure:
+          "name its TLS port in kafka.brokers; or, where nobody can listen in, leave kafka.tls out",
       })
       : new ConfigError(`The Kafka broker at ${at} speaks only TLS, and kafka.tls is off`, {
         cure: "set kafka.tls, with the authority in kafka.tls.ca",

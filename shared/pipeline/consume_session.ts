@@ -516,8 +516,9 @@ function passedByRetention(at: TopicPartition, wanted: number, first: number): H
     `${partitionId(at)}: offset ${wanted} comes next, and the topic begins at ${first}:` +
       ` retention has deleted ${first - wanted} records that were not read`,
     {
-      cure: "begin with an empty target and another group_id after the tables were captured anew;" +
-        " give the topic a longer retention.ms",
+      cure:
+        "give the topic a longer retention.ms, capture the tables again, and begin with an empty" +
+        " target and another group_id",
     },
   );
 }
@@ -525,7 +526,7 @@ function passedByRetention(at: TopicPartition, wanted: number, first: number): H
 function behindEnd(at: TopicPartition, wanted: number, end: number): HistoryLostError {
   return new HistoryLostError(
     `${partitionId(at)}: offset ${wanted} comes next, and the topic ends at ${end}:` +
-      " it was made anew, or lost records that all its replicas once held",
+      " it was recreated, or lost records that all its replicas once held",
     { cure: "begin with an empty target and another group_id" },
   );
 }

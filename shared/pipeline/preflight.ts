@@ -139,7 +139,7 @@ function replicationFindings(
     return [{
       level: "warning",
       subject,
-      found: "1: new topics have a single copy, and what it held is gone with its disk",
+      found: "1: new topics have a single copy, which is lost with its disk",
       cure: "kafka:\n  replication_factor: 3",
     }];
   }
@@ -205,7 +205,7 @@ function retentionTroubles(topic: TopicInfo, policy: string, retention_ms: numbe
     return [{ level: "error", found, cure: alter(topic, "cleanup.policy", "delete") }];
   }
   if (retention_ms === -1) return [];
-  const found = `retention.ms ${retention_ms}: letters that nobody replays by then are deleted`;
+  const found = `retention.ms ${retention_ms}: letters that are not replayed by then are deleted`;
   return [{ level: "warning", found, cure: alter(topic, "retention.ms", -1) }];
 }
 
@@ -234,8 +234,8 @@ function durabilityTroubles(topic: TopicInfo, minimum: number): Trouble[] {
   if (replicas === 1) {
     return [{
       level: "warning",
-      found: "1 replica: what its broker held is gone with its disk",
-      cure: "kafka-reassign-partitions.sh, or remove the topic and let it be made anew",
+      found: "1 replica: a single copy, which is lost with its disk",
+      cure: "kafka-reassign-partitions.sh, or delete the topic, which is then made again",
     }];
   }
   if (minimum > replicas) {

@@ -144,7 +144,7 @@ function refusal(
 ): string | undefined {
   const id = topics.get(origin.topic);
   if (id === undefined) return `there is no topic ${origin.topic} any more`;
-  if (id !== origin.topic_id) return `topic ${origin.topic} was made anew since`;
+  if (id !== origin.topic_id) return `topic ${origin.topic} was recreated since`;
   try {
     format.decode({ ...record, offset: origin.offset, size: 0 }, schemas.lookup);
     return undefined;

@@ -51,7 +51,7 @@ export class SchemaReader {
     if (found !== undefined) return found;
     throw new UnknownSchemaError(
       `No definition ${id} of table ${nameParts({ db, schema, table }).join(".")}` +
-        ` from ${source} stands in topic ${SCHEMAS_TOPIC}`,
+        ` from ${source} is in topic ${SCHEMAS_TOPIC}`,
       {
         cure: `read ${SCHEMAS_TOPIC} from the cluster that the records came from, or capture the` +
           ` table again so that its definition is published`,

@@ -72,7 +72,7 @@ export async function ownStamp(
 const FORGET = `if the loss is intended, ${READ_ALL_AGAIN}`;
 
 function topicLost(topic: string, gone: boolean): HistoryLostError {
-  const what = gone ? "is gone" : "was deleted and made anew";
+  const what = gone ? "is gone" : "was deleted and recreated";
   return new HistoryLostError(
     `Topic ${topic} ${what} since this capture wrote to it: its changes are lost to every reader`,
     { cure: FORGET },
@@ -88,7 +88,7 @@ export function topicCut(
 ): HistoryLostError {
   return new HistoryLostError(
     `Partition ${partition} of topic ${topic} ends at offset ${end}, yet offset ${stored} was` +
-      ` acknowledged: acknowledged records are lost (a topic made anew, unclean leader election, or a restored cluster)`,
+      ` acknowledged: acknowledged records are lost (a recreated topic, unclean leader election, or a restored cluster)`,
     { cure: FORGET },
   );
 }

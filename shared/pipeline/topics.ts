@@ -87,13 +87,13 @@ function listed(names: readonly string[]): string {
   return names.length <= 10 ? names.join(", ") : `${names.slice(0, 10).join(", ")} ...`;
 }
 
-/** Throws HistoryLostError when a topic was made anew since it was looked up first. */
+/** Throws HistoryLostError when a topic was recreated since it was looked up first. */
 export function refuseRemade(before: FoundTopics, after: FoundTopics): void {
   for (const [name, { id }] of before.found) {
     const now = after.found.get(name);
     if (now === undefined || now.id === id) continue;
     throw new HistoryLostError(
-      `Topic ${name} was made anew while it was read: its id was ${id} and is ${now.id}`,
+      `Topic ${name} was recreated while it was read: its id was ${id} and is ${now.id}`,
       { cure: "write the new topic to a target of its own, under another group_id" },
     );
   }

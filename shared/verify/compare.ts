@@ -182,7 +182,7 @@ export class Comparison {
   #repeated(entry: Entry): void {
     this.#repetitions++;
     const reason = `the ${entry.insert ? "insert" : "delete"} at position ${entry.position}` +
-      ` stands in the files more than once`;
+      ` is in the files more than once`;
     this.#difference("repeated", reason, entry.cells, { found: entry.cells, entry });
   }
 

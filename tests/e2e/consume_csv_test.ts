@@ -279,7 +279,7 @@ Deno.test(
     const failed = await second.event("failed");
     await second.ended(1);
     assert.equal(failed.kind, "HistoryLostError");
-    assert.match(String(failed.error), /was made anew/);
+    assert.match(String(failed.error), /was recreated/);
   }),
 );
 

@@ -241,8 +241,8 @@ export class BuiltinProducer implements Producer {
     this.#topic_ids.set(topic, known);
     if (id === known) return;
     throw new HistoryLostError(
-      `Topic ${topic} was deleted and made anew while it was written: its id was ${known} and is ${id}`,
-      { cure: "start the job again: it tells what to do about what is lost" },
+      `Topic ${topic} was deleted and recreated while it was written: its id was ${known} and is ${id}`,
+      { cure: "start the job again: it says what is lost and what to do" },
     );
   }
 

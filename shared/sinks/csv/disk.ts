@@ -59,7 +59,7 @@ function unwritable(path: string, error: unknown): unknown {
   if (code === "ENOENT") {
     return new ConfigError(`Cannot write ${path}: its folder was removed meanwhile`, {
       cure:
-        "put the folder back as it was, or write all anew: an empty folder and another group_id",
+        "put the folder back as it was, or write everything again: an empty folder and another group_id",
       cause: error,
     });
   }

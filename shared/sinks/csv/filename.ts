@@ -22,7 +22,7 @@ export function templateProblem(template: string, split: boolean): string | unde
       TOKENS.map((token) => `{${token}}`).join(" ")
     }`;
   }
-  if (/[{}]/.test(template.replaceAll(/\{[^{}]*\}/g, ""))) return "a brace stands alone";
+  if (/[{}]/.test(template.replaceAll(/\{[^{}]*\}/g, ""))) return "a brace is unpaired";
   const needed: Token[] = split
     ? ["partition", "sequence", "operation"]
     : ["partition", "sequence"];
@@ -41,7 +41,7 @@ export function templateProblem(template: string, split: boolean): string | unde
 
 function pathProblem(template: string): string | undefined {
   // deno-lint-ignore no-control-regex
-  if (/[\\\u0000]/.test(template)) return "a backslash or NUL stands in it";
+  if (/[\\\u0000]/.test(template)) return "a backslash or NUL is in it";
   if (template.endsWith(PART)) return `it ends in ${PART}, which marks files not yet complete`;
   for (const segment of template.split("/")) {
     if (segment === "") return "a folder's name is empty: it is a path inside the output folder";

@@ -87,7 +87,7 @@ export class CsvPartition {
     const found = readJournal(disk, path);
     if (found !== undefined && found.topic_id !== context.topic_id) {
       throw new HistoryLostError(
-        `Topic ${context.topic} was made anew: ${path} is of the topic with id ${found.topic_id}, ` +
+        `Topic ${context.topic} was recreated: ${path} is of the topic with id ${found.topic_id}, ` +
           `the brokers' topic has id ${context.topic_id}`,
         { cure: "write the new topic to another output folder, or remove the old one's files" },
       );

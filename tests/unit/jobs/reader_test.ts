@@ -131,7 +131,7 @@ Deno.test("what is no YAML is told with what was meant", () => {
   assert.match(refused("a.yaml", GOOD_YAML + "\tport: 1\n")[0]!, /Tabs .*; indent with spaces$/);
   assert.match(
     refused("a.yaml", GOOD_YAML + "name: x\n")[0]!,
-    /:6:1 .*unique; name stands here for the second time$/,
+    /:6:1 .*unique; name is here for the second time$/,
   );
   const flow = GOOD_YAML + "  password: [${env:A}, b\n";
   assert.match(refused("a.yaml", flow)[0]!, /must stand in quotes/);

@@ -331,7 +331,7 @@ Deno.test("A damaged journal, a lost one and another topic under the same name a
       csvSink(output).open({ ...partition, topic_id: "topic-id-2" }, never),
       (error: Error) =>
         error instanceof HistoryLostError &&
-        /made anew.*id topic-id-1.*id topic-id-2/.test(error.message),
+        /recreated.*id topic-id-1.*id topic-id-2/.test(error.message),
     );
     Deno.writeTextFileSync(journal, whole.slice(0, 40));
     await assert.rejects(csvSink(output).open(partition, never), HistoryLostError);

@@ -51,7 +51,7 @@ Deno.test("Templates that could lose or mix files are refused with the cure", ()
       ["/{operation}-{partition}-{sequence}.csv", true, /inside the output folder/],
       [".list-sync/{operation}-{partition}-{sequence}", true, /begins with a dot/],
       ["{operation}-{partition}-{sequence}.part", true, /marks files not yet complete/],
-      ["{operation}-{partition}-{sequence}}.csv", true, /a brace stands alone/],
+      ["{operation}-{partition}-{sequence}}.csv", true, /a brace is unpaired/],
     ] as const
   ) {
     assert.match(templateProblem(template, split) ?? "accepted", message, template);
