@@ -25,8 +25,8 @@ const SPEC: CommandSpec = {
   positionals: {
     name: "ACTION [SCENARIO...]",
     help:
-      "apply a SCENARIO (a name of list, or a file); status, clear: of what stands, which is one, " +
-      "named or not; list; test: workers in each",
+      "apply SCENARIO (a name that list prints, or a file); status, clear: the one that is applied, " +
+      "named or not; list; test: workers in each SCENARIO, or in all; speed: captures in SCENARIO",
     min: 1,
     max: Infinity,
   },

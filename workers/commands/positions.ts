@@ -90,11 +90,11 @@ function readAction(text: string, to: unknown): Action {
 
 function notOfConsumers(action: Action): ConfigError {
   return new ConfigError(
-    `positions ${action}: where a consumer goes on is said by the journals beside its files, and what` +
-      " stands in the files cannot be taken back.",
+    `positions ${action}: the journals beside its files decide where a consumer goes on, and what is in` +
+      " the files cannot be taken back.",
     {
       cure: "for the same changes again, give the job an empty sink.output and another group_id;" +
-        " for changes of another time, set the capture",
+        " for changes from another place in the log, move the capture",
     },
   );
 }

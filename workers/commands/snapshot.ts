@@ -53,7 +53,7 @@ export async function main(): Promise<number> {
   const source = (await sourceMaker(kind, job, { log, now: Date.now }))();
   await source.signal(tables, rangeOf(parsed.options));
   if (parsed.options.json) console.log(JSON.stringify({ job: job.name, requested: tables }));
-  else console.log(`Asked ${job.name} to read ${tables.join(", ")}; its log tells how it goes.`);
+  else console.log(`Asked ${job.name} to read ${tables.join(", ")}; its log reports the progress.`);
   return EXIT_DONE;
 }
 

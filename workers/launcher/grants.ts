@@ -66,6 +66,6 @@ export async function askBrokers(file: JobFile, workers: Workers): Promise<strin
     `${file.loaded.where(["kafka", "brokers"])} kafka.brokers: none of ${
       brokers.map((broker) => broker.value).join(", ")
     } told the cluster's addresses: ${answer.error}`,
-    { cure: "start the brokers, or mend the addresses" },
+    { cure: "start the brokers, or correct the addresses" },
   );
 }
