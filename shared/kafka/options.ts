@@ -89,7 +89,7 @@ export const fetchOptions = z.strictObject({
   // Every change that is there, as a list without its beginning is wrong.
   auto_offset_reset: z.enum(["earliest", "latest"]).default("earliest")
     .describe(
-      "Where a partition begins of which neither the target nor the group knows an offset.",
+      "Where to begin in a partition for which neither the target nor the group has an offset.",
     ),
 });
 

@@ -27,7 +27,7 @@ export const METRICS = {
     name: "list_sync_changes_total",
     type: "counter",
     labels: ["op"],
-    help: "Changes whose way is complete: acknowledged by all in-sync replicas (capture), " +
+    help: "Completed changes: acknowledged by all in-sync replicas (capture), " +
       "durable in the sink (consume), committed in the table (seed).",
   },
   records: {
@@ -100,16 +100,16 @@ export const METRICS = {
     name: "list_sync_retries_total",
     type: "counter",
     labels: ["reason"],
-    help: "Attempts repeated after a passing fault.",
+    help: "Attempts repeated after a transient fault.",
   },
   errors: {
     name: "list_sync_errors_total",
     type: "counter",
     labels: ["kind"],
-    help: "Errors after which everything was closed and begun again, by class: " +
+    help: "Errors after which everything was closed and started again, by class: " +
       `${
         ERROR_KINDS.map(({ name }) => name).join(", ")
-      }, other. The one that ends a worker stands in its log.`,
+      }, other. The one that ends a worker is in its log.`,
   },
   repetitions_dropped: {
     name: "list_sync_repetitions_dropped_total",

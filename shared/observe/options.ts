@@ -13,5 +13,5 @@ export const observeOptions = z.strictObject({
     ),
   // Loopback: metrics tell table names and volumes, so showing them to a network is a decision.
   metrics_host: z.string().min(1).default("127.0.0.1")
-    .describe("Address that the metrics port binds."),
+    .describe("Address that the metrics port is bound to."),
 });

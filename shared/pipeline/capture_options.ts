@@ -47,7 +47,7 @@ export const captureOptions = {
   // What is left out of the topic is missing for every reader, and nobody may have asked for that.
   on_oversize: z.enum(["fail", "dead_letter"]).default("fail")
     .describe(
-      "What to do with a change that is larger than its topic takes (`max.message.bytes`, as" +
+      "What to do with a change that is larger than its topic allows (`max.message.bytes`, as" +
         " compressed): `fail` stops the job with the cure, `dead_letter` puts a reference to it on" +
         " another topic and goes on without it.",
     ),
@@ -61,12 +61,12 @@ export const captureOptions = {
   // A few records a year, and those who wonder about a column look there. It is Debezium's default, too.
   include_schema_changes: z.boolean().default(true)
     .describe(
-      "Tell on the topic `NAME.schema-changes` whenever a table's rows come under another definition.",
+      "Report on the topic `NAME.schema-changes` whenever a table's rows come under another definition.",
     ),
   // Two records more for each transaction.
   provide_transaction_metadata: z.boolean().default(false)
     .describe(
-      "Tell begin and end of each transaction on the topic `NAME.transaction`, and number its changes per table.",
+      "Report begin and end of each transaction on the topic `NAME.transaction`, and number its changes per table.",
     ),
 };
 

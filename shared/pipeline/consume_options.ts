@@ -19,20 +19,20 @@ export const consumeOptions = {
     .describe("How the changes were written on Kafka; records of another format stop the job."),
   mode: z.enum(["stream", "batch"]).default("stream")
     .describe(
-      "`stream` runs until it is stopped; `batch` ends at the ends that were there at start.",
+      "`stream` runs until it is stopped; `batch` ends where the partitions ended at the start.",
     ),
   // A crash repeats at most this much work; each flush waits for the disk.
   flush_interval_ms: z.int().min(10).max(600_000).default(1_000)
     .describe("Changes are made durable, and the group's offsets committed, at least this often."),
   // A tenth of a second of the fastest stream seen, far more than a disk's cache wants at once.
   flush_bytes: z.int().min(1_024).max(1 << 30).default(32 << 20)
-    .describe("The same after so many bytes of records, over all partitions of this consumer."),
+    .describe("The same after this many bytes of records, over all partitions of this consumer."),
   // Topics are made rarely, and asking is one small request.
   topic_refresh_ms: z.int().min(100).max(3_600_000).default(10_000)
-    .describe("How often to look for topics that are chosen and new, in `mode: stream`."),
+    .describe("How often to look for new topics that match, in `mode: stream`."),
   on_history_lost: z.literal("fail").default("fail")
     .describe(
-      "What to do when the topic no longer has what comes next (retention, or made anew): `fail`.",
+      "What to do when the topic no longer has what comes next (retention, or a recreated topic): `fail`.",
     ),
   // What is passed over is missing in the target, and nobody may have asked for that.
   on_error: z.enum(["fail", "skip", "dead_letter"]).default("fail")
@@ -50,7 +50,7 @@ export const consumeOptions = {
   // A journal holds some 40 bytes for each, and so many are no accident.
   dead_letter_limit: z.int().min(1).max(100_000).default(1_000)
     .describe(
-      "So many dead letters of one partition may wait to be replayed; one more stops the job.",
+      "How many dead letters of one partition may wait to be replayed; one more stops the job.",
     ),
 };
 

@@ -65,7 +65,7 @@ export interface ConsumeOptions {
   group_id: string;
   /** @default "json" */
   format?: "json" | "protobuf";
-  /** `batch` ends at the ends that were there at start. @default "stream" */
+  /** `batch` ends where the partitions ended at the start. @default "stream" */
   mode?: "stream" | "batch";
   /** What was written is committed at least this often. @default 1000 */
   flush_interval_ms?: number;

@@ -15,7 +15,7 @@ export const seedPlan = z.strictObject({
   // Absent: as fast as the server takes them.
   rate: z.number().positive().optional().describe("Changes a second, evenly paced."),
   // Any fixed number: the same seed gives the same values.
-  seed: z.int().default(42).describe("Number from which all values and choices follow."),
+  seed: z.int().default(42).describe("Random seed, from which all values and choices follow."),
   // While one waits for its commit the other prepares its rows.
   connections: z.int().min(1).max(16).default(2).describe(
     "Connections that write at the same time; with 1 the order of all changes repeats exactly.",

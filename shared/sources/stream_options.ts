@@ -10,14 +10,14 @@ export function streamOptions({ batch_bytes }: { readonly batch_bytes: number })
     // Eight socket reads ahead of decoding; the system's own buffers hold more.
     queue_bytes: z.int().min(65_536).max(1 << 30).default(512 << 10)
       .describe(
-        "Bytes of undecoded log held at most; reading stops above. A snapshot's connections share as much again, 65536 each at least.",
+        "Most bytes of undecoded log that are held; reading pauses above that. A snapshot's connections share as much again, at least 65536 each.",
       ),
     // Few enough to be encoded before they outlive the young generation; sends gather many batches.
     batch_changes: z.int().min(1).max(1_000_000).default(250)
-      .describe("Changes in a batch at most; one event of the log more may be in it."),
+      .describe("Most changes in a batch; it may hold one log event more."),
     // Wide rows: decoded they take several times their bytes in the log. Each source's default was
     // set by measurement of that source.
     batch_bytes: z.int().min(1_024).max(1 << 30).default(batch_bytes)
-      .describe("Bytes of log in a batch at most; one event more may be in it."),
+      .describe("Most bytes of log in a batch; it may hold one event more."),
   };
 }

@@ -45,8 +45,8 @@ export const verifyOptions = z.strictObject({
   ),
   // Files written from a table's first row on hold each row from its insert on.
   complete_history: z.boolean().default(true).describe(
-    "Whether each row's changes must be whole, from its insert or snapshot on; turn it off where the" +
-      " rows of the beginning were not captured, or by a snapshot that was interrupted, or where the capture was set back.",
+    "Whether each row's changes must be complete, from its insert or snapshot on; turn it off where the" +
+      " initial rows were not captured, where their snapshot was interrupted, or where the capture was set back.",
   ),
   // More than a person reads of one kind.
   differences: z.int().min(0).max(10_000).default(10).describe(
@@ -54,10 +54,10 @@ export const verifyOptions = z.strictObject({
   ),
   // Measured: four times as much is no faster, and the whole process stays below 250 MB.
   memory_bytes: z.int().min(1024 * 1024).default(32 * 1024 * 1024).describe(
-    "Memory for rows; what is more waits in files of the folder `scratch`.",
+    "Memory for rows; the rest waits in files in the folder `scratch`.",
   ),
   scratch: z.string().min(1).optional().describe(
-    "Folder for files that last as long as the run; left out: `.verify` in `files.output`.",
+    "Folder for temporary files; left out: `.verify` in `files.output`.",
   ),
 });
 

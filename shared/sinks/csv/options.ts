@@ -23,7 +23,7 @@ export type MetaName = typeof META[number];
 export const csvOptions = z.strictObject({
   output: z.string().min(1)
     .describe(
-      "Folder for the files, from where the worker is started; consumers of one group on one host share it.",
+      "Folder for the files, relative to where the worker is started; consumers of one group on one host share it.",
     ),
   // A folder a topic; operation first, so that a listing shows what goes together; a number a set.
   filename: z.string().default("{topic}/{operation}-{partition}-{sequence}.csv")
@@ -60,10 +60,12 @@ export const csvOptions = z.strictObject({
     ),
   // Opens in one piece in most tools.
   rotate_bytes: z.int().min(1).default(256 * 1024 * 1024)
-    .describe("A file of so many bytes is complete, and the next number begins."),
+    .describe("At this many bytes a file is complete, and the next number begins."),
   rotate_rows: z.int().min(1).optional().describe("The same by rows."),
   rotate_interval_ms: z.int().min(1).optional()
-    .describe("The same by time since the file's first row, so that others get whole files soon."),
+    .describe(
+      "The same by time since the file's first row, in milliseconds, so that readers get complete files soon.",
+    ),
 }).superRefine((options, context) => {
   const problem = templateProblem(options.filename, options.split_files);
   if (problem !== undefined) {

@@ -19,23 +19,25 @@ export const mysqlOptions = z.strictObject({
     .describe("User with REPLICATION SLAVE, REPLICATION CLIENT and SELECT on the captured tables."),
   password: z.string().describe("Its password; give it as `${env:NAME}` or `${file:path}`."),
   database: z.string().min(1).optional()
-    .describe("Database that the connections are in; patterns of tables name theirs themselves."),
+    .describe("Default database of the connections; patterns of tables name their own."),
   tls: tlsOptions,
   tables: z.array(tablePattern).min(1)
-    .describe("Tables to capture as `database.table`; `*` and `?` stand for characters."),
+    .describe(
+      "Tables to capture, `database.table`; `*` stands for any run of characters, `?` for one.",
+    ),
   exclude_tables: z.array(tablePattern).default([])
-    .describe("Tables to leave out again, in the same form."),
+    .describe("Tables to leave out although `tables` names them; the same patterns."),
   ...snapshotOptions,
   ...signalOptions,
   // Derived, so that two jobs never share one by oversight; high, so that it meets no real server's.
   server_id: z.int().min(1).max(4_294_967_295).optional()
     .describe(
-      "Replica id that the capture registers under, unlike any other server's; without it one from 2,000,000,000 up is derived from the job's name.",
+      "Replica id that the capture registers under, which no other server may have; left out, one from 2,000,000,000 up is derived from the job's name.",
     ),
   // Three missed ones end a dead connection after 30 s; a heartbeat costs under 100 bytes.
   heartbeat_interval_ms: z.int().min(100).max(3_600_000).default(DEFAULT_HEARTBEAT_MS)
     .describe(
-      "How often the server says that it is there when it has nothing to send, in milliseconds; after three that are missed the capture connects anew.",
+      "How often the server says that it is there when it has nothing to send, in milliseconds; after three missed in a row the capture reconnects.",
     ),
   ...streamOptions({ batch_bytes: 4 << 20 }),
   // Far more than one job captures; the definitions of a thousand tables take a few megabytes.

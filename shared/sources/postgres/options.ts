@@ -54,7 +54,7 @@ export const postgresOptions = z.strictObject({
   heartbeat_interval_ms: z.int().min(0).default(DEFAULT_HEARTBEAT_MS)
     .describe(
       "Interval of log messages that move the slot on an idle database; 0: none. After three times" +
-        " as long without an answer, at least 3 s, the capture connects anew.",
+        " as long without an answer, at least 3 s, the capture reconnects.",
     ),
   // The server's wal_sender_timeout is 60 s; a second also bounds what a restart sends again.
   status_interval_ms: z.int().min(10).max(30_000).default(1_000)
@@ -63,8 +63,8 @@ export const postgresOptions = z.strictObject({
   // While Kafka takes one batch the next fills by itself, so waiting only adds latency.
   linger_ms: z.int().min(0).default(0)
     .describe(
-      "How long a batch that is not full waits for more, in milliseconds; for the rest of a" +
-        " transaction that has begun to come at least 5.",
+      "How long a batch that is not full waits for more, in milliseconds; at least 5 for the" +
+        " rest of a transaction that has begun to arrive.",
     ),
 });
 
