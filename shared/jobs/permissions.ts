@@ -35,6 +35,15 @@ export function address(host: string, port: number): string {
   return host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Host and port of `host:port`, as `address` writes it. */
+export function endpoint(at: string): { readonly host: string; readonly port: number } {
+  const colon = at.lastIndexOf(":");
+  return {
+    host: at.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(at.slice(colon + 1)),
+  };
+}
+
 /** What `permissions` is made from. */
 export interface Granting {
   readonly needs: Needs;

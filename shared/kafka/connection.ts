@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { ReusedReads } from "../connect/reused_reads.ts";
+import { endpoint } from "../jobs/permissions.ts";
 import type { TlsSettings } from "../jobs/tls.ts";
 import { MessageReader } from "../wire/kafka_message.ts";
 import type { Settings } from "./options.ts";
@@ -42,15 +43,6 @@ const LOGIN_SHARE = 0.8;
 
 /** Of a longer one a timer is set off at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** Host and port of `host:port`; an IPv6 address stands in brackets. */
-export function endpoint(at: string): { readonly host: string; readonly port: number } {
-  const colon = at.lastIndexOf(":");
-  return {
-    host: at.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-    port: Number(at.slice(colon + 1)),
-  };
-}
 
 /** A connection from its opening to its first failure, its end, or the end of its login. */
 export class BrokerConnection {

@@ -2,7 +2,8 @@
 import { connect, type Socket } from "node:net";
 import { certificateFault } from "../connect/certificate.ts";
 import { ConfigError } from "../errors.ts";
-import { BrokerConnection, endpoint } from "./connection.ts";
+import { endpoint } from "../jobs/permissions.ts";
+import { BrokerConnection } from "./connection.ts";
 import { errorName } from "./error_names.ts";
 import { causes, connectionFault } from "./faults.ts";
 import { type KafkaOptions, timeouts } from "./options.ts";

@@ -1,5 +1,6 @@
 /** Looks at the brokers before work begins: what would fail or surprise later is said now, with its cure. */
 import { connect } from "node:net";
+import { endpoint } from "../jobs/permissions.ts";
 import type { Admin, TopicInfo } from "../kafka/port.ts";
 import type { Finding } from "../sources/source.ts";
 import { rightsFindings, type WantedRight } from "./rights.ts";
@@ -64,10 +65,9 @@ async function brokerFinding(address: string, job: Preflight): Promise<Reached> 
       cure: `start the job by \`deno task\`, or add --allow-net=${address} to \`deno run\``,
     };
   }
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
+  const { host, port } = endpoint(address);
   try {
-    await reach(host, Number(address.slice(colon + 1)), job.connect_timeout_ms);
+    await reach(host, port, job.connect_timeout_ms);
     return { level: "ok", subject, found: "reachable at its advertised address" };
   } catch (error) {
     return {

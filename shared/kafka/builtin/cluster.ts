@@ -1,12 +1,12 @@
 /** The brokers as one: connections, metadata and coordinators. */
 import { isIP } from "node:net";
 import { ConfigError, RetryableError } from "../../errors.ts";
-import { address } from "../../jobs/permissions.ts";
+import { address, endpoint } from "../../jobs/permissions.ts";
 import { type TlsSettings, tlsSettings } from "../../jobs/tls.ts";
 import type { Log } from "../../observe/log.ts";
 import { MalformedMessageError } from "../../wire/kafka_message.ts";
 import type { TopicIds } from "../agreement.ts";
-import { BrokerConnection, endpoint } from "../connection.ts";
+import { BrokerConnection } from "../connection.ts";
 import { errorName } from "../error_names.ts";
 import { brokerFault } from "../faults.ts";
 import { contactFault } from "../listener.ts";

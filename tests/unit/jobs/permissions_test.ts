@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { address, denoFlags, NO_NEEDS, permissionsOf } from "../../../shared/jobs/permissions.ts";
+import {
+  address,
+  denoFlags,
+  endpoint,
+  NO_NEEDS,
+  permissionsOf,
+} from "../../../shared/jobs/permissions.ts";
 
 const GRANTING = {
   needs: {
@@ -54,4 +60,6 @@ Deno.test("a comma in a path does not become a second path", () => {
 Deno.test("an IPv6 host stands in brackets before its port", () => {
   assert.equal(address("::1", 5432), "[::1]:5432");
   assert.equal(address("db", 5432), "db:5432");
+  assert.deepEqual(endpoint("[::1]:5432"), { host: "::1", port: 5432 });
+  assert.deepEqual(endpoint("db:5432"), { host: "db", port: 5432 });
 });
