@@ -24,7 +24,7 @@ import { perTable } from "../per_table.ts";
 import { POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
 import { type Rows, rowsOf, scanRows } from "./json_rows.ts";
-import { FORMAT_CURE, noOp, refusal, shown } from "./refusal.ts";
+import { FORMAT_CURE, refusal, shown, unknownOp } from "./refusal.ts";
 import type { ByteArena } from "../wire/byte_arena.ts";
 import { ByteScanner, Mark } from "../wire/byte_scanner.ts";
 import { jsonWriter, quoted } from "../wire/value_text.ts";
@@ -280,7 +280,7 @@ function parse(record: InRecord): Envelope {
     throw refusal(format.name, record, "it has no source.position and source.schema_id");
   }
   if (!isOp(envelope!.op)) {
-    throw refusal(format.name, record, noOp(JSON.stringify(envelope!.op)));
+    throw refusal(format.name, record, unknownOp(JSON.stringify(envelope!.op)));
   }
   return envelope!;
 }

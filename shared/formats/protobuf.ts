@@ -18,7 +18,7 @@ import type { InRecord } from "../kafka/port.ts";
 import { perTable } from "../per_table.ts";
 import { isPositionAt, POSITION_LENGTH } from "../position.ts";
 import { type Format, type Glance, type SchemaLookup, sourceId } from "./format.ts";
-import { noOp, refusal, shown } from "./refusal.ts";
+import { refusal, shown, unknownOp } from "./refusal.ts";
 import { ByteArena } from "../wire/byte_arena.ts";
 import { ProtobufReader, RepeatedText } from "../wire/protobuf_reader.ts";
 
@@ -346,7 +346,7 @@ function read(record: InRecord, with_rows: boolean): Message {
   if (!message.isAtPosition(value)) {
     throw refusal(format.name, record, `its position is ${shown(message.position)}`);
   }
-  if (!isOp(op)) throw refusal(format.name, record, noOp(shown(op)));
+  if (!isOp(op)) throw refusal(format.name, record, unknownOp(shown(op)));
   return message;
 }
 

@@ -28,6 +28,6 @@ export function refusal(
 }
 
 /** Why a record with another op is refused; `op` is JSON. */
-export function noOp(op: string): string {
+export function unknownOp(op: string): string {
   return `its op is ${op}, not one of ${OPS.join(", ")}`;
 }

@@ -6,7 +6,7 @@ import { quoteIdentifier } from "../connect/mysql.ts";
 import { connectMysql, mysqlTable, mysqlTableName } from "../database/mysql.ts";
 import type { DatabaseOptions } from "../database/options.ts";
 import { ConfigError } from "../errors.ts";
-import { capturedColumns, ServerCatalogue } from "../sources/mysql/catalogue.ts";
+import { capturedColumns, ServerCatalog } from "../sources/mysql/catalog.ts";
 import { BinlogReader } from "../wire/binlog_reader.ts";
 import { readVector } from "../wire/mysql_vector.ts";
 import { base64, floatText, jsonWriter } from "../wire/value_text.ts";
@@ -52,7 +52,7 @@ class MysqlTable implements TableReader {
 
   async shape(): Promise<TableShape> {
     const query = (sql: string) => this.#query(sql);
-    const found = await new ServerCatalogue({ query }).table(...this.#name);
+    const found = await new ServerCatalog({ query }).table(...this.#name);
     if (found === undefined) {
       throw new ConfigError(`Table ${this.#table} does not exist, or this user may not read it`, {
         cure: `correct table and database.database, or: GRANT SELECT ON ${this.#table} TO ...;`,

@@ -45,8 +45,8 @@ import { readTableId, readTableMap, readTableName } from "../../wire/binlog_tabl
 import { GtidPosition } from "../../wire/mariadb_gtid.ts";
 import { readStatement, type TableName } from "../../wire/mysql_statement.ts";
 import type { DroppedTable, ResumePoint } from "../source.ts";
-import type { Catalogue } from "./catalogue.ts";
-import { defineTable, type Definition, isSequence, schemaOfCatalogue } from "./definition.ts";
+import type { Catalog } from "./catalog.ts";
+import { defineTable, type Definition, isSequence, schemaOfCatalog } from "./definition.ts";
 import type { RawEvent } from "./dump.ts";
 import type { Gtids } from "./flavour.ts";
 import { changeOfNow } from "./row_history.ts";
@@ -57,7 +57,7 @@ export interface ChangeReaderOptions {
   readonly identity: SourceIdentity;
   readonly generation: number;
   readonly selection: TableSelection;
-  readonly catalogue: Catalogue;
+  readonly catalog: Catalog;
   readonly start: { readonly gtid_set: Gtids; readonly file: string; readonly offset: number };
   /** What stands in a resume point for the server itself. */
   readonly server: ResumePoint;
@@ -461,12 +461,12 @@ export class ChangeReader {
   }
 
   async #truncate(db: string, table: string): Promise<void> {
-    const { selection, catalogue, lower_case, tinyint1_as_boolean } = this.#options;
+    const { selection, catalog, lower_case, tinyint1_as_boolean } = this.#options;
     if (lower_case) [db, table] = [db.toLowerCase(), table.toLowerCase()];
     if (selection.has(db, table)) {
       const name = `${db}\0${table}`;
       const schema = this.#schemas.get(name) ??
-        schemaOfCatalogue(db, table, await catalogue.table(db, table), tinyint1_as_boolean);
+        schemaOfCatalog(db, table, await catalog.table(db, table), tinyint1_as_boolean);
       this.#emit("t", schema, null, null, 0, this.#options.now());
     }
     this.#endStatement();
@@ -504,9 +504,9 @@ export class ChangeReader {
   }
 
   async #define(id: number, event: BinlogEvent, bytes: Buffer, text: string): Promise<void> {
-    const { catalogue, tinyint1_as_boolean, table_cache, log } = this.#options;
+    const { catalog, tinyint1_as_boolean, table_cache, log } = this.#options;
     const map = readTableMap(event.body, this.#isMariadb);
-    const now = await catalogue.table(map.db, map.table);
+    const now = await catalog.table(map.db, map.table);
     const definition = defineTable(map, now, tinyint1_as_boolean);
     if (isSequence(definition.schema)) return this.#remember(id, { bytes, definition: undefined });
     if (this.#definitions.size >= table_cache) {

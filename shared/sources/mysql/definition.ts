@@ -12,7 +12,7 @@ import {
   valueReader,
 } from "../../wire/mysql_column.ts";
 import { schemaFingerprint } from "../../wire/schema_fingerprint.ts";
-import { capturedColumns, type CatalogueColumn, type CatalogueTable } from "./catalogue.ts";
+import { capturedColumns, type CatalogColumn, type CatalogTable } from "./catalog.ts";
 
 /** A table as the rows after one TABLE_MAP have it. */
 export interface Definition {
@@ -32,7 +32,7 @@ const HIDDEN_ROW_START = "row_start";
 const UTF8MB4_COLLATION = 45;
 
 /**
- * The definition for `map`. `catalogue` is the same table as information_schema describes it now:
+ * The definition for `map`. `catalog` is the same table as information_schema describes it now:
  * it tells which columns are generated (left out, unless the key needs them), which are TINYINT(1),
  * INET6 and the like, and which say when a row of a history begins and ends (left out, for such a
  * table is taken as a SELECT shows it). It supplies the names when the binlog has minimal metadata. A
@@ -42,16 +42,16 @@ const UTF8MB4_COLLATION = 45;
  */
 export function defineTable(
   map: TableMap,
-  catalogue: CatalogueTable | undefined,
+  catalog: CatalogTable | undefined,
   tinyint1_as_boolean: boolean,
 ): Definition {
   const { db, table } = map;
-  const mapped = map.full ? map.columns : named(map, catalogue);
+  const mapped = map.full ? map.columns : named(map, catalog);
   const indexOf = (name: string | undefined) => mapped.findIndex((column) => column.name === name);
-  const row_end = catalogue?.row_end === undefined ? -1 : indexOf(catalogue.row_end);
+  const row_end = catalog?.row_end === undefined ? -1 : indexOf(catalog.row_end);
   const versioned = row_end >= 0;
-  const key = (map.key ?? (catalogue?.key ?? []).map(indexOf)).filter((i) => i !== row_end);
-  const known = new Map(catalogue?.columns.map((column) => [column.name, column]));
+  const key = (map.key ?? (catalog?.key ?? []).map(indexOf)).filter((i) => i !== row_end);
+  const known = new Map(catalog?.columns.map((column) => [column.name, column]));
   const columns: Column[] = [];
   const targets: number[] = [];
   const readers: ValueReader[] = [];
@@ -85,19 +85,19 @@ export function defineTable(
 }
 
 /** The schema of a table that only the catalogue describes, for a TRUNCATE before any row. */
-export function schemaOfCatalogue(
+export function schemaOfCatalog(
   db: string,
   table: string,
-  catalogue: CatalogueTable | undefined,
+  catalog: CatalogTable | undefined,
   tinyint1_as_boolean: boolean,
 ): TableSchema {
-  const kept = catalogue === undefined ? [] : capturedColumns(catalogue);
+  const kept = catalog === undefined ? [] : capturedColumns(catalog);
   const columns = kept.map(({ name, type, charset }): Column => {
     if (tinyint1_as_boolean && type === "tinyint(1)") return { name, type, kind: "boolean" };
     const plain = plainType(type);
     return { name, type: plain, ...kindOf(plain, charset) };
   });
-  const key = (catalogue?.key ?? []).map((name) => columns.findIndex((c) => c.name === name));
+  const key = (catalog?.key ?? []).map((name) => columns.findIndex((c) => c.name === name));
   return { id: schemaFingerprint(columns, key), db, schema: null, table, columns, key };
 }
 
@@ -148,7 +148,7 @@ interface Shown {
 }
 
 /** What the catalogue knows better than the log. */
-function asMeant(shown: Shown, { type }: CatalogueColumn, tinyint1_as_boolean: boolean): Shown {
+function asMeant(shown: Shown, { type }: CatalogColumn, tinyint1_as_boolean: boolean): Shown {
   if (tinyint1_as_boolean && type === "tinyint(1)") {
     return { type: { type, kind: "boolean" }, reader: readBoolean };
   }
@@ -178,23 +178,23 @@ const FULL_METADATA =
   "SET GLOBAL binlog_row_metadata = FULL, and then restart from a position after it";
 
 /** The map's columns with names, members and types from the catalogue, when both agree. */
-function named(map: TableMap, catalogue: CatalogueTable | undefined): MappedColumn[] {
+function named(map: TableMap, catalog: CatalogTable | undefined): MappedColumn[] {
   const place = `table ${map.db}.${map.table}`;
-  if (catalogue === undefined) {
+  if (catalog === undefined) {
     throw new ConfigError(
       `The binlog does not name the columns of ${place}, and information_schema does not have it`,
       { cure: FULL_METADATA },
     );
   }
-  if (catalogue.columns.length !== map.columns.length) {
+  if (catalog.columns.length !== map.columns.length) {
     throw new ConfigError(
       `The binlog has ${map.columns.length} columns for ${place} without naming them, and` +
-        ` information_schema has ${catalogue.columns.length} now`,
+        ` information_schema has ${catalog.columns.length} now`,
       { cure: FULL_METADATA },
     );
   }
   return map.columns.map((column, i) => {
-    const now = catalogue.columns[i]!;
+    const now = catalog.columns[i]!;
     const whole = { ...column, name: now.name, ...membersOf(place, column, now) };
     const { type } = describe(map.db, map.table, whole).type;
     if (type === shownType(now.type)) return whole;
@@ -210,7 +210,7 @@ function named(map: TableMap, catalogue: CatalogueTable | undefined): MappedColu
 function membersOf(
   place: string,
   column: MappedColumn,
-  { name, type }: CatalogueColumn,
+  { name, type }: CatalogColumn,
 ): Pick<MappedColumn, "members" | "collation"> | undefined {
   if (column.type !== ColumnType.ENUM && column.type !== ColumnType.SET) return undefined;
   const labels = membersOfType(type);

@@ -7,9 +7,9 @@ import { splitTableName } from "../../table_name.ts";
 import { addSignalColumns, createSignalTable } from "../snapshot_options.ts";
 import type { TableSchema } from "../../change.ts";
 import type { Finding, Judge } from "../source.ts";
-import { ServerCatalogue } from "./catalogue.ts";
+import { ServerCatalog } from "./catalog.ts";
 import type { MysqlSession } from "./connection.ts";
-import { schemaOfCatalogue } from "./definition.ts";
+import { schemaOfCatalog } from "./definition.ts";
 import type { Flavour } from "./flavour.ts";
 import type { MysqlOptions } from "./options.ts";
 import { accountOf, readLogEnd, readServerFacts, type ServerFacts } from "./server.ts";
@@ -29,7 +29,7 @@ interface Table {
 }
 
 /** Looks at settings, privileges and tables; changes nothing. */
-export async function inspectServer(
+export async function inspect(
   session: MysqlSession,
   flavour: Flavour,
   options: MysqlOptions,
@@ -121,11 +121,11 @@ async function capturedSchemas(
   tables: readonly Table[],
   { tinyint1_as_boolean }: MysqlOptions,
 ): Promise<TableSchema[]> {
-  const catalogue = new ServerCatalogue(session);
+  const catalog = new ServerCatalog(session);
   const schemas: TableSchema[] = [];
   for (const { db, name } of tables) {
-    const table = await catalogue.table(db, name);
-    schemas.push(schemaOfCatalogue(db, name, table, tinyint1_as_boolean));
+    const table = await catalog.table(db, name);
+    schemas.push(schemaOfCatalog(db, name, table, tinyint1_as_boolean));
   }
   return schemas;
 }

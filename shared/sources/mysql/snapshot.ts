@@ -8,9 +8,9 @@ import { UnreadableTableError } from "../incremental.ts";
 import { type ListedTable, type Range, refuseUncut, type SnapshotDatabase } from "../snapshot.ts";
 import { queueShare } from "../snapshot_options.ts";
 import type { Key } from "../snapshot_progress.ts";
-import { type CatalogueTable, ServerCatalogue } from "./catalogue.ts";
+import { type CatalogTable, ServerCatalog } from "./catalog.ts";
 import { type Cell, connectCore, CONSISTENT_SNAPSHOT, MysqlSession } from "./connection.ts";
-import { schemaOfCatalogue } from "./definition.ts";
+import { schemaOfCatalog } from "./definition.ts";
 import type { SnapshotPlace } from "./flavour.ts";
 import { condition, type KeyColumn, keyColumn } from "./key_column.ts";
 import type { MysqlOptions } from "./options.ts";
@@ -115,7 +115,7 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
   /** Where the stream begins. */
   readonly start: LogEnd;
   readonly #parts: SnapshotParts;
-  readonly #catalogue: ServerCatalogue;
+  readonly #catalog: ServerCatalog;
   /** Plans the chunks and holds the locks. */
   readonly #planner: MysqlSession;
 
@@ -124,7 +124,7 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
     this.readers = readers.map(({ reader }) => reader);
     this.start = start;
     this.#parts = parts;
-    this.#catalogue = new ServerCatalogue(parts.session);
+    this.#catalog = new ServerCatalog(parts.session);
     this.#planner = planner;
   }
 
@@ -153,17 +153,17 @@ export class MysqlSnapshot implements SnapshotDatabase<MysqlListed, MysqlTable> 
       if ((error as { code?: unknown }).code === "ER_NO_SUCH_TABLE") return undefined;
       throw explain(error, listed);
     }
-    const catalogue = await this.#catalogue.table(db, table);
-    if (catalogue === undefined) return undefined;
+    const catalog = await this.#catalog.table(db, table);
+    if (catalog === undefined) return undefined;
     const { tinyint1_as_boolean } = this.#parts.options;
-    const schema = schemaOfCatalogue(db, table, catalogue, tinyint1_as_boolean);
+    const schema = schemaOfCatalog(db, table, catalog, tinyint1_as_boolean);
     const cut = schema.key.length === 0 ? undefined : await this.#cut(db, table);
     return {
       schema,
       quoted,
       key_id: cut?.id,
       cut_by: cut?.columns ?? [],
-      ...reading(listed, catalogue, schema.columns),
+      ...reading(listed, catalog, schema.columns),
     };
   }
 
@@ -370,10 +370,10 @@ export async function lockGrant(session: MysqlSession): Promise<string> {
 /** What is selected of a table, and how it is read. Throws RecordError naming the column that cannot be. */
 function reading(
   { name }: MysqlListed,
-  catalogue: CatalogueTable,
+  catalog: CatalogTable,
   columns: readonly Column[],
 ): Pick<MysqlTable, "expressions" | "cells"> {
-  const now = new Map(catalogue.columns.map((column) => [column.name, column]));
+  const now = new Map(catalog.columns.map((column) => [column.name, column]));
   const cells = columns.map((column) => {
     const { type, charset } = now.get(column.name)!;
     try {

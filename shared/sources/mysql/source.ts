@@ -34,14 +34,14 @@ import type {
   SourceContext,
 } from "../source.ts";
 import { hex16, hex8 } from "../../position.ts";
-import { ServerCatalogue } from "./catalogue.ts";
+import { ServerCatalog } from "./catalog.ts";
 import { ChangeReader, fileNumber } from "./change_reader.ts";
 import { MysqlSession } from "./connection.ts";
 import { BinlogDump, type DumpStart } from "./dump.ts";
 import type { Flavour, Gtids } from "./flavour.ts";
 import { checkHistory, readResume, type Resume, resumePoint } from "./history.ts";
 import { type CaptureIdentity, captureIdentity } from "./identity.ts";
-import { inspectServer, signalGrant, TABLE_DENIED } from "./inspect.ts";
+import { inspect, signalGrant, TABLE_DENIED } from "./inspect.ts";
 import { MARIADB } from "./mariadb_flavour.ts";
 import { MYSQL } from "./mysql_flavour.ts";
 import type { MysqlOptions } from "./options.ts";
@@ -127,7 +127,7 @@ export class MysqlSource implements Source {
 
   async inspect(judge?: Judge): Promise<Finding[]> {
     return await this.#ask((session) =>
-      inspectServer(session, this.#flavour, this.#options, this.#selection, judge)
+      inspect(session, this.#flavour, this.#options, this.#selection, judge)
     );
   }
 
@@ -436,7 +436,7 @@ export class MysqlSource implements Source {
       identity: this.#identity,
       generation,
       selection: this.#selection,
-      catalogue: new ServerCatalogue(session),
+      catalog: new ServerCatalog(session),
       start,
       server: { [facts.flavour.server_key]: facts.server },
       lower_case: facts.lower_case,

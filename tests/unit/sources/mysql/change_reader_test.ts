@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import type { Change } from "../../../../shared/change.ts";
 import { ConfigError, cureOf, HistoryLostError, RecordError } from "../../../../shared/errors.ts";
 import { parsePosition } from "../../../../shared/position.ts";
-import type { CatalogueTable } from "../../../../shared/sources/mysql/catalogue.ts";
+import type { CatalogTable } from "../../../../shared/sources/mysql/catalog.ts";
 import { ChangeReader, fileNumber } from "../../../../shared/sources/mysql/change_reader.ts";
 import { TableSelection } from "../../../../shared/sources/mysql/tables.ts";
 import { EventType } from "../../../../shared/wire/binlog_event.ts";
@@ -12,7 +12,7 @@ import { GtidSet } from "../../../../shared/wire/gtid_set.ts";
 import { eventsOf, FIXTURE_FILE, SECTIONS } from "../../wire/binlog_fixture.ts";
 import { SILENT } from "../../../silent.ts";
 
-const T: CatalogueTable = {
+const T: CatalogTable = {
   columns: ([
     ["id", "bigint"],
     ["name", "varchar(50)"],
@@ -39,7 +39,7 @@ function newReader(tables = ["ls_fixture.t"], now = () => T): ChangeReader {
     identity: { connector: "mysql", name: "test", version: "0.0.0" },
     generation: 9,
     selection: new TableSelection(tables, []),
-    catalogue: { table: (_db, table) => Promise.resolve(table === "t" ? now() : undefined) },
+    catalog: { table: (_db, table) => Promise.resolve(table === "t" ? now() : undefined) },
     start: { gtid_set: new GtidSet(), file: FIXTURE_FILE, offset: 4 },
     server: { server_uuid: "server" },
     lower_case: false,
@@ -211,7 +211,7 @@ Deno.test("TRUNCATE before any row asks the catalogue, and describes the table a
 async function columnsAround(
   { sql, after, written = (event) => event }: {
     readonly sql: string;
-    readonly after: CatalogueTable;
+    readonly after: CatalogTable;
     readonly written?: (event: Uint8Array) => Uint8Array;
   },
 ): Promise<[before: string[], behind: string[]]> {

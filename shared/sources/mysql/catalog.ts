@@ -2,7 +2,7 @@
 import type { MysqlSession } from "./connection.ts";
 
 /** A column as information_schema describes it. */
-export interface CatalogueColumn {
+export interface CatalogColumn {
   readonly name: string;
   /** COLUMN_TYPE: `int(10) unsigned zerofill`, `enum('a','b')`. */
   readonly type: string;
@@ -13,8 +13,8 @@ export interface CatalogueColumn {
 }
 
 /** A table as information_schema describes it. */
-export interface CatalogueTable {
-  readonly columns: readonly CatalogueColumn[];
+export interface CatalogTable {
+  readonly columns: readonly CatalogColumn[];
   /** Names of the primary key's columns, in the key's order. */
   readonly key: readonly string[];
   /** MariaDB's tables that keep a history: the column that tells when a row ended. */
@@ -22,14 +22,14 @@ export interface CatalogueTable {
 }
 
 /** The columns that are captured: those that the server computes only where the key needs them. */
-export function capturedColumns({ columns, key }: CatalogueTable): CatalogueColumn[] {
+export function capturedColumns({ columns, key }: CatalogTable): CatalogColumn[] {
   return columns.filter(({ generated, name }) => !generated || key.includes(name));
 }
 
 /** Asks for tables, one at a time. */
-export interface Catalogue {
+export interface Catalog {
   /** Undefined: the table is no longer there, or may not be seen. */
-  table(db: string, table: string): Promise<CatalogueTable | undefined>;
+  table(db: string, table: string): Promise<CatalogTable | undefined>;
 }
 
 const COLUMNS = `
@@ -49,14 +49,14 @@ const TYPE = `
 const HIDDEN_ROW_END = "row_end";
 
 /** The catalogue behind a connection. */
-export class ServerCatalogue implements Catalogue {
+export class ServerCatalog implements Catalog {
   readonly #session: Pick<MysqlSession, "query">;
 
   constructor(session: Pick<MysqlSession, "query">) {
     this.#session = session;
   }
 
-  async table(db: string, table: string): Promise<CatalogueTable | undefined> {
+  async table(db: string, table: string): Promise<CatalogTable | undefined> {
     const rows = await this.#session.query(COLUMNS, [db, table]);
     if (rows.length === 0) return undefined;
     const key = await this.#session.query(KEY, [db, table]);
