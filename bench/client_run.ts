@@ -76,7 +76,7 @@ async function consume(kafka: KafkaClient, { topic, records }: ClientRun): Promi
       },
       revoked: () => Promise.resolve(),
       failed: reject,
-      out_of_range: (at) => Promise.reject(new Error(`${topic}/${at.partition} is cut`)),
+      outOfRange: (at) => Promise.reject(new Error(`${topic}/${at.partition} is cut`)),
       batch(batch) {
         seen += batch.records.length;
         if (seen >= records) resolve((performance.now() - began) / 1000);

@@ -113,7 +113,7 @@ async function readInto(ages: Ages, topic: BenchTopic): Promise<Consumer> {
       },
       revoked: () => Promise.resolve(),
       failed: ages.fail,
-      out_of_range: (_at, _asked, first) => Promise.resolve(first),
+      outOfRange: (_at, _asked, first) => Promise.resolve(first),
       batch: ages.take,
     },
   });

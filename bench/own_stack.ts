@@ -21,7 +21,7 @@ export async function onOwnStack<T>(
   work: (stack: StackInfo) => Promise<T>,
 ): Promise<T> {
   const name = `bench-${Deno.pid}`;
-  host().on_stop(async (signal) => {
+  host().onStop(async (signal) => {
     killChildren();
     await down({ name, wipe: true });
     host().exit(EXIT_STOPPED[signal]);

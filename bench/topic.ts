@@ -32,7 +32,7 @@ export class BenchTopic {
   static async make(name: string): Promise<BenchTopic> {
     const admin = await (await stackKafka()).admin();
     const config = { "min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime" };
-    await admin.create_topics([{ name, partitions: PARTITIONS, replication_factor: 3, config }]);
+    await admin.createTopics([{ name, partitions: PARTITIONS, replication_factor: 3, config }]);
     return new BenchTopic(name, admin);
   }
 
@@ -88,7 +88,7 @@ export class BenchTopic {
 
   /** Deletes it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#admin.delete_topics([this.name]);
+    await this.#admin.deleteTopics([this.name]);
     await this.#admin.close();
   }
 }

@@ -138,7 +138,7 @@ export function timeouts(
     },
 ): Timeouts {
   const { request_timeout_ms } = options;
-  const session_ms = (times: number) =>
+  const sessionMs = (times: number) =>
     Math.max(SHORTEST_SESSION_MS, Math.round(times * request_timeout_ms));
   const sixth_ms = Math.round(request_timeout_ms / 6);
   return {
@@ -148,9 +148,9 @@ export function timeouts(
     retry_timeout_ms: options.retry_timeout_ms ?? request_timeout_ms,
     // A heartbeat that is lost in silence is given up after a request's time: the half of it that is left
     // is for the next one, on a new connection. With the default 45 s, Kafka's own session.timeout.ms.
-    session_timeout_ms: options.session_timeout_ms ?? session_ms(1.5),
+    session_timeout_ms: options.session_timeout_ms ?? sessionMs(1.5),
     // As long as a request that is given up and one more may take.
-    rebalance_timeout_ms: options.rebalance_timeout_ms ?? session_ms(2),
+    rebalance_timeout_ms: options.rebalance_timeout_ms ?? sessionMs(2),
   };
 }
 

@@ -142,7 +142,7 @@ export interface ConsumerHandlers {
   /** The consumer cannot go on by itself: the error says why. */
   failed(error: unknown): void;
   /** The asked offset is gone (retention) or the topic was made anew; the answer: read on from there, or throw. */
-  out_of_range(at: TopicPartition, asked: number, first: number, end: number): Promise<number>;
+  outOfRange(at: TopicPartition, asked: number, first: number, end: number): Promise<number>;
 }
 
 /** What a consumer needs to start. */
@@ -199,12 +199,12 @@ export interface Admin {
   /** All topics of the cluster whose name `match` accepts. */
   topics(match: (name: string) => boolean): Promise<TopicInfo[]>;
   /** A topic's effective configuration: `min.insync.replicas`, `max.message.bytes`, `cleanup.policy`, `retention.ms` ... */
-  topic_config(topic: string): Promise<ReadonlyMap<string, string>>;
+  topicConfig(topic: string): Promise<ReadonlyMap<string, string>>;
   /** Makes the topics that do not exist, and waits until their leaders answer for them. */
-  create_topics(topics: readonly NewTopic[]): Promise<void>;
+  createTopics(topics: readonly NewTopic[]): Promise<void>;
   /** Whether this user may make a topic of this name; makes none. */
-  may_create(topic: string): Promise<boolean>;
-  delete_topics(names: readonly string[]): Promise<void>;
+  mayCreate(topic: string): Promise<boolean>;
+  deleteTopics(names: readonly string[]): Promise<void>;
   /**
    * What this user may do with a resource; nothing at all: it may not even see it. Undefined: there
    * is none, and it may know that. Of a transactional id only `Describe` can be asked.
@@ -214,7 +214,7 @@ export interface Admin {
   offsets(topic: string): Promise<OffsetRange[]>;
   /** Offsets committed by a group, per partition; undefined where it has none. */
   committed(group_id: string, topic: string): Promise<(number | undefined)[]>;
-  delete_groups(group_ids: readonly string[]): Promise<void>;
+  deleteGroups(group_ids: readonly string[]): Promise<void>;
   /** Reads one partition from `from` up to `to` (exclusive) without a group, bounded batch by batch. */
   read(at: TopicPartition, from: number, to: number): AsyncIterable<InBatch>;
   close(): Promise<void>;

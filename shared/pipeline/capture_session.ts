@@ -443,7 +443,7 @@ export class CaptureSession {
   async #create(topic: NewTopic): Promise<void> {
     const { name } = topic;
     const admin = this.#admin;
-    await admin.create_topics([topic]);
+    await admin.createTopics([topic]);
     const [info] = await admin.topics((other) => other === name);
     if (info === undefined) throw new RetryableError(`Topic ${name} was made and is not there`);
     const offsets = await admin.offsets(name);

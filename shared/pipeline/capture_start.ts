@@ -76,7 +76,7 @@ class CaptureStart {
   async run(): Promise<Started> {
     const { admin, lost } = this.#parts;
     const { replication_factor } = this.#job.kafka;
-    await admin.create_topics([
+    await admin.createTopics([
       positionsTopic(replication_factor),
       schemasTopic(replication_factor),
     ]);

@@ -185,7 +185,7 @@ export class ConsumeSession {
         revoked: (partitions) => this.#revoked(partitions),
         batch: (batch) => this.#batch(batch),
         failed: (error) => this.#fail(error),
-        out_of_range: (at, asked, first, end) => this.#outOfRange(at, asked, first, end),
+        outOfRange: (at, asked, first, end) => this.#outOfRange(at, asked, first, end),
       },
     });
     this.#joined = consumer;

@@ -68,7 +68,7 @@ export class Oversize {
     const { key, timestamp_ms, size: bytes } = record;
     const position = stamp(record)?.position;
     const place = { topic, partition, position, bytes, error: describe(error) };
-    if (!this.#made) await admin.create_topics([await topicLike(admin, topic, this.#topic)]);
+    if (!this.#made) await admin.createTopics([await topicLike(admin, topic, this.#topic)]);
     this.#made = true;
     const failed_ms = now();
     const reference: OutRecord = {

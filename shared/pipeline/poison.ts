@@ -87,7 +87,7 @@ export class Poison {
 
   async #open(source: string): Promise<Producer> {
     const { admin, kafka } = this.#deps;
-    await admin.create_topics([await topicLike(admin, source, this.#topic)]);
+    await admin.createTopics([await topicLike(admin, source, this.#topic)]);
     return await kafka.producer({
       // Its own: a consumer that was thought dead may send a letter again, which is recognised.
       transactional_id: `${deadLetterIds(this.group_id)}-${crypto.randomUUID()}`,

@@ -188,7 +188,7 @@ async function deadLetterFindings({ admin, dead_letter_topic }: Preflight): Prom
       "none exists yet: made for the first dead letter, as safe as the topic it is from";
     return [{ level: "ok", subject, found }];
   }
-  const config = await admin.topic_config(topic.name);
+  const config = await admin.topicConfig(topic.name);
   const retention_ms = Number(config.get("retention.ms") ?? -1);
   const troubles = [
     ...durabilityTroubles(topic, Number(config.get("min.insync.replicas") ?? 1)),
@@ -215,7 +215,7 @@ async function topicFinding(topic: TopicInfo, job: Preflight): Promise<Finding[]
     const found = `${topic.partitions} partitions, ${topic.replication_factor} replicas`;
     return [{ level: "ok", subject, found }];
   }
-  const config = await job.admin.topic_config(topic.name);
+  const config = await job.admin.topicConfig(topic.name);
   const troubles = [
     ...durabilityTroubles(topic, Number(config.get("min.insync.replicas") ?? 1)),
     ...policyTroubles(topic, config.get("cleanup.policy") ?? "delete"),

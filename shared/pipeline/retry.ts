@@ -18,7 +18,7 @@ export interface Retrying {
   /** In [0, 1). @default Math.random */
   readonly random?: () => number;
   /** Milliseconds from any beginning. @default performance.now */
-  readonly elapsed_ms?: () => number;
+  readonly elapsedMs?: () => number;
 }
 
 /**
@@ -31,9 +31,9 @@ export async function retrying<T>(
   options: Retrying,
 ): Promise<T | undefined> {
   const { signal, log, metrics, random = Math.random } = options;
-  const { backoff: steps = BACKOFF, elapsed_ms = () => performance.now() } = options;
+  const { backoff: steps = BACKOFF, elapsedMs = () => performance.now() } = options;
   for (let attempt = 0; !signal.aborted; attempt++) {
-    const began = elapsed_ms();
+    const began = elapsedMs();
     try {
       return await work();
     } catch (error) {
@@ -42,7 +42,7 @@ export async function retrying<T>(
         log.warn("stopped_at_fault", { error: describe(error) });
         return undefined;
       }
-      if (elapsed_ms() - began > steps.max_ms) attempt = 0;
+      if (elapsedMs() - began > steps.max_ms) attempt = 0;
       const wait_ms = Math.round(backoff(attempt, steps, random()));
       metrics.retries.add(1, { reason: labelOf(error) });
       metrics.errors.add(1, { kind: errorKind(error) });

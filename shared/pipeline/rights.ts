@@ -96,7 +96,7 @@ async function rightFinding(
   const subject = `${resource} ${name}`;
   const held = await admin.rights(resource, name);
   if (held === undefined) {
-    if (!operations.includes("Create") || await admin.may_create(name)) return [];
+    if (!operations.includes("Create") || await admin.mayCreate(name)) return [];
     const found = `it is not there, and ${user} may not create it`;
     return [{ level: "error", subject, found, cure: cureOf(right, user) }];
   }

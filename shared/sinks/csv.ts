@@ -45,7 +45,7 @@ export class CsvSink implements Sink {
   async open(partition: SinkPartition, signal: AbortSignal): Promise<Standing | undefined> {
     const { consumer_id, log, health, now } = this.#context;
     const id = partitionId(partition);
-    const folder = await this.#state_folder(partition.topic);
+    const folder = await this.#stateFolder(partition.topic);
     const lock = await takeLock(
       `${folder}/${partition.partition}.lock`,
       { part: `partition ${id}`, log, health },
@@ -99,7 +99,7 @@ export class CsvSink implements Sink {
   }
 
   /** The folder of the topic's journals and locks. */
-  async #state_folder(topic: string): Promise<string> {
+  async #stateFolder(topic: string): Promise<string> {
     const { output, filename } = this.#options;
     const state = `${output}/${STATE_FOLDER}`;
     const folder = stateFolder(output, topic);
@@ -113,7 +113,7 @@ export class CsvSink implements Sink {
         { cure: "put {topic} into `filename`, or give the job an output folder of its own" },
       );
     }
-    for (const parent of this.#disk.make_folder(folder)) await this.#disk.sync_folder(parent);
+    for (const parent of this.#disk.makeFolder(folder)) await this.#disk.syncFolder(parent);
     return folder;
   }
 }

@@ -111,7 +111,7 @@ export class PackedRecords {
   at(index: number): RecordRead | undefined {
     if (index < 0 || index >= this.#length) return undefined;
     const { bytes, start, end } = this.span(index);
-    return readRecord(bytes.subarray(start, end), index, this.timestamp_ms(index));
+    return readRecord(bytes.subarray(start, end), index, this.timestampMs(index));
   }
 
   /** Where key, value and headers of a record stand, with their lengths. */
@@ -126,7 +126,7 @@ export class PackedRecords {
     };
   }
 
-  timestamp_ms(index: number): number {
+  timestampMs(index: number): number {
     return this.#timestamps_ms[index]!;
   }
 

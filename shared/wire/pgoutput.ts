@@ -101,7 +101,7 @@ function begin(reader: WireReader): Message {
   const message: Message = {
     kind: "begin",
     final_lsn: reader.u64(),
-    commit_us: reader.time_us(),
+    commit_us: reader.timeUs(),
     xid: reader.u32(),
   };
   reader.finish("begin");
@@ -111,7 +111,7 @@ function begin(reader: WireReader): Message {
 function commit(reader: WireReader): Message {
   reader.u8(); // flags, none in use
   const message: Message = { kind: "commit", commit_lsn: reader.u64(), end_lsn: reader.u64() };
-  reader.time_us();
+  reader.timeUs();
   reader.finish("commit");
   return message;
 }

@@ -56,7 +56,7 @@ export class WireReader {
   }
 
   /** A timestamp as microseconds since the Unix epoch: exact up to the year 2255. */
-  time_us(): number {
+  timeUs(): number {
     const high = this.i32();
     return high * 2 ** 32 + this.u32() + EPOCH_US;
   }

@@ -113,13 +113,13 @@ export class RecordBatchWriter {
     limit_bytes: number,
     limit_count: number,
   ): WrittenBatch {
-    const base_timestamp = records.timestamp_ms(from);
+    const base_timestamp = records.timestampMs(from);
     let max_timestamp = base_timestamp;
     const end = Math.min(records.length, from + limit_count);
     this.#at = HEADER_BYTES;
     let index = from;
     for (; index < end; index++) {
-      const timestamp_ms = records.timestamp_ms(index);
+      const timestamp_ms = records.timestampMs(index);
       const start = this.#at;
       this.#record(records, index, index - from, timestamp_ms - base_timestamp);
       if (this.#at > limit_bytes && index > from) {

@@ -358,7 +358,7 @@ for (const kind of KINDS) {
     await lab.insert(3);
     await lab.holds(1, 3);
     await first.stop();
-    await lab.admin.delete_topics([lab.topic]);
+    await lab.admin.deleteTopics([lab.topic]);
     const second = lab.start();
     await until(() => `an end; told: ${JSON.stringify(second.told)}`, () => second.ended);
     await assert.rejects(second.done, (error) => {

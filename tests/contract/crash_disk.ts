@@ -101,8 +101,8 @@ export class CrashDisk implements Disk {
     return real.exists(path);
   }
 
-  make_folder(path: string): string[] {
-    return real.make_folder(path);
+  makeFolder(path: string): string[] {
+    return real.makeFolder(path);
   }
 
   list(path: string): string[] {
@@ -122,7 +122,7 @@ export class CrashDisk implements Disk {
     this.#names.delete(path);
   }
 
-  sync_folder(path: string): Promise<void> {
+  syncFolder(path: string): Promise<void> {
     this.#before(`sync folder ${this.#short(path)}`);
     if (this.#fault === "sync of folders") return Promise.resolve();
     for (const name of this.#kept.keys()) if (dirname(name) === path) this.#kept.delete(name);

@@ -105,7 +105,7 @@ const hasty: Disk = {
     file.sync = () => Promise.resolve();
     return file;
   },
-  sync_folder: () => Promise.resolve(),
+  syncFolder: () => Promise.resolve(),
 };
 
 /** Says what is wrong after a start on what the crash left; undefined: nothing. */

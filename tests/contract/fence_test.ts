@@ -30,7 +30,7 @@ Deno.test.beforeAll(async () => {
   });
   kafka = await openKafka(kafkaOptions.parse({ brokers: info.kafka!.brokers }), SILENT);
   const admin = await kafka.admin();
-  await admin.create_topics([
+  await admin.createTopics([
     { name: AT.topic, partitions: 1, replication_factor: 3, config: {} },
   ]);
   await admin.close();

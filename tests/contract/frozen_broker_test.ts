@@ -28,7 +28,7 @@ Deno.test("clients that come while a thawed broker still takes itself for a lead
   for (const [index, name] of BROKERS.entries()) {
     const topic = `frozen-${name}`;
     const config = { "min.insync.replicas": "2" };
-    await admin.create_topics([{
+    await admin.createTopics([{
       name: topic,
       partitions: PARTITIONS.length,
       replication_factor: 3,

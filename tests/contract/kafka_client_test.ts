@@ -67,10 +67,10 @@ async function withTopic(
   const topic = fresh("topic");
   const config = { "min.insync.replicas": "2" };
   try {
-    await admin.create_topics([{ name: topic, partitions, replication_factor: 3, config }]);
+    await admin.createTopics([{ name: topic, partitions, replication_factor: 3, config }]);
     await body(admin, topic, kafka);
   } finally {
-    await admin.delete_topics([topic]);
+    await admin.deleteTopics([topic]);
     await admin.close();
   }
 }
@@ -138,8 +138,8 @@ class Reader {
   consumer!: Consumer;
   onBatch: (batch: InBatch) => Promise<void> = async () => {};
   onRevoked: (partitions: readonly TopicPartition[]) => Promise<void> = async () => {};
-  onLost: ConsumerHandlers["out_of_range"] = async () => {
-    throw new Error("out_of_range was not expected");
+  onLost: ConsumerHandlers["outOfRange"] = async () => {
+    throw new Error("outOfRange was not expected");
   };
 
   constructor(name = "reader") {
@@ -168,7 +168,7 @@ class Reader {
           await this.onBatch(batch);
         },
         failed: (error) => this.failures.push(error),
-        out_of_range: (at, asked, first, end) => this.onLost(at, asked, first, end),
+        outOfRange: (at, asked, first, end) => this.onLost(at, asked, first, end),
       },
     });
     return this;
@@ -200,11 +200,11 @@ for (const client of names) {
         partitions: 3,
         replication_factor: 3,
       });
-      equal((await admin.topic_config(topic)).get("min.insync.replicas"), "2");
+      equal((await admin.topicConfig(topic)).get("min.insync.replicas"), "2");
       deepEqual(await admin.offsets(topic), Array(3).fill({ first: 0, end: 0 }));
       deepEqual([...await admin.brokers()].sort(), [...brokers].sort());
-      await admin.delete_topics([topic]);
-      await admin.create_topics([{
+      await admin.deleteTopics([topic]);
+      await admin.createTopics([{
         name: topic,
         partitions: 1,
         replication_factor: 3,
@@ -217,7 +217,7 @@ for (const client of names) {
 
   test("creating a topic that exists leaves it as it is", () =>
     withTopic(client, 2, async (admin, topic) => {
-      await admin.create_topics([{
+      await admin.createTopics([{
         name: topic,
         partitions: 5,
         replication_factor: 3,
@@ -234,7 +234,7 @@ for (const client of names) {
       equal(await admin.rights("topic", absent), undefined);
       ok((await admin.rights("group", fresh("group")))!.has("Read"));
       ok((await admin.rights("transactional-id", fresh("producer")))!.has("Describe"));
-      equal(await admin.may_create(absent), true);
+      equal(await admin.mayCreate(absent), true);
       deepEqual(await admin.topics((name) => name === absent), []);
     }));
 
@@ -486,7 +486,7 @@ for (const client of names) {
       await until("2 records", () => second.records.length === 2);
       deepEqual(values(second.records), ["3", "4"]);
       await second.consumer.close();
-      await admin.delete_groups([group]);
+      await admin.deleteGroups([group]);
       deepEqual(await admin.committed(group, topic), [undefined]);
     }));
 

@@ -57,13 +57,13 @@ async function withTopics(
     await create(admin, topics[0], partitions);
     await body(kafka, admin, topics);
   } finally {
-    await admin.delete_topics(topics);
+    await admin.deleteTopics(topics);
     await admin.close();
   }
 }
 
 function create(admin: Admin, name: string, partitions: number): Promise<void> {
-  return admin.create_topics([{ name, partitions, replication_factor: 3, config: {} }]);
+  return admin.createTopics([{ name, partitions, replication_factor: 3, config: {} }]);
 }
 
 async function send(
@@ -125,7 +125,7 @@ class Witness {
           this.batches.push(keptBatch(batch));
         },
         failed: (error) => this.wrong.push(`failed: ${error}`),
-        out_of_range: async (_at, _asked, first) => first,
+        outOfRange: async (_at, _asked, first) => first,
       },
     });
     return this;
@@ -225,7 +225,7 @@ for (const client of names) {
     withTopics(client, 3, async (kafka, admin, [topic]) => {
       const witness = await new Witness().open(kafka, [topic], fresh("group"));
       await until("the assignment", () => witness.owned.size === 3);
-      await admin.delete_topics([topic]);
+      await admin.deleteTopics([topic]);
       await create(admin, topic, 3);
       const news = [0, 1, 2].map((partition) => ({ topic, partition, records: [record("new")] }));
       await send(await open("builtin"), news);

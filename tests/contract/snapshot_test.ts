@@ -233,7 +233,7 @@ for (const way of WAYS) {
     await using lab = await SnapshotLab.open(way, { keyed: KEYED, paired: PAIRED });
     await fill(lab, "paired", 100);
     await captureOnce(lab);
-    await lab.admin.delete_topics([lab.topic("keyed")]);
+    await lab.admin.deleteTopics([lab.topic("keyed")]);
     await changeUnseen(lab);
     await lab.run(`DELETE FROM ${lab.quoted("paired")} WHERE n > 50`);
     await resynced(lab, /Topic snap_.* is gone/);

@@ -89,7 +89,7 @@ for (const way of WAYS) {
     assert.ok(rows.every(({ data_collection_order }) => data_collection_order === undefined));
 
     // No change is lost with the topic: the capture goes on, and tells what comes from then on.
-    await lab.admin.delete_topics([`${lab.name}.transaction`]);
+    await lab.admin.deleteTopics([`${lab.name}.transaction`]);
     await lab.run(`UPDATE ${keyed} SET v = 'later' WHERE id = 1`);
     await lab.settle(metadata);
     const later = (await lab.texts(`${lab.name}.transaction`)).map(({ value }) =>

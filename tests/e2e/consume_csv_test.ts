@@ -267,12 +267,12 @@ Deno.test(
     await feed.send(300);
     await using first = new WorkerProcess(folder, "consume-csv", csvJob(feed, output));
     await first.ended();
-    await feed.admin.delete_topics([feed.topic]);
+    await feed.admin.deleteTopics([feed.topic]);
     await until(
       "the topic is gone",
       async () => (await feed.admin.topics((name) => name === feed.topic)).length === 0,
     );
-    await feed.admin.create_topics([
+    await feed.admin.createTopics([
       { name: feed.topic, partitions: 3, replication_factor: 3, config: {} },
     ]);
     await using second = new WorkerProcess(folder, "consume-csv", csvJob(feed, output));
@@ -342,7 +342,7 @@ Deno.test(
     await using worker = new WorkerProcess(folder, "consume-csv", job);
     await worker.event("waiting_for_topics");
     const create = (name: string) =>
-      feed.admin.create_topics([{ name, partitions: 1, replication_factor: 3, config: {} }]);
+      feed.admin.createTopics([{ name, partitions: 1, replication_factor: 3, config: {} }]);
     await create(`${feed.topic}.later`);
     await worker.event("consume_started");
     await create(`${feed.topic}.last`);
@@ -355,6 +355,6 @@ Deno.test(
       }
     });
     await worker.stop();
-    await feed.admin.delete_topics([`${feed.topic}.later`, `${feed.topic}.last`]);
+    await feed.admin.deleteTopics([`${feed.topic}.later`, `${feed.topic}.last`]);
   }),
 );

@@ -54,7 +54,7 @@ export class Feed {
     const kafka = await openKafka(connection(), silent);
     const admin = await kafka.admin();
     const topic = `test.consume.${name}.${crypto.randomUUID().slice(0, 8)}`;
-    await admin.create_topics([
+    await admin.createTopics([
       schemasTopic(3),
       { name: topic, partitions, replication_factor: 3, config: {} },
     ]);
@@ -132,7 +132,7 @@ export class Feed {
 
   async close(): Promise<void> {
     await this.#producer.close();
-    await this.#admin.delete_topics([this.topic]);
+    await this.#admin.deleteTopics([this.topic]);
     await this.#admin.close();
   }
 

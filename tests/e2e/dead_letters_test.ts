@@ -93,7 +93,7 @@ async function withFeed(name: string, work: (feed: Feed, folder: string) => Prom
     try {
       await work(feed, folder);
     } finally {
-      await feed.admin.delete_topics([`${feed.topic}.dead-letters`]).catch(() => {});
+      await feed.admin.deleteTopics([`${feed.topic}.dead-letters`]).catch(() => {});
       await feed.close();
     }
   });
@@ -267,7 +267,7 @@ Deno.test("check tells of the dead letter topic, before and after it is made", (
     await using worker = new WorkerProcess(folder, "consume-csv", job);
     await worker.ended();
     assert.deepEqual(await finding(), { level: "ok", subject, found: "3 replicas, kept for ever" });
-    const config = await feed.admin.topic_config(`${feed.topic}.dead-letters`);
+    const config = await feed.admin.topicConfig(`${feed.topic}.dead-letters`);
     assert.equal(config.get("min.insync.replicas"), "2");
   }));
 
@@ -276,7 +276,7 @@ async function copyWithPoison(scenario: Scenario, copy: string) {
   const kafka = await openKafka(connection(), SILENT);
   const admin = await kafka.admin();
   const partitions = (await admin.offsets(scenario.topic)).length;
-  await admin.create_topics([{ name: copy, partitions, replication_factor: 3, config: {} }]);
+  await admin.createTopics([{ name: copy, partitions, replication_factor: 3, config: {} }]);
   const producer = await kafka.producer({
     transactional_id: copy,
     fence: { partitions: [], ids: [] },
@@ -308,7 +308,7 @@ async function copyWithPoison(scenario: Scenario, copy: string) {
     },
     async [Symbol.asyncDispose]() {
       await producer.close();
-      await admin.delete_topics([copy, `${copy}.dead-letters`]);
+      await admin.deleteTopics([copy, `${copy}.dead-letters`]);
       await admin.close();
     },
   };

@@ -60,7 +60,7 @@ Deno.test("A target that stores the standing with its rows sees nothing twice, w
     await feed.send(2_000);
     await assert.rejects(read(2), /the target has broken down/);
     assert(stored.lines.length > 0 && stored.lines.length < feed.expected.length);
-    await feed.admin.delete_groups([feed.topic]); // as if no commit had ever arrived
+    await feed.admin.deleteGroups([feed.topic]); // as if no commit had ever arrived
     await read(Infinity);
     assertOnce(stored.lines, feed.expected);
   } finally {

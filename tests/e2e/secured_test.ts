@@ -685,7 +685,7 @@ async function poisonedTopic(topic: string) {
     SILENT,
   );
   const admin = await client.admin();
-  await admin.create_topics([
+  await admin.createTopics([
     schemasTopic(3),
     { name: topic, partitions: 1, replication_factor: 3, config: {} },
   ]);

@@ -25,8 +25,8 @@ async function remake({ servers }: Run, topic: string): Promise<void> {
   const { brokers } = servers.stack.kafka;
   const admin = await (await openKafka(kafkaOptions.parse({ brokers }), SILENT)).admin();
   try {
-    await admin.delete_topics([topic]);
-    await admin.create_topics([{ name: topic, partitions: 3, replication_factor: 3, config: {} }]);
+    await admin.deleteTopics([topic]);
+    await admin.createTopics([{ name: topic, partitions: 3, replication_factor: 3, config: {} }]);
   } finally {
     await admin.close();
   }

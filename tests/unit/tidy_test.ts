@@ -33,6 +33,54 @@ Deno.test(`no function is longer than a screen (${LONGEST_FUNCTION_LINES} lines)
   assert.deepEqual(long, []);
 });
 
+/** What is called in another way: it is named after what others have named. */
+const NAMED_BY_OTHERS = [
+  "shared/sources/mysql/settings.ts", // the server's variables
+  "tests/faults/mod.ts", // files
+];
+
+/** Names of functions and methods, and of fields that hold one, with an underscore inside. */
+function snakeFunctions(text: string): string[] {
+  const name = "(#?[a-z][a-zA-Z0-9]*_\\w+)\\??";
+  const defined = new RegExp(
+    `^\\s*(?:(?:export|static|override|async) )*(?:function\\*? |\\*)?${name}` +
+      "(?:<[^>]*>)?\\((?:.*(?:\\{|\\): [^:]+;))?$",
+  );
+  const held = new RegExp(
+    `(?:^|[\\s{,(])${name}(?: =|:) (?:async )?(?:\\([^()]*\\)|\\w+)(?:: [^=]+)? =>`,
+  );
+  return withoutComments(text).split("\n")
+    .map((line) => defined.exec(line)?.[1] ?? held.exec(line)?.[1])
+    .filter((found) => found !== undefined);
+}
+
+Deno.test("functions are told from data by their names", () => {
+  const functions = [
+    "function end_a(at: number): void {",
+    "  async *#end_b<T>(of: T) {",
+    "  end_c(",
+    "  end_d(at: number): Promise<void>;",
+    "  readonly end_e?: () => number;",
+    "const end_f = async (at: number): Promise<void> => {",
+  ];
+  assert.equal(functions.flatMap(snakeFunctions).length, functions.length);
+  const data = [
+    "  readonly end_ms: number;",
+    "  get end_ms(): number {",
+    "  if (end_ms > 0) {",
+    "const { end_ms } = take(() => 5);",
+    "select to_jsonb(s)->>'failover'",
+  ];
+  assert.deepEqual(data.flatMap(snakeFunctions), []);
+});
+
+Deno.test("data has snake_case names, functions and methods have camelCase ones", () => {
+  const snakes = sourceFiles(["shared", "workers", "compose", "netem", "bench", "tests"])
+    .filter(({ path }) => !NAMED_BY_OTHERS.includes(path) && path !== "tests/unit/tidy_test.ts")
+    .flatMap(({ path, text }) => snakeFunctions(text).map((name) => `${path} ${name}`));
+  assert.deepEqual(snakes, []);
+});
+
 /** Where the wall clock is read in shared/ all the same, and why. */
 const CLOCK_READERS: Readonly<Record<string, string>> = {
   "shared/kafka/kafkajs/library.ts": "compares with a time that kafkajs has set by the wall clock",

@@ -19,7 +19,7 @@ export interface Host {
   /** A variable of the environment. */
   env(name: string): string | undefined;
   /** Calls `listener` each time that the worker is asked to stop; see `distinctRequests`. */
-  on_stop(listener: (signal: StopSignal) => void): void;
+  onStop(listener: (signal: StopSignal) => void): void;
   /** Hands a text to whoever started the worker. */
   answer(text: string): void;
   /** Ends the worker at once. */
@@ -30,7 +30,7 @@ const processHost: Host = {
   args: Deno.args,
   has_terminal: Deno.stderr.isTerminal(),
   env: (name) => Deno.env.get(name),
-  on_stop(listener) {
+  onStop(listener) {
     const take = distinctRequests(listener, () => performance.now());
     for (const signal of Object.keys(EXIT_STOPPED) as StopSignal[]) {
       Deno.addSignalListener(signal, () => take(signal));

@@ -66,7 +66,7 @@ async function main(args: readonly string[]): Promise<number> {
 /** The first signal ends the demo in order, the second at once. */
 function stopAtSignals(): AbortController {
   const controller = new AbortController();
-  host().on_stop((signal) => {
+  host().onStop((signal) => {
     if (controller.signal.aborted) Deno.exit(EXIT_STOPPED[signal]);
     console.error(`${signal}: ending the workers and the servers.`);
     controller.abort(signal);

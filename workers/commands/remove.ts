@@ -55,7 +55,7 @@ export async function main(): Promise<number> {
       tell(`Forgot the position of ${source.connector}/${job.name}.`);
     }
     if (topics.length > 0) {
-      await admin.delete_topics(topics);
+      await admin.deleteTopics(topics);
       for (const topic of topics) tell(`Deleted topic ${topic}.`);
     }
   } finally {

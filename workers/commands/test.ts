@@ -165,7 +165,7 @@ async function main(args: string[]): Promise<number> {
   const parsed = parseCommand(SPEC, args);
   if (parsed === "help") return EXIT_DONE;
   const tests = new Run();
-  host().on_stop(tests.stop);
+  host().onStop(tests.stop);
   return await tests.finish(parsed.positionals);
 }
 

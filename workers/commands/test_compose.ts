@@ -54,7 +54,7 @@ async function main(): Promise<number> {
 function stopAtSignals(): { asked: Promise<never>; code: () => number | undefined } {
   let code: number | undefined;
   const asked = new Promise<never>((_, reject) => {
-    host().on_stop((signal) => {
+    host().onStop((signal) => {
       if (code === undefined) console.error(`${signal}: taking all down.`);
       code ??= EXIT_STOPPED[signal];
       reject(new Error(signal));

@@ -136,7 +136,7 @@ function prepare(
 export async function runTogether(prepared: readonly Prepared[], log: Log): Promise<number> {
   const running = new Set<Started>();
   let stopping = false;
-  host().on_stop((signal) => {
+  host().onStop((signal) => {
     for (const worker of running) stopping ? worker.kill() : worker.stop(signal);
     stopping = true;
   });

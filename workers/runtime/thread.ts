@@ -47,7 +47,7 @@ thread.onmessage = async ({ data }: MessageEvent<ThreadStart>) => {
     args: data.args,
     has_terminal: false,
     env: (name) => data.env[name],
-    on_stop(listener) {
+    onStop(listener) {
       listeners.push(listener);
       if (asked !== undefined) listener(asked); // before the worker was there to hear it
     },

@@ -174,7 +174,7 @@ function stopAtSignals(log: Log, shutdown_timeout_ms: number): AbortSignal {
     log.error(event, fields);
     host().exit(EXIT_FAILED);
   };
-  host().on_stop((signal) => {
+  host().onStop((signal) => {
     if (controller.signal.aborted) return endNow("stopped_by_second_signal", { signal });
     log.info("stopping", { signal, shutdown_timeout_ms });
     controller.abort(signal);

@@ -60,7 +60,7 @@ export class BuiltinAdmin implements Admin {
     });
   }
 
-  async topic_config(topic: string): Promise<ReadonlyMap<string, string>> {
+  async topicConfig(topic: string): Promise<ReadonlyMap<string, string>> {
     return await this.#retrying(`describe topic ${topic}`, async () => {
       const { results } = await this.#cluster.call("main", undefined, describeConfigs, {
         resources: [{ resource_type: TOPIC, resource_name: topic, configuration_keys: null }],
@@ -75,7 +75,7 @@ export class BuiltinAdmin implements Admin {
     });
   }
 
-  async create_topics(topics: readonly NewTopic[]): Promise<void> {
+  async createTopics(topics: readonly NewTopic[]): Promise<void> {
     const present = new Set(
       (await this.topics((name) => topics.some((topic) => topic.name === name)))
         .map(({ name }) => name),
@@ -94,7 +94,7 @@ export class BuiltinAdmin implements Admin {
     });
   }
 
-  async may_create(name: string): Promise<boolean> {
+  async mayCreate(name: string): Promise<boolean> {
     const topic = { name, partitions: 1, replication_factor: 1, config: {} };
     try {
       await this.#retrying(`try to create topic ${name}`, () => this.#create([topic], true));
@@ -129,7 +129,7 @@ export class BuiltinAdmin implements Admin {
     });
   }
 
-  async delete_topics(names: readonly string[]): Promise<void> {
+  async deleteTopics(names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
     await this.#retrying("delete topics", async () => {
       const { controller_id } = await this.#cluster.refresh([]);
@@ -162,7 +162,7 @@ export class BuiltinAdmin implements Admin {
     });
   }
 
-  async delete_groups(group_ids: readonly string[]): Promise<void> {
+  async deleteGroups(group_ids: readonly string[]): Promise<void> {
     for (const group_id of group_ids) {
       await this.#retrying(`delete group ${group_id}`, async () => {
         const node = await this.#cluster.coordinator("group", group_id);

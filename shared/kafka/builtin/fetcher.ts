@@ -70,7 +70,7 @@ interface Slot {
 }
 
 /** What the fetcher tells. */
-export type FetchHandlers = Pick<ConsumerHandlers, "batch" | "failed" | "out_of_range">;
+export type FetchHandlers = Pick<ConsumerHandlers, "batch" | "failed" | "outOfRange">;
 
 /** The fetching of one assignment, from `start` to `stop`. */
 export class Fetcher {
@@ -300,7 +300,7 @@ export class Fetcher {
       const same = topic_id === slot.topic_id;
       // A follower that became the leader may have been behind for a moment.
       if (!same || asked < first || asked > end) {
-        move(slot, await this.#handlers.out_of_range(slot.at, asked, first, end));
+        move(slot, await this.#handlers.outOfRange(slot.at, asked, first, end));
         slot.topic_id = topic_id;
       }
       slot.lost = false;

@@ -77,7 +77,7 @@ export class KafkajsAdmin implements Admin {
       }));
   }
 
-  async topic_config(topic: string): Promise<ReadonlyMap<string, string>> {
+  async topicConfig(topic: string): Promise<ReadonlyMap<string, string>> {
     return await this.#retrying(`Describing topic ${topic}`, async () => {
       const { resources } = await this.#admin.describeConfigs({
         includeSynonyms: false,
@@ -90,7 +90,7 @@ export class KafkajsAdmin implements Admin {
     });
   }
 
-  async create_topics(topics: readonly NewTopic[]): Promise<void> {
+  async createTopics(topics: readonly NewTopic[]): Promise<void> {
     const present = new Set(
       (await this.topics((name) => topics.some((topic) => topic.name === name)))
         .map(({ name }) => name),
@@ -112,7 +112,7 @@ export class KafkajsAdmin implements Admin {
     });
   }
 
-  async may_create(name: string): Promise<boolean> {
+  async mayCreate(name: string): Promise<boolean> {
     const topic = { name, partitions: 1, replication_factor: 1, config: {} };
     try {
       await this.#retrying(`Trying to create topic ${name}`, () => this.#create(topic, true));
@@ -145,7 +145,7 @@ export class KafkajsAdmin implements Admin {
     });
   }
 
-  async delete_topics(names: readonly string[]): Promise<void> {
+  async deleteTopics(names: readonly string[]): Promise<void> {
     for (const name of names) {
       await this.#retrying(`Deleting topic ${name}`, async () => {
         this.#leaders.delete(name);
@@ -186,7 +186,7 @@ export class KafkajsAdmin implements Admin {
     });
   }
 
-  async delete_groups(group_ids: readonly string[]): Promise<void> {
+  async deleteGroups(group_ids: readonly string[]): Promise<void> {
     for (const group_id of group_ids) {
       await this.#retrying(`Deleting group ${group_id}`, async () => {
         await this.#admin.deleteGroups([group_id]).catch((error) => {

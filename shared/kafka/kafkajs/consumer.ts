@@ -306,7 +306,7 @@ export class KafkajsConsumer implements Consumer {
       const reset = auto_offset_reset === "earliest" ? first : end;
       const asked = answers[index] ?? committed.get(at.topic)![at.partition] ?? reset;
       const gone = asked < first || asked > end;
-      const start = gone ? await handlers.out_of_range(at, asked, first, end) : asked;
+      const start = gone ? await handlers.outOfRange(at, asked, first, end) : asked;
       const holding = this.#holdings.get(partitionId(at));
       if (holding === undefined || this.#releasing !== undefined) return;
       this.seek(at, start);
@@ -400,7 +400,7 @@ export class KafkajsConsumer implements Consumer {
       return;
     }
     try {
-      this.seek(at, await this.#options.handlers.out_of_range(at, expected, first, end));
+      this.seek(at, await this.#options.handlers.outOfRange(at, expected, first, end));
     } catch (error) {
       this.#fail(error);
     }

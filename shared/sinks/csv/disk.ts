@@ -24,13 +24,13 @@ export interface Disk {
    * Makes a folder with its parents; answers the folders in which names were made by it, as far as
    * this process may read them.
    */
-  make_folder(path: string): string[];
+  makeFolder(path: string): string[];
   /** Names in a folder; none where it does not exist. */
   list(path: string): string[];
   rename(from: string, to: string): void;
   remove(path: string): void;
   /** Resolves when the names in the folder survive a power cut. */
-  sync_folder(path: string): Promise<void>;
+  syncFolder(path: string): Promise<void>;
 }
 
 /** System errors that say: nothing can be written here now. */
@@ -92,12 +92,12 @@ export const disk: Disk = {
       throw error;
     }
   },
-  make_folder(path) {
+  makeFolder(path) {
     if (disk.exists(path)) return [];
     const parent = dirname(path);
     // A worker may read its output folder and nothing above. What it makes there it cannot sync; a
     // journaling file system makes a folder's name durable with the first sync of what lies inside.
-    const above = mayRead(parent) ? [...disk.make_folder(parent), parent] : [];
+    const above = mayRead(parent) ? [...disk.makeFolder(parent), parent] : [];
     writing(path, () => Deno.mkdirSync(path, { recursive: true }));
     return above;
   },
@@ -111,7 +111,7 @@ export const disk: Disk = {
   },
   rename: (from, to) => writing(to, () => Deno.renameSync(from, to)),
   remove: (path) => writing(path, () => Deno.removeSync(path)),
-  async sync_folder(path) {
+  async syncFolder(path) {
     try {
       using folder = await Deno.open(path);
       await folder.sync();

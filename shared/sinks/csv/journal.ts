@@ -115,5 +115,5 @@ export async function writeJournal(
     handle.close();
   }
   disk.rename(temporary, path);
-  await disk.sync_folder(folder);
+  await disk.syncFolder(folder);
 }

@@ -103,11 +103,11 @@ export class Part {
   /** Counts the row that was written into `lines`. */
   added(): void {
     this.#rows++;
-    if (this.#lines!.length >= PIECE_BYTES) this.hand_on();
+    if (this.#lines!.length >= PIECE_BYTES) this.handOn();
   }
 
   /** Gives the system the lines that it does not have: at the end of a batch at the latest. */
-  hand_on(): void {
+  handOn(): void {
     const lines = this.#lines;
     if (lines === undefined) return;
     const bytes = lines.end();

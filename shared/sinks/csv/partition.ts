@@ -113,7 +113,7 @@ export class CsvPartition {
       if (found === undefined) await self.#begin();
       else await self.#recover();
     } catch (error) {
-      self.#close_files();
+      self.#closeFiles();
       throw error;
     }
     return self;
@@ -126,16 +126,16 @@ export class CsvPartition {
 
   /** Accepts changes, all or none of them; they are durable after the next `flush`. */
   write(changes: readonly Change[], standing: Standing): void {
-    this.#refuse_broken();
+    this.#refuseBroken();
     for (const { table } of changes) {
       if (this.#fit.has(table)) continue;
       refuseTable(table, this.#options);
       this.#fit.add(table);
     }
-    const tables = this.#tables_behind(changes);
+    const tables = this.#tablesBehind(changes);
     try {
       for (const change of changes) this.#add(change);
-      for (const part of this.#open.values()) part.hand_on();
+      for (const part of this.#open.values()) part.handOn();
     } catch (error) {
       this.#broken = true;
       throw error;
@@ -147,11 +147,11 @@ export class CsvPartition {
 
   /** Data, then journal, then the names of whole files; answers the offset that is now safe. */
   async flush(): Promise<number | undefined> {
-    this.#refuse_broken();
+    this.#refuseBroken();
     const { rotate_interval_ms = Infinity } = this.#options;
     const old = this.#open.size > 0 &&
       this.#context.now() - this.#opened_ms >= rotate_interval_ms;
-    if (old) this.#end_set();
+    if (old) this.#endSet();
     if (!this.#accepted && !old) return undefined;
     await this.#persist();
     return this.#journal.next_offset ?? undefined;
@@ -161,11 +161,11 @@ export class CsvPartition {
   async release(): Promise<void> {
     try {
       if (!this.#broken && !this.#accepted && this.#open.size > 0) {
-        this.#end_set();
+        this.#endSet();
         await this.#persist();
       }
     } finally {
-      this.#close_files();
+      this.#closeFiles();
       this.#context.lock.release();
     }
   }
@@ -177,7 +177,7 @@ export class CsvPartition {
    * come before: then there are two tables, which would end each other's sets with every change in
    * turn, and whose truncates would be taken for each other's.
    */
-  #tables_behind(changes: readonly Change[]): readonly string[] {
+  #tablesBehind(changes: readonly Change[]): readonly string[] {
     let tables = this.#tables;
     let last: TableSchema | undefined;
     for (const { op, table, position } of changes) {
@@ -190,13 +190,13 @@ export class CsvPartition {
       last = table;
       const name = nameParts(table).join(".");
       if (name === tables.at(-1)) continue;
-      if (tables.includes(name)) throw this.#second_table(name, tables.at(-1)!);
+      if (tables.includes(name)) throw this.#secondTable(name, tables.at(-1)!);
       tables = [...tables, name];
     }
     return tables;
   }
 
-  #second_table(name: string, other: string): ConfigError {
+  #secondTable(name: string, other: string): ConfigError {
     const { topic, partition } = this.#context;
     return new ConfigError(
       `Topic ${topic}, partition ${partition}: changes of ${name} appear again after changes of ${other},` +
@@ -210,7 +210,7 @@ export class CsvPartition {
   }
 
   #add(change: Change): void {
-    if (change.table !== this.#table) this.#use_table(change.table);
+    if (change.table !== this.#table) this.#useTable(change.table);
     switch (change.op) {
       case "c":
       case "r":
@@ -224,15 +224,15 @@ export class CsvPartition {
         this.#line("delete", change);
         break;
       case "t":
-        this.#end_set();
+        this.#endSet();
         this.#since_sequence = this.#sequence;
         if (this.#writer!.tells_truncate) this.#line("truncate", change);
         break;
     }
-    if (this.#full()) this.#end_set();
+    if (this.#full()) this.#endSet();
   }
 
-  #use_table(table: TableSchema): void {
+  #useTable(table: TableSchema): void {
     const { split_files, columns, meta, unavailable_value, escape_formulas, filename, header } =
       this.#options;
     const at = { topic: this.#context.topic, partition: this.#context.partition };
@@ -244,7 +244,7 @@ export class CsvPartition {
       escape_formulas,
     }, at);
     const layout = JSON.stringify([writer.layout, filename, header]);
-    if (layout !== this.#layout) this.#end_set();
+    if (layout !== this.#layout) this.#endSet();
     this.#layout = layout;
     this.#writer = writer;
     this.#table = table;
@@ -264,7 +264,7 @@ export class CsvPartition {
     if (this.#open.size === 0) this.#opened_ms = now();
     const name = this.#name(this.#sequence, operation);
     const folder = dirname(`${output}/${name}`);
-    for (const parent of disk.make_folder(folder)) this.#new_names.add(parent);
+    for (const parent of disk.makeFolder(folder)) this.#new_names.add(parent);
     const part = Part.create(disk, output, name, operation);
     this.#new_names.add(folder);
     this.#open.set(operation, part);
@@ -287,9 +287,9 @@ export class CsvPartition {
   }
 
   /** Ends the set being written: its files become whole with the next flush. */
-  #end_set(): void {
+  #endSet(): void {
     if (this.#open.size === 0) return;
-    for (const part of this.#open.values()) part.hand_on();
+    for (const part of this.#open.values()) part.handOn();
     this.#ended.push(...this.#open.values());
     this.#open.clear();
     this.#sequence++;
@@ -306,21 +306,21 @@ export class CsvPartition {
       Promise.all(open.map((part) => part.sync())),
       Promise.all(ended.map((part) => part.sync())),
     ]);
-    for (const folder of this.#new_names) await disk.sync_folder(folder);
+    for (const folder of this.#new_names) await disk.syncFolder(folder);
     this.#new_names.clear();
 
-    await this.#write_journal(files, completing);
+    await this.#writeJournal(files, completing);
     if (completing.length > 0) {
       for (const part of ended) part.close();
       this.#ended = [];
       await this.#complete(completing);
-      await this.#write_journal(files, []);
+      await this.#writeJournal(files, []);
     }
     this.#accepted = false;
     this.#broken = false;
   }
 
-  async #write_journal(files: JournalFile[], completing: JournalFile[]): Promise<void> {
+  async #writeJournal(files: JournalFile[], completing: JournalFile[]): Promise<void> {
     const { disk, journal: path } = this.#context;
     this.#journal = {
       ...this.#journal,
@@ -348,7 +348,7 @@ export class CsvPartition {
       folders.add(dirname(path));
       log.debug("file_complete", { file: path, bytes, rows });
     }
-    for (const folder of folders) await disk.sync_folder(folder);
+    for (const folder of folders) await disk.syncFolder(folder);
   }
 
   /** Begins the journal before the first file: a file without a journal is then never ours. */
@@ -365,7 +365,7 @@ export class CsvPartition {
         },
       );
     }
-    await this.#write_journal([], []);
+    await this.#writeJournal([], []);
   }
 
   async #recover(): Promise<void> {
@@ -383,10 +383,10 @@ export class CsvPartition {
     for (const known of files) {
       this.#open.set(known.operation, Part.resume(disk, output, known));
     }
-    this.#remove_leftovers();
+    this.#removeLeftovers();
     if (completing.length > 0) {
       await this.#complete(unnamed);
-      await this.#write_journal(files, []);
+      await this.#writeJournal(files, []);
     }
     log.debug("partition_recovered", {
       journal: this.#context.journal,
@@ -396,7 +396,7 @@ export class CsvPartition {
   }
 
   /** Removes files that a flush which did not end had begun. */
-  #remove_leftovers(): void {
+  #removeLeftovers(): void {
     const { disk } = this.#context;
     const known = new Set(this.#journal.files.map((file) => file.name));
     for (let sequence = this.#sequence;; sequence++) {
@@ -416,7 +416,7 @@ export class CsvPartition {
     return this.#options.split_files ? ["inserts", "deletes"] : ["changes"];
   }
 
-  #refuse_broken(): void {
+  #refuseBroken(): void {
     if (!this.#broken) return;
     throw new Error(
       `The files of ${this.#context.topic}/${this.#context.partition} are in an unknown state` +
@@ -424,7 +424,7 @@ export class CsvPartition {
     );
   }
 
-  #close_files(): void {
+  #closeFiles(): void {
     for (const part of [...this.#open.values(), ...this.#ended]) part.close();
     this.#open.clear();
     this.#ended = [];

@@ -121,7 +121,7 @@ export class ReplicationStream {
   #readKeepalive(): void {
     const { message } = this.#socket;
     this.sent_lsn = message.u64();
-    message.time_us();
+    message.timeUs();
     if (message.u8() === 1) this.sendStatus();
   }
 

@@ -35,12 +35,12 @@ export async function measureLinks(
     }
   };
   const conditions = new Map(linksOf(scenario));
-  for (const { link, name, round_trip } of trials(servers)) {
+  for (const { link, name, roundTrip } of trials(servers)) {
     const { round_trip_ms = 0, jitter_ms = 0 } = conditions.get(link) ?? {};
     const [least, most] = round_trip_ms === 0
       ? [0, UNTOUCHED_MS]
       : [round_trip_ms - jitter_ms, 1.5 * round_trip_ms + jitter_ms + SLACK_MS];
-    judge(`${name} round trip`, await round_trip(), least, most, "ms");
+    judge(`${name} round trip`, await roundTrip(), least, most, "ms");
   }
   const consumer = conditions.get("consumer_to_brokers");
   if (consumer?.rate_mbit !== undefined) {
@@ -69,14 +69,14 @@ export async function demandLinks(
 /** One measurement of each kind of way. */
 function trials(
   servers: LinkedServers,
-): { link: LinkName; name: string; round_trip: () => Promise<number> }[] {
+): { link: LinkName; name: string; roundTrip: () => Promise<number> }[] {
   const toBrokers = servers.ways.filter(({ name }) => name.endsWith("-1"))
-    .map(({ link, name, port }) => ({ link, name, round_trip: () => brokerRoundTrip(port) }));
+    .map(({ link, name, port }) => ({ link, name, roundTrip: () => brokerRoundTrip(port) }));
   const toDatabases = databases(servers.stack).map((db) => {
     const { link, name, port } = servers.way(
       `capture_to_database-${db.name === "MySQL" ? "mysql" : "pg"}`,
     );
-    return { link, name, round_trip: () => databaseRoundTrip(db, port) };
+    return { link, name, roundTrip: () => databaseRoundTrip(db, port) };
   });
   return [...toBrokers, ...toDatabases];
 }

@@ -26,10 +26,10 @@ const TOPIC_AUTHORIZATION_FAILED = 29;
 
 Deno.test("a topic may be created where brokers demand more replicas than the question names", async () => {
   const { admin, asked } = refusing(POLICY_VIOLATION);
-  equal(await admin.may_create("t"), true);
+  equal(await admin.mayCreate("t"), true);
   deepEqual(asked, [true]);
 });
 
 Deno.test("a topic may not be created without the right to it", async () => {
-  equal(await refusing(TOPIC_AUTHORIZATION_FAILED).admin.may_create("t"), false);
+  equal(await refusing(TOPIC_AUTHORIZATION_FAILED).admin.mayCreate("t"), false);
 });

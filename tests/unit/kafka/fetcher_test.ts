@@ -53,8 +53,8 @@ class Lab {
     const failed = (error: unknown) => {
       throw error;
     };
-    const out_of_range = () => Promise.reject(new Error("no offset is gone"));
-    this.fetcher = new Fetcher(this.#cluster(), { batch, failed, out_of_range }, FETCH_BYTES);
+    const outOfRange = () => Promise.reject(new Error("no offset is gone"));
+    this.fetcher = new Fetcher(this.#cluster(), { batch, failed, outOfRange }, FETCH_BYTES);
   }
 
   start(): Promise<void> {

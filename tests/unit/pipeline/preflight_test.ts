@@ -29,7 +29,7 @@ async function withTwoBrokers(topics: readonly { name: string; replicas: number 
     brokers: () => Promise.resolve(brokers.map(({ addr }) => `127.0.0.1:${addr.port}`)),
     topics: (match: (name: string) => boolean) =>
       Promise.resolve(infos.filter(({ name }) => match(name))),
-    topic_config: () => Promise.resolve(new Map([["min.insync.replicas", "2"]])),
+    topicConfig: () => Promise.resolve(new Map([["min.insync.replicas", "2"]])),
   };
   try {
     const findings = await preflight({

@@ -89,6 +89,6 @@ Deno.test("An attempt that lasted begins the count anew", async () => {
     attempts++;
     if (attempts === 3) clock += 1000;
     if (attempts < 5) throw new RetryableError("away");
-  }, { ...deps, elapsed_ms: () => clock });
+  }, { ...deps, elapsedMs: () => clock });
   assert.deepEqual(lines.map((line) => line.attempt), [1, 2, 1, 2]);
 });

@@ -5,9 +5,9 @@ import { inFolder } from "./fixtures.ts";
 
 Deno.test("a folder is made with its parents, and those that got names are told", () =>
   inFolder(async (folder) => {
-    assert.deepEqual(disk.make_folder(`${folder}/a/b/c`), [folder, `${folder}/a`, `${folder}/a/b`]);
-    assert.deepEqual(disk.make_folder(`${folder}/a/b/d`), [`${folder}/a/b`]);
-    assert.deepEqual(disk.make_folder(`${folder}/a/b`), []);
+    assert.deepEqual(disk.makeFolder(`${folder}/a/b/c`), [folder, `${folder}/a`, `${folder}/a/b`]);
+    assert.deepEqual(disk.makeFolder(`${folder}/a/b/d`), [`${folder}/a/b`]);
+    assert.deepEqual(disk.makeFolder(`${folder}/a/b`), []);
   }));
 
 Deno.test("an output folder that is not there is made by a worker that may touch nothing else", () =>
@@ -17,8 +17,8 @@ Deno.test("an output folder that is not there is made by a worker that may touch
       import { disk } from ${
       JSON.stringify(import.meta.resolve("../../../shared/sinks/csv/disk.ts"))
     };
-      const told = disk.make_folder(${JSON.stringify(`${output}/.list-sync/topic`)});
-      for (const each of told) await disk.sync_folder(each);
+      const told = disk.makeFolder(${JSON.stringify(`${output}/.list-sync/topic`)});
+      for (const each of told) await disk.syncFolder(each);
       console.log(JSON.stringify(told));`;
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [

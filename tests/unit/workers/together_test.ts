@@ -20,7 +20,7 @@ function patient(name: string, stops: string[]): Prepared {
 
 Deno.test("where a worker cannot be started the others are stopped and waited for", async () => {
   const before = host();
-  setHost({ ...before, on_stop() {} } satisfies Host);
+  setHost({ ...before, onStop() {} } satisfies Host);
   try {
     const stops: string[] = [];
     const broken: Prepared = {

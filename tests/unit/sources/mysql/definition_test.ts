@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ConfigError } from "../../../../shared/errors.ts";
-import type { CatalogueTable } from "../../../../shared/sources/mysql/catalogue.ts";
-import { defineTable, schemaOfCatalogue } from "../../../../shared/sources/mysql/definition.ts";
+import type { CatalogTable } from "../../../../shared/sources/mysql/catalog.ts";
+import { defineTable, schemaOfCatalog } from "../../../../shared/sources/mysql/definition.ts";
 import { BinlogReader } from "../../../../shared/wire/binlog_reader.ts";
 import {
   ColumnType,
@@ -33,7 +33,7 @@ function mapOf(members: readonly string[], full: boolean): TableMap {
 }
 
 /** The same table with COLUMN_TYPE's text of the members. */
-function catalogueOf(text: string, generated = false): CatalogueTable {
+function catalogOf(text: string, generated = false): CatalogTable {
   const column = (name: string, type: string, charset?: string) => ({
     ...{ name, type, charset, generated: generated && name !== "id" },
   });
@@ -56,12 +56,12 @@ const MEMBERS: readonly (readonly [members: readonly string[], text: string])[] 
   [["','", "'", "a,b", ")"], `''',''','''','a,b',')'`],
 ];
 
-Deno.test("members of ENUM and SET come whole by the log's metadata and by the catalogue's text", () => {
+Deno.test("members of ENUM and SET come whole by the log's metadata and by the catalog's text", () => {
   for (const [members, text] of MEMBERS) {
-    const catalogue = catalogueOf(text);
-    const { id, columns } = schemaOfCatalogue("shop", "t", catalogue, false);
+    const catalog = catalogOf(text);
+    const { id, columns } = schemaOfCatalog("shop", "t", catalog, false);
     for (const full of [true, false]) {
-      const { schema, layout } = defineTable(mapOf(members, full), catalogue, false);
+      const { schema, layout } = defineTable(mapOf(members, full), catalog, false);
       assert.deepEqual(schema.columns.map(({ type }) => type), columns.map(({ type }) => type));
       assert.equal(schema.id, id, `the id of ${text} as the snapshot has it`);
       const [, read_enum, read_set] = layout.readers;
@@ -75,15 +75,15 @@ Deno.test("members of ENUM and SET come whole by the log's metadata and by the c
 
 Deno.test("generated columns are left out whatever their members hold", () => {
   for (const [members, text] of MEMBERS) {
-    const { schema } = defineTable(mapOf(members, true), catalogueOf(text, true), false);
+    const { schema } = defineTable(mapOf(members, true), catalogOf(text, true), false);
     assert.deepEqual(schema.columns.map(({ name }) => name), ["id"], text);
   }
 });
 
-Deno.test("a member beyond the server's own character set has the catalogue's type, and its own value", () => {
-  const catalogue = catalogueOf("'?','a?'");
-  const { schema, layout } = defineTable(mapOf(["😀", "a😀"], true), catalogue, false);
-  assert.equal(schema.id, schemaOfCatalogue("shop", "t", catalogue, false).id);
+Deno.test("a member beyond the server's own character set has the catalog's type, and its own value", () => {
+  const catalog = catalogOf("'?','a?'");
+  const { schema, layout } = defineTable(mapOf(["😀", "a😀"], true), catalog, false);
+  assert.equal(schema.id, schemaOfCatalog("shop", "t", catalog, false).id);
   assert.equal(layout.readers[1]!(new BinlogReader(Uint8Array.of(2))), "a😀");
 });
 
@@ -102,14 +102,14 @@ Deno.test("any members are found again in their type", () => {
   }));
 });
 
-Deno.test("members that the catalogue does not tell are refused where the log does not name them", () => {
+Deno.test("members that the catalog does not tell are refused where the log does not name them", () => {
   for (const text of ["x'0ff5c'", "'a',x'aab'", String.raw`'\x'`, "'a' 'b'", "'a',"]) {
-    assert.throws(() => defineTable(mapOf([], false), catalogueOf(text), false), (error) => {
+    assert.throws(() => defineTable(mapOf([], false), catalogOf(text), false), (error) => {
       assert.ok(error instanceof ConfigError, String(error));
       assert.match(error.message, /members of column "e" of table shop\.t.*enum\(/);
       return /binlog_row_metadata = FULL/.test(error.cure ?? "");
     }, text);
   }
-  const other = { columns: catalogueOf("'a'").columns.toReversed(), key: [] };
+  const other = { columns: catalogOf("'a'").columns.toReversed(), key: [] };
   assert.throws(() => defineTable(mapOf([], false), other, false), /Column 1 .* is int in the/);
 });
