@@ -26,6 +26,22 @@ export function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
+/** What `work` answers; undefined once `signal` aborts, and what comes then is dropped. */
+export async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  if (signal.aborted) return undefined;
+  const over = Promise.withResolvers<undefined>();
+  const end = () => over.resolve(undefined);
+  signal.addEventListener("abort", end);
+  try {
+    return await Promise.race([work, over.promise]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}
+
 /** Resolves after `ms`, or at once when `signal` aborts. */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

@@ -27,9 +27,10 @@ export function stackFolder(name: string): string {
  */
 export async function workFolder(folder: string): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
+  const tellsProcesses = await exists("/proc/self");
   for await (const { name } of Deno.readDir(folder)) {
     const pid = /^\.new-(\d+)-/.exec(name)?.[1];
-    if (pid === undefined || await exists(`/proc/${pid}`)) continue;
+    if (pid === undefined || !tellsProcesses || await exists(`/proc/${pid}`)) continue;
     await Deno.remove(join(folder, name), { recursive: true }).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error; // another process was first
     });

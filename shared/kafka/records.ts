@@ -1,7 +1,7 @@
 /** Records of a partition one by one, where rates do not matter. */
 import type { Admin, InRecord, TopicPartition } from "./port.ts";
 
-/** The records from offset `from` up to `to` (exclusive). Each is good until the next is asked for. */
+/** The records from offset `from` up to `to` (exclusive). */
 export async function* recordsOf(
   admin: Pick<Admin, "read">,
   at: TopicPartition,

@@ -12,6 +12,7 @@
  */
 import { z } from "zod";
 import type { Change, Coordinates, SourceIdentity } from "../change.ts";
+import { unlessAborted } from "../backoff.ts";
 import { ConfigError, describe } from "../errors.ts";
 import type { Log } from "../observe/log.ts";
 import { perTable } from "../per_table.ts";
@@ -139,16 +140,19 @@ export class Incremental<Listed extends ListedTable, Table extends ReadableTable
     const { now, open } = this.#context;
     const began_ms = now();
     const request = this.#next!;
+    const opening = open(request.table);
+    opening.catch(() => {}); // met below, or too late to matter
     let database: SnapshotDatabase<Listed, Table> | undefined;
     try {
-      database = await open(request.table);
+      database = await unlessAborted(opening, signal);
     } catch (error) {
       if (!(error instanceof UnreadableTableError)) throw error;
       this.#refuse(request, error.message);
       yield { changes: [], resume: this.with(boundary.resume), whole: true };
       return true;
     }
-    if (database === undefined) return false;
+    if (signal.aborted) void opening.then((late) => late?.close(), () => {});
+    if (database === undefined || signal.aborted) return false;
     const close = () => void database.close();
     signal.addEventListener("abort", close);
     try {

@@ -158,7 +158,8 @@ function collationOf(column: MappedColumn): number {
   throw new RecordError("The binlog does not name its character set", { cure: FULL_METADATA });
 }
 
-const FULL_METADATA = `SET GLOBAL binlog_row_metadata = FULL, and ${READ_ALL_AGAIN}`;
+/** What makes the log say what it did not. */
+export const FULL_METADATA = `SET GLOBAL binlog_row_metadata = FULL, and ${READ_ALL_AGAIN}`;
 
 /** How values of the column are read. Throws RecordError where the table map does not tell. */
 export function valueReader(column: MappedColumn): ValueReader {

@@ -106,7 +106,7 @@ function created(text: string, whole: string): Statement {
 const LETTER = String.raw`[0-9A-Za-z$_\u0080-\u009f\u00a1-\uffff]`;
 const NAME = String.raw`(\`(?:[^\`]|\`\`)+\`|"(?:[^"]|"")+"|${LETTER}+)`;
 const SPACE = String.raw`[\t-\r ]`;
-/** What MariaDB lets stand behind the table; the storage in its Oracle mode. */
+/** What MariaDB lets stand after the table; the storage in its Oracle mode. */
 const CLAUSES = [String.raw`NOWAIT|WAIT${SPACE}+[-+.0-9A-Z]+`, `(?:DROP|REUSE)${SPACE}+STORAGE`]
   .map((clause) => `(?:${SPACE}*(?<!${LETTER})(?:${clause}))?`).join("");
 const TRUNCATE = new RegExp(

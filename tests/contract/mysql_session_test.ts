@@ -1,5 +1,7 @@
 /** Sessions with MySQL that end: given up while they wait for an answer, or lost while nothing is asked. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { Socket } from "node:net";
 import { connectMysql } from "../../shared/database/mysql.ts";
 import { MysqlSession } from "../../shared/sources/mysql/connection.ts";
 import { mysqlOptions } from "../../shared/sources/mysql/options.ts";
@@ -30,8 +32,10 @@ Deno.test("a connection that is lost while nothing is asked is told by the next 
   const { database } = databases().find(({ name }) => name === "MySQL")!;
   const [lost, other] = [await connectMysql(database), await connectMysql(database)];
   try {
+    const { stream } = (lost as unknown as { connection: { stream: Socket } }).connection;
+    const closed = once(stream, "close", { signal: AbortSignal.timeout(DEADLINE_MS) });
     await other.query(`KILL ${lost.threadId}`);
-    await new Promise((resolve) => setTimeout(resolve, 500)); // its end comes to this side
+    await closed;
     await assert.rejects(lost.query("SELECT 1"), /closed|lost/i);
   } finally {
     lost.destroy();

@@ -932,7 +932,7 @@ test("history is lost when the publication is gone, found at a start or while it
   assert.equal(lag_bytes, undefined);
   assert.match(lost!, /^Publication .* is gone/);
   const { level, found } = (await findings(f, "pgoutput")).get(`publication ${f.schema}`)!;
-  assert.deepEqual([level, found.slice(0, 8)], ["error", "is gone,"]);
+  assert.deepEqual([level, found.slice(0, 8)], ["warning", "is gone,"]);
 
   const source = f.source("pgoutput", { table_refresh_ms: 100 });
   await source.open({ resume: undefined, generation: 1 });

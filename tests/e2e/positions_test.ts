@@ -1,8 +1,10 @@
 /** A capture that was set back, and the consumer that follows it. */
 import assert from "node:assert/strict";
+import pg from "pg";
 import { commandRunner } from "../command.ts";
 import { databases } from "../databases.ts";
 import { Scenario } from "../scenario.ts";
+import { testStack } from "../stack.ts";
 
 Deno.test("files hold the table's content after changes came again; the consumer's place is shown, not moved", async () => {
   const db = databases().find(({ name }) => name === "MySQL")!;
@@ -47,4 +49,41 @@ Deno.test("files hold the table's content after changes came again; the consumer
   await using second = scenario.consume();
   await second.ended();
   await scenario.verify({ complete_history: false });
+});
+
+Deno.test("PostgreSQL: where the publication is gone check says so, a start too, and its cure brings the rows again", async () => {
+  const db = databases().find(({ name }) => name === "PostgreSQL")!;
+  const scenario = new Scenario(db, { format: "json", mode: "batch", snapshot: "initial" });
+  const command = commandRunner(scenario.folder);
+  const { host, port, database, users: { admin } } = testStack().pg;
+  const usual = scenario.captureJob();
+  const job = { ...usual, source: { ...usual["source"] as object, ...admin } }; // it may publish
+  const batch = async (exit_code = 0) => {
+    await using worker = scenario.start(job);
+    await worker.ended(exit_code);
+    return worker;
+  };
+  await scenario.createTable();
+  await scenario.seed(100);
+  await batch();
+
+  const owner = new pg.Client({ host, port, database, ...admin });
+  await owner.connect();
+  await owner.query(`DROP PUBLICATION list_sync_${scenario.name}`);
+  await owner.end();
+  const checked = await command("check", job);
+  assert.match(checked.stdout, /publication list_sync_e2e_\w+ .*is gone/, checked.stderr);
+  const refused = await batch(1);
+  assert.match(
+    String(refused.lines("failed")[0]!["error"]),
+    /Publication .* is gone.*`deno task positions reset --yes JOB`/,
+  );
+  const reset = await command("positions", job, "reset", "--yes");
+  assert.equal(reset.code, 0, reset.stderr);
+  await scenario.seed(100);
+  await batch();
+
+  await scenario.consume().ended();
+  const result = await scenario.verify({ complete_history: false });
+  assert.ok(result.verified, `${JSON.stringify(result)}; logs in ${scenario.folder}`);
 });

@@ -55,13 +55,18 @@ export async function bringUp(options: ServerOptions): Promise<Servers> {
   if (port_offset && port_offset !== options.port_offset) {
     say(`The usual ports are taken: the demo's are ${port_offset} higher.`);
   }
-  if (fresh) await markOwn(name); // before it can fail: the next demo clears away what there is
-  const info = await up({
-    name,
-    only: parts,
-    progress,
-    ...port_offset === undefined ? {} : { port_offset },
-  });
+  let info: StackInfo;
+  try {
+    info = await up({
+      name,
+      only: parts,
+      progress,
+      ...port_offset === undefined ? {} : { port_offset },
+    });
+  } finally {
+    // Also where it failed: the next demo clears away what there is.
+    if (fresh && await status(name) !== undefined) await markOwn(name);
+  }
   return {
     info,
     found_running,
@@ -72,7 +77,6 @@ export async function bringUp(options: ServerOptions): Promise<Servers> {
 }
 
 async function markOwn(name: string): Promise<void> {
-  await Deno.mkdir(stackFolder(name), { recursive: true });
   const text = "This stack was made by `deno task demo`.\n";
   await Deno.writeTextFile(join(stackFolder(name), MARKER), text);
 }

@@ -88,8 +88,14 @@ function workerFile(name: string): string {
 
 /** Names of the environment by which Deno itself finds its modules, and the authorities that it trusts. */
 const DENO_NAMES = [
-  ...["DENO_DIR", "HOME", "XDG_CACHE_HOME"],
-  ...["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR", "SSL_CERT_FILE"],
+  "DENO_DIR",
+  "HOME",
+  "XDG_CACHE_HOME",
+  "DENO_CERT",
+  "DENO_TLS_CA_STORE",
+  "NODE_EXTRA_CA_CERTS",
+  "SSL_CERT_DIR",
+  "SSL_CERT_FILE",
 ];
 
 /** The environment of a worker: what its job names, and what Deno itself reads. */

@@ -188,7 +188,7 @@ class JobManifests {
     };
   }
 
-  /** A pod is not told of a new text in its ConfigMap; another template makes another pod. */
+  /** A pod is not told of a new text in its ConfigMap; a Deployment's other template makes another pod. */
   #podMetadata(): ObjectMeta {
     const hash = createHash("sha256").update(this.#text).digest("hex");
     return { labels: this.#labels(), annotations: { "checksum/config": hash } };
@@ -227,7 +227,7 @@ class JobManifests {
       spec: {
         backoffLimit: 3,
         template: {
-          metadata: this.#podMetadata(),
+          metadata: { labels: this.#labels() },
           spec: { ...this.#pod({}), restartPolicy: "Never" },
         },
       },

@@ -1,5 +1,6 @@
 /** What is stored for a capture beside where its source's log stands now. */
 import type { SourceIdentity } from "../../shared/change.ts";
+import { RecordError } from "../../shared/errors.ts";
 import { type Format, sourceId } from "../../shared/formats/format.ts";
 import type { Admin } from "../../shared/kafka/port.ts";
 import { recordsOf } from "../../shared/kafka/records.ts";
@@ -131,7 +132,11 @@ async function newestChange(
   let at_ms: number | undefined;
   for await (const record of recordsOf(admin, newest, from, newest.end_offset)) {
     if (await ownStamp(record, format, sourceId(source)) === undefined) continue;
-    at_ms = format.decode(record, schemas.lookup).transaction.ts_us / 1000;
+    try {
+      at_ms = format.decode(record, schemas.lookup).transaction.ts_us / 1000;
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error; // its definition may be gone
+    }
   }
   return at_ms;
 }

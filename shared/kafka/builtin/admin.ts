@@ -300,7 +300,7 @@ export async function committedOffsets(
     require_stable: true,
   });
   const group = groups[0]!;
-  check(group.error_code, `Asking for the offsets of group ${group_id}`);
+  cluster.checkCoordinator(group.error_code, `Asking for the offsets of group ${group_id}`);
   const found = new Map<string, number>();
   for (const { name, partitions } of group.topics) {
     for (const { partition_index, committed_offset, error_code } of partitions) {

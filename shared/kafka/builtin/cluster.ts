@@ -64,8 +64,6 @@ export class Cluster {
   readonly #stop = new AbortController();
   /** Who answered last, and is asked first. */
   #answered: string | undefined;
-  /** Node ids of the coordinators as they were last told. */
-  readonly #coordinators = new Map<string, number>();
   #round_trip_ms = Infinity;
 
   private constructor(settings: Settings, log: Log) {
@@ -208,11 +206,13 @@ export class Cluster {
     const found = await this.call("main", undefined, findCoordinator, { key, key_type });
     check(found.error_code, `Finding the coordinator of ${kind} ${key}`);
     this.#nodes.set(found.node_id, address(found.host, found.port));
-    // Who asks again doubts the answer: where it is the same, another broker is asked next.
-    const id = `${kind} ${key}`;
-    if (this.#coordinators.get(id) === found.node_id) this.#askAnother();
-    this.#coordinators.set(id, found.node_id);
     return found.node_id;
+  }
+
+  /** As `check`, for the answer of a coordinator: where it is none, another broker is asked for it next. */
+  checkCoordinator(code: number, what: string): void {
+    if (errorName(code) === "NOT_COORDINATOR") this.#askAnother();
+    check(code, what);
   }
 
   /** What each partition of a topic holds, as most brokers know their leaders. */

@@ -15,7 +15,7 @@ import {
   syncGroup,
 } from "../requests.ts";
 import { closedError } from "../retry.ts";
-import { check, type Cluster, type ConnectionUse } from "./cluster.ts";
+import type { Cluster, ConnectionUse } from "./cluster.ts";
 
 /** What the coordinator says to a heartbeat. */
 export type Pulse = "ok" | "rebalance" | "lost";
@@ -221,7 +221,7 @@ export class Membership {
       });
     }
     this.#coordinator = undefined;
-    check(code, refused);
+    this.#cluster.checkCoordinator(code, refused);
   }
 
   #forget(name: string): void {

@@ -421,7 +421,7 @@ async function initProducer(
       producer_epoch: -1,
     },
   );
-  check(error_code, `Taking over producer ${transactional_id}`);
+  cluster.checkCoordinator(error_code, `Taking over producer ${transactional_id}`);
   return { producer_id, producer_epoch };
 }
 
@@ -446,7 +446,8 @@ async function abortEmpty(
     for (const { partition_index, error_code } of partitions) {
       // The partitions beside a refused one say only that they were not tried.
       if (error_code === OPERATION_NOT_ATTEMPTED) continue;
-      check(error_code, `Fencing producer ${transactional_id} on ${name}/${partition_index}`);
+      const what = `Fencing producer ${transactional_id} on ${name}/${partition_index}`;
+      cluster.checkCoordinator(error_code, what);
     }
   }
   const ended = await cluster.call("main", node, endTxn, {

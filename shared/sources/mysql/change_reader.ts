@@ -381,7 +381,7 @@ export class ChangeReader {
   }
 
   #query(event: BinlogEvent): void | Promise<void> {
-    const { database, text } = readQuery(event.body, event.type === EventType.QUERY_COMPRESSED);
+    const { database, text } = readQuery(event);
     const statement = readStatement(text, database, this.#isMariadb);
     const transaction = this.#transaction;
     switch (statement.kind) {
@@ -477,8 +477,7 @@ export class ChangeReader {
       `${this.#where()}: it cannot be told which table this empties: ${JSON.stringify(statement)}`,
       {
         cure:
-          "write TRUNCATE TABLE and the name alone, in a session with SET NAMES utf8mb4; `deno task" +
-          " positions reset --yes JOB` lets the capture begin anew behind this one, with a snapshot",
+          `write TRUNCATE TABLE and the name alone, in a session with SET NAMES utf8mb4; and ${READ_ALL_AGAIN}`,
       },
     );
   }

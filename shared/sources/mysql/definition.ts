@@ -4,6 +4,7 @@ import { ConfigError, placed, RecordError } from "../../errors.ts";
 import type { RowLayout } from "../../wire/binlog_rows.ts";
 import { ColumnType, type MappedColumn, type TableMap } from "../../wire/binlog_table_map.ts";
 import {
+  FULL_METADATA,
   membersOfType,
   SHOWN_AS_BINARY,
   type TypeOfColumn,
@@ -173,9 +174,6 @@ const readBoolean: ValueReader = (reader) => {
     cure: "set tinyint1_as_boolean: false",
   });
 };
-
-const FULL_METADATA =
-  "SET GLOBAL binlog_row_metadata = FULL, and then restart from a position after it";
 
 /** The map's columns with names, members and types from the catalogue, when both agree. */
 function named(map: TableMap, catalog: CatalogTable | undefined): MappedColumn[] {

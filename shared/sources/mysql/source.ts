@@ -173,7 +173,6 @@ export class MysqlSource implements Source {
         log: this.#context.log,
         now: this.#context.now,
       });
-      const reader = undefined;
       this.#opened = {
         session,
         facts,
@@ -181,7 +180,7 @@ export class MysqlSource implements Source {
         start,
         snapshot,
         incremental,
-        reader,
+        reader: undefined,
         generation: moved ? generation + 1 : generation,
       };
       return progress === undefined ? begin : withProgress(begin, progress);
@@ -290,7 +289,7 @@ export class MysqlSource implements Source {
         yield batch();
         if (incremental.due(true)) yield* this.#chunk(opened, held, over);
       }
-      lost.throwIfAborted();
+      if (!signal.aborted) lost.throwIfAborted();
     } finally {
       dump.stop();
     }
@@ -306,7 +305,8 @@ export class MysqlSource implements Source {
       if (yield* this.#chunk(opened, held, signal)) continue;
       await wait(CHUNK_RETRY_MS, signal);
     }
-    opened.session.lost.throwIfAborted();
+    const { lost } = opened.session;
+    if (signal.aborted && signal.reason === lost.reason) throw lost.reason;
   }
 
   /** A chunk of a table that is read again, after the last transaction that was handed on. */

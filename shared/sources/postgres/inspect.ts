@@ -225,8 +225,9 @@ async function inspectSlot(
     return [{ level: "warning", subject, found, cure: "raise max_slot_wal_keep_size" }];
   }
   if (slot.lost !== undefined) {
+    // No error: only the start knows whether the position was reset, and then it is none.
     return [{
-      level: "error",
+      level: "warning",
       subject,
       found: `has lost its log (${slot.lost})`,
       cure: `on_history_lost: resync; or ${READ_ALL_AGAIN}`,
@@ -449,18 +450,15 @@ function lostPublication(
   { slot, publication }: ReturnType<typeof objectNames>,
   resyncs: boolean,
 ): Finding {
-  const subject = `publication ${publication}`;
   const found = `is gone, and what slot ${slot} kept cannot be read without it`;
-  if (resyncs) {
-    return {
-      level: "warning",
-      subject,
-      found: `${found}: the capture starts over with a snapshot`,
-      cure: "drop it only with `deno task remove JOB`",
-    };
-  }
-  const cure = `on_history_lost: resync; or ${READ_ALL_AGAIN}`;
-  return { level: "error", subject, found, cure };
+  return {
+    level: "warning", // as of a slot that has lost its log
+    subject: `publication ${publication}`,
+    found: resyncs ? `${found}: the capture starts over with a snapshot` : found,
+    cure: resyncs
+      ? "drop it only with `deno task remove JOB`"
+      : `on_history_lost: resync; or ${READ_ALL_AGAIN}`,
+  };
 }
 
 async function inspectPublication(

@@ -45,17 +45,27 @@ const METADATA = struct({
   })),
 });
 const COORDINATOR = struct({
-  ...{ throttle_time_ms: int32, error_code: int16, error_message: textOrNull },
-  ...{ node_id: int32, host: text, port: int32 },
+  throttle_time_ms: int32,
+  error_code: int16,
+  error_message: textOrNull,
+  node_id: int32,
+  host: text,
+  port: int32,
 });
 const INIT = struct({
-  ...{ throttle_time_ms: int32, error_code: int16, producer_id: int64, producer_epoch: int16 },
+  throttle_time_ms: int32,
+  error_code: int16,
+  producer_id: int64,
+  producer_epoch: int16,
 });
 const PRODUCE = struct({
   responses: list(struct({
     name: text,
     partitions: list(struct({
-      ...{ index: int32, error_code: int16, base_offset: long, log_append_time_ms: long },
+      index: int32,
+      error_code: int16,
+      base_offset: long,
+      log_append_time_ms: long,
       log_start_offset: long,
       record_errors: list(struct({ batch_index: int32, message: textOrNull })),
       error_message: textOrNull,
@@ -95,16 +105,27 @@ class Split implements AsyncDisposable {
     switch (key) {
       case KEYS.metadata: {
         const brokers = this.#ports.map((port, at) => ({
-          ...{ node_id: at + 1, host: "127.0.0.1", port, rack: null },
+          node_id: at + 1,
+          host: "127.0.0.1",
+          port,
+          rack: null,
         }));
         const partition = {
-          ...{ error_code: 0, partition_index: 0, offline_replicas: [] },
-          ...{ leader_id: isCutOff ? 1 : 2, leader_epoch: isCutOff ? 5 : 6 },
-          ...{ replica_nodes: [1, 2, 3], isr_nodes: isCutOff ? [1, 2, 3] : [2, 3] },
+          error_code: 0,
+          partition_index: 0,
+          offline_replicas: [],
+          leader_id: isCutOff ? 1 : 2,
+          leader_epoch: isCutOff ? 5 : 6,
+          replica_nodes: [1, 2, 3],
+          isr_nodes: isCutOff ? [1, 2, 3] : [2, 3],
         };
         const topic = {
-          ...{ error_code: 0, name: "t", topic_id: "00000000-0000-0000-0000-000000000001" },
-          ...{ is_internal: false, partitions: [partition], topic_authorized_operations: 0 },
+          error_code: 0,
+          name: "t",
+          topic_id: "00000000-0000-0000-0000-000000000001",
+          is_internal: false,
+          partitions: [partition],
+          topic_authorized_operations: 0,
         };
         const answer = { throttle_time_ms, brokers, cluster_id: "c", controller_id: 2 };
         return encoded(METADATA, { ...answer, topics: [topic] });
@@ -121,8 +142,13 @@ class Split implements AsyncDisposable {
       }
       case KEYS.produce: {
         const written = {
-          ...{ index: 0, error_code: isCutOff ? REQUEST_TIMED_OUT : 0, base_offset: 0 },
-          ...{ log_append_time_ms: -1, log_start_offset: 0, record_errors: [], error_message },
+          index: 0,
+          error_code: isCutOff ? REQUEST_TIMED_OUT : 0,
+          base_offset: 0,
+          log_append_time_ms: -1,
+          log_start_offset: 0,
+          record_errors: [],
+          error_message,
         };
         const responses = [{ name: "t", partitions: [written] }];
         return encoded(PRODUCE, { responses, throttle_time_ms });

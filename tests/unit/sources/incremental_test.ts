@@ -139,3 +139,26 @@ Deno.test("a table that cannot be read is refused and no longer asked for; a ref
     waiting: ["shop.a", "shop.b"],
   });
 });
+
+Deno.test("a chunk that is being opened when the capture stops or its server is lost ends at once, and is closed when it opens", async () => {
+  const opened = Promise.withResolvers<never>();
+  const over = new AbortController();
+  const incremental = new Incremental(undefined, {
+    source: { connector: "mysql", name: "orders", version: "0" },
+    open: () => opened.promise,
+    batch_changes: 1,
+    batch_bytes: 1,
+    log: SILENT,
+    now: Date.now,
+  });
+  incremental.add("shop.a");
+  const boundary = { prefix: "", resume: {}, coordinates: () => ({}) };
+  const next = incremental.chunk(boundary as never, over.signal).next();
+  over.abort();
+  assert.deepStrictEqual(await next, { done: true, value: false });
+  assert.ok(incremental.active, "it is read later");
+  let closed = 0;
+  opened.resolve({ close: () => Promise.resolve(void closed++) } as never);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(closed, 1);
+});

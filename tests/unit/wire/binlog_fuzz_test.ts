@@ -73,7 +73,7 @@ const READERS: Readonly<Record<number, (bytes: Uint8Array) => unknown>> = {
   [EventType.GTID]: (bytes) => readGtid(open(bytes)),
   [EventType.GTID_TAGGED]: (bytes) => readTaggedGtid(open(bytes).body),
   [EventType.QUERY]: (bytes) => {
-    const { text, database } = readQuery(open(bytes).body);
+    const { text, database } = readQuery(open(bytes));
     return readStatement(text, database);
   },
   [EventType.TRANSACTION_PAYLOAD]: (bytes) => readTransactionPayload(open(bytes).body),

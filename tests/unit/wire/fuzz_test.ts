@@ -62,8 +62,9 @@ const BINLOG_READERS = {
   readRotate,
   readHeartbeatV2,
   readTaggedGtid,
-  readQuery: (reader: BinlogReader) => readQuery(reader),
-  readCompressedQuery: (reader: BinlogReader) => readQuery(reader, true),
+  readQuery: (body: BinlogReader) => readQuery({ type: EventType.QUERY, flags: 0, body }),
+  readCompressedQuery: (body: BinlogReader) =>
+    readQuery({ type: EventType.QUERY_COMPRESSED, flags: 0, body }),
   readGtidList,
   readIncident,
   readTransactionPayload,
@@ -188,7 +189,7 @@ Deno.test("binlog: recorded events with a few bytes changed survive", () => {
     const read = readEvent(event, 0, event.length, false);
     const op = ROWS_EVENTS.get(read.type);
     if (read.type === EventType.TABLE_MAP) mappedLayout(event);
-    else if (read.type === EventType.QUERY) readQuery(read.body);
+    else if (read.type === EventType.QUERY) readQuery(read);
     else if (read.type === EventType.GTID) readGtid(read);
     else if (op !== undefined && map !== undefined) {
       readRows(read.body, { op, ...readRowsHead(read) }, mappedLayout(map), () => {});

@@ -14,15 +14,27 @@ import { membersOfType } from "../../../../shared/wire/mysql_column.ts";
 const UTF8MB4 = 45;
 
 const PLAIN: MappedColumn = {
-  ...{ type: ColumnType.LONG, size: 4, scale: 0, nullable: true, name: "id", unsigned: false },
-  ...{ collation: undefined, members: undefined, geometry: undefined, dimension: undefined },
+  type: ColumnType.LONG,
+  size: 4,
+  scale: 0,
+  nullable: true,
+  name: "id",
+  unsigned: false,
+  collation: undefined,
+  members: undefined,
+  geometry: undefined,
+  dimension: undefined,
   visible: true,
 };
 
 /** A table of a number, an ENUM and a SET as the log has it, with all metadata or without names. */
 function mapOf(members: readonly string[], full: boolean): TableMap {
   const list = (type: number, name: string): MappedColumn => ({
-    ...{ ...PLAIN, type, size: 1, unsigned: undefined, name: full ? name : undefined },
+    ...PLAIN,
+    type,
+    size: 1,
+    unsigned: undefined,
+    name: full ? name : undefined,
     ...full
       ? { collation: UTF8MB4, members: members.map((text) => new TextEncoder().encode(text)) }
       : {},
@@ -35,7 +47,10 @@ function mapOf(members: readonly string[], full: boolean): TableMap {
 /** The same table with COLUMN_TYPE's text of the members. */
 function catalogOf(text: string, generated = false): CatalogTable {
   const column = (name: string, type: string, charset?: string) => ({
-    ...{ name, type, charset, generated: generated && name !== "id" },
+    name,
+    type,
+    charset,
+    generated: generated && name !== "id",
   });
   return {
     columns: [
